@@ -1,0 +1,1 @@
+//! Reads only: metrics, health and status over HTTP.

@@ -1,0 +1,1 @@
+//! Wires the roles and owns their threads: start and stop.

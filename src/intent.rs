@@ -1,0 +1,94 @@
+//! What the roles ask of one another: how `follow` paces the probers, what they report back, and
+//! how anybody raises a signal.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use crate::leader::Observation;
+pub use crate::leader::{NodeId, Pace, ProbeId, Signal, Suspicion};
+
+/// What `follow` wants of one node's prober; sent through a `watch` channel, so only the newest counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProbeOrder {
+    /// How fast to probe by itself.
+    pub pace: Pace,
+    /// Whenever this grows, probe at once (or right after the exchange that is under way).
+    pub round: u64,
+}
+
+impl Default for ProbeOrder {
+    fn default() -> Self {
+        ProbeOrder { pace: Pace::Fast, round: 0 }
+    }
+}
+
+/// Hands out the ids that order the probes of a process (L4).
+#[derive(Debug, Default)]
+pub struct ProbeIds(AtomicU64);
+
+impl ProbeIds {
+    /// The next id; take it when the probe begins.
+    pub fn next(&self) -> ProbeId {
+        ProbeId(self.0.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+}
+
+/// One finished probe, with what people want to know of it.
+#[derive(Clone, Debug)]
+pub struct ProbeReport {
+    /// What the tracker needs.
+    pub observation: Observation,
+    /// How long the exchange took.
+    pub latency: Duration,
+    /// What was seen, in words: the status, or the failure with its cause and hint.
+    pub detail: Arc<str>,
+    /// The certificate that the node presented on the connection in use, if it spoke TLS.
+    pub certificate: Option<Arc<Certificate>>,
+}
+
+/// What is shown of a node's leaf certificate.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Certificate {
+    /// Names it is valid for: DNS names, IP addresses, URIs.
+    pub names: Vec<String>,
+    /// End of its validity, in seconds since the Unix epoch.
+    pub not_after: i64,
+}
+
+/// What reaches a cluster's `follow`.
+#[derive(Debug)]
+pub enum Input {
+    /// A finished probe.
+    Report(ProbeReport),
+    /// A reason to doubt the route.
+    Signal(Signal),
+}
+
+/// The sending half of a cluster's inbox; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Inbox(mpsc::Sender<Input>);
+
+/// How many inputs may wait. Probes are few; signals beyond this would say nothing new.
+const INBOX_CAPACITY: usize = 1024;
+
+/// A cluster's inbox and the end from which `follow` reads it.
+pub fn inbox() -> (Inbox, mpsc::Receiver<Input>) {
+    let (sender, receiver) = mpsc::channel(INBOX_CAPACITY);
+    (Inbox(sender), receiver)
+}
+
+impl Inbox {
+    /// Delivers a finished probe; waits while the inbox is full. Does nothing once `follow` is gone.
+    pub async fn report(&self, report: ProbeReport) {
+        let _ = self.0.send(Input::Report(report)).await;
+    }
+
+    /// Raises a signal without ever waiting: one that finds the inbox full is dropped, since
+    /// what fills it makes `follow` probe anyway.
+    pub fn signal(&self, node: NodeId, suspicion: Suspicion) {
+        let _ = self.0.try_send(Input::Signal(Signal { node, suspicion }));
+    }
+}

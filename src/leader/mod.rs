@@ -1,0 +1,12 @@
+//! Which node leads, as a pure state machine.
+//!
+//! This folder knows no socket, no clock and no async runtime: time is an argument (L9), events
+//! are polled. [`Tracker`]'s documentation says in which order to call it.
+
+mod policy;
+mod statement;
+mod tracker;
+
+pub use policy::{Pace, Policy};
+pub use statement::{NodeId, NodeState, Observation, ProbeFailure, ProbeId, Signal, Suspicion, Verdict};
+pub use tracker::{Alarm, Event, LossCause, Tracker};

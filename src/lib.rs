@@ -1,0 +1,49 @@
+//! Raftgate: a TCP proxy that always knows which raft node leads, and hands every client's
+//! untouched TLS stream to it.
+//!
+//! # The map of this house
+//!
+//! Imports run downward only; the roles never import one another (`tests/blackbox/house.rs`
+//! checks it).
+//!
+//! ```text
+//! cli/      one file a command
+//! app/      wires the roles and owns their threads: start, stop
+//! config/   what users write (raw) -> what the program needs (model); errors with file and line
+//! -- roles --
+//! admin/    metrics, health and status over HTTP
+//! follow/   drives the tracker: verdicts and signals in, tenures out
+//! probe/    asks each node whether it leads
+//! proxy/    one client's life: accept, hold, dial, relay
+//! -- mechanism --
+//! relay/    moves bytes            wire/     pure parsers of what clients send first
+//! sockets/  binds and tunes sockets
+//! -- contract between the roles --
+//! tenure    who is the route, and what becomes of a past one's sessions
+//! intent    what the roles ask of one another
+//! board     what is published for people to read
+//! metrics   the registry
+//! -- ground --
+//! leader/   which node leads, as a pure state machine: no socket, no clock, no tokio
+//! demo/     an embedded raft cluster with TLS (feature `demo`)
+//! ```
+//!
+//! Rules are cited by their number (`L3`, `S4`, ...): README.md, "The rules", lists them.
+
+pub mod admin;
+pub mod app;
+pub mod board;
+pub mod cli;
+pub mod config;
+#[cfg(feature = "demo")]
+pub mod demo;
+pub mod follow;
+pub mod intent;
+pub mod leader;
+pub mod metrics;
+pub mod probe;
+pub mod proxy;
+pub mod relay;
+pub mod sockets;
+pub mod tenure;
+pub mod wire;

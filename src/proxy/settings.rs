@@ -1,0 +1,54 @@
+//! What the data plane has to know; made by `config`.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The whole data plane.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How many worker threads; at least 1.
+    pub workers: usize,
+    /// Connections in all, held and relayed.
+    pub max_connections: usize,
+    /// Whether each closed session has a line in the log.
+    pub log_connections: bool,
+    /// Where clients arrive.
+    pub listeners: Vec<ListenerSettings>,
+    /// Where they may go.
+    pub clusters: Vec<ClusterSettings>,
+}
+
+/// One listener.
+#[derive(Clone, Debug)]
+pub struct ListenerSettings {
+    /// Its name.
+    pub name: Arc<str>,
+    /// The addresses it is bound to.
+    pub bind: Vec<SocketAddr>,
+    /// The cluster its clients go to: a place in [`Settings::clusters`].
+    pub cluster: usize,
+}
+
+/// How clients of one cluster are treated.
+#[derive(Clone, Debug)]
+pub struct ClusterSettings {
+    /// The cluster's name.
+    pub name: Arc<str>,
+    /// The names of its nodes, in the order of their `NodeId`s.
+    pub nodes: Vec<Arc<str>>,
+    /// How long after the cluster became leaderless a client is held (S2).
+    pub hold_timeout: Duration,
+    /// How many clients may be held at once, over all workers (S2).
+    pub hold_limit: usize,
+    /// How long a node may take to accept (S3).
+    pub connect_timeout: Duration,
+    /// Whether the node is dialled only when the client has said something (D10).
+    pub on_first_byte: bool,
+    /// Inactivity after which a session ends (S6); `None`: never.
+    pub idle: Option<Duration>,
+    /// Inactivity after which a half-closed session ends (S6); `None`: never.
+    pub half_closed: Option<Duration>,
+    /// How long a drained session may take to end by itself (S5).
+    pub drain: Duration,
+}

@@ -1,0 +1,262 @@
+//! Who is a cluster's route, swapped atomically, and what becomes of the sessions of a past one.
+//!
+//! `follow` writes through the one [`TenureWriter`] of a cluster; any number of [`TenureReader`]s
+//! read without a lock. A session keeps the `Arc<Tenure>` that it was dialled under, and learns
+//! its fate through it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::leader::NodeId;
+
+/// The time during which one node is a cluster's route.
+#[derive(Debug)]
+pub struct Tenure {
+    /// The node.
+    pub node: NodeId,
+    /// Its name in the configuration.
+    pub name: Arc<str>,
+    /// Where clients' bytes go.
+    pub address: SocketAddr,
+    /// Grows with every tenure of the process (S1); 0 for a stand-in, which is no route (S2).
+    pub epoch: u64,
+    fate: AtomicU8,
+    /// Begin of the probe that last confirmed the node's leadership, in microseconds since `base`.
+    confirmed: AtomicU64,
+    base: Instant,
+}
+
+/// What is to become of a tenure's sessions (S5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Fate {
+    /// They go on.
+    Keep = 0,
+    /// They may end by themselves for a while, then they are cut.
+    Drain = 1,
+    /// They are reset, in jittered batches.
+    Cut = 2,
+}
+
+impl Tenure {
+    fn new(node: NodeId, name: Arc<str>, address: SocketAddr, epoch: u64, confirmed: Instant) -> Self {
+        Tenure {
+            node,
+            name,
+            address,
+            epoch,
+            fate: AtomicU8::new(Fate::Keep as u8),
+            confirmed: AtomicU64::new(0),
+            base: confirmed,
+        }
+    }
+
+    /// What is to become of its sessions.
+    pub fn fate(&self) -> Fate {
+        match self.fate.load(Ordering::Acquire) {
+            0 => Fate::Keep,
+            1 => Fate::Drain,
+            _ => Fate::Cut,
+        }
+    }
+
+    /// When the probe was begun that brought its newest leader statement (S3).
+    pub fn confirmed_at(&self) -> Instant {
+        self.base + Duration::from_micros(self.confirmed.load(Ordering::Acquire))
+    }
+
+    /// Notes a leader statement from a probe begun at `began`; earlier ones change nothing.
+    pub fn confirm(&self, began: Instant) {
+        let micros =
+            u64::try_from(began.saturating_duration_since(self.base).as_micros()).unwrap_or(u64::MAX);
+        self.confirmed.fetch_max(micros, Ordering::AcqRel);
+    }
+
+    /// Whether this is a makeshift target of the leaderless time and not a route (S2).
+    pub fn is_stand_in(&self) -> bool {
+        self.epoch == 0
+    }
+}
+
+/// Where a cluster's clients go at this moment.
+#[derive(Clone, Debug)]
+pub enum Route {
+    /// To the leader.
+    Led(Arc<Tenure>),
+    /// Nowhere yet: they are held.
+    Leaderless {
+        /// Since when; `hold.timeout` counts from here (S2).
+        since: Instant,
+        /// Where a client goes whose hold is over, if `hold.then` names such a place.
+        stand_in: Option<Arc<Tenure>>,
+    },
+}
+
+/// The process's counter of tenures (S1).
+#[derive(Debug, Default)]
+pub struct Epochs(AtomicU64);
+
+impl Epochs {
+    fn next(&self) -> u64 {
+        self.0.fetch_add(1, Ordering::Relaxed) + 1
+    }
+}
+
+/// A leaderless route and the two ends through which it is written and read.
+pub fn channel(now: Instant, epochs: Arc<Epochs>) -> (TenureWriter, TenureReader) {
+    let route = Arc::new(ArcSwap::from_pointee(Route::Leaderless { since: now, stand_in: None }));
+    let (changed, changes) = watch::channel(());
+    let reader = TenureReader { route: Arc::clone(&route), changes };
+    (TenureWriter { route, changed, epochs }, reader)
+}
+
+/// Reads a cluster's route.
+#[derive(Clone, Debug)]
+pub struct TenureReader {
+    route: Arc<ArcSwap<Route>>,
+    changes: watch::Receiver<()>,
+}
+
+impl TenureReader {
+    /// The route now. Load it once an attempt (S1).
+    pub fn load(&self) -> Route {
+        Route::clone(&self.route.load())
+    }
+
+    /// The tenure of the present leader, if there is one.
+    pub fn leader(&self) -> Option<Arc<Tenure>> {
+        match &**self.route.load() {
+            Route::Led(tenure) => Some(Arc::clone(tenure)),
+            Route::Leaderless { .. } => None,
+        }
+    }
+
+    /// Waits for the next change of the route or of a past tenure's fate that comes after the last
+    /// call (or after this reader was cloned). Returns `false` once the writer is gone.
+    ///
+    /// To miss nothing: call [`mark_seen`](Self::mark_seen), load, then wait.
+    pub async fn changed(&mut self) -> bool {
+        self.changes.changed().await.is_ok()
+    }
+
+    /// Takes every change up to now as seen.
+    pub fn mark_seen(&mut self) {
+        self.changes.mark_unchanged();
+    }
+}
+
+/// Writes a cluster's route. There is one a cluster, by type: it cannot be cloned.
+#[derive(Debug)]
+pub struct TenureWriter {
+    route: Arc<ArcSwap<Route>>,
+    changed: watch::Sender<()>,
+    epochs: Arc<Epochs>,
+}
+
+impl TenureWriter {
+    /// Begins a tenure, confirmed by a probe begun at `confirmed`. The swap comes first, so that nobody is sent to
+    /// the previous node once its fate is set.
+    pub fn lead(
+        &mut self,
+        node: NodeId,
+        name: Arc<str>,
+        address: SocketAddr,
+        confirmed: Instant,
+    ) -> Arc<Tenure> {
+        let tenure = Arc::new(Tenure::new(node, name, address, self.epochs.next(), confirmed));
+        self.publish(Route::Led(Arc::clone(&tenure)));
+        tenure
+    }
+
+    /// Ends the route, or changes who stands in. `since` is when the leaderless time began.
+    pub fn leaderless(&mut self, since: Instant, stand_in: Option<Arc<Tenure>>) {
+        self.publish(Route::Leaderless { since, stand_in });
+    }
+
+    /// A makeshift target for clients whose hold is over; no route, so its epoch is 0.
+    pub fn stand_in(&self, node: NodeId, name: Arc<str>, address: SocketAddr, now: Instant) -> Arc<Tenure> {
+        Arc::new(Tenure::new(node, name, address, 0, now))
+    }
+
+    /// Says what becomes of a past tenure's sessions. A cut is final (S5).
+    pub fn set_fate(&mut self, tenure: &Tenure, fate: Fate) {
+        let before = tenure.fate();
+        if before == fate || before == Fate::Cut {
+            return;
+        }
+        tenure.fate.store(fate as u8, Ordering::Release);
+        self.changed.send_replace(());
+    }
+
+    fn publish(&mut self, route: Route) {
+        self.route.store(Arc::new(route));
+        self.changed.send_replace(());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(port: u16) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], port))
+    }
+
+    fn led(writer: &mut TenureWriter, node: usize) -> Arc<Tenure> {
+        writer.lead(NodeId(node), "n".into(), address(1), Instant::now())
+    }
+
+    #[test]
+    fn s1_epochs_only_grow_across_clusters() {
+        let epochs = Arc::new(Epochs::default());
+        let (mut a, _) = channel(Instant::now(), Arc::clone(&epochs));
+        let (mut b, _) = channel(Instant::now(), epochs);
+        let seen: Vec<u64> =
+            [led(&mut a, 0), led(&mut b, 0), led(&mut a, 1)].iter().map(|t| t.epoch).collect();
+        assert_eq!(seen, [1, 2, 3]);
+    }
+
+    #[tokio::test]
+    async fn a_reader_learns_of_routes_and_of_fates() {
+        let (mut writer, mut reader) = channel(Instant::now(), Arc::default());
+        assert!(reader.leader().is_none());
+        let first = led(&mut writer, 0);
+        assert!(reader.changed().await);
+        assert_eq!(reader.leader().unwrap().node, NodeId(0));
+        led(&mut writer, 1);
+        reader.mark_seen();
+        writer.set_fate(&first, Fate::Drain);
+        assert!(reader.changed().await);
+        assert_eq!(first.fate(), Fate::Drain);
+        drop(writer);
+        assert!(!reader.changed().await);
+    }
+
+    #[test]
+    fn s5_a_drain_can_be_cancelled_but_a_cut_cannot() {
+        let (mut writer, _reader) = channel(Instant::now(), Arc::default());
+        let tenure = led(&mut writer, 0);
+        writer.set_fate(&tenure, Fate::Drain);
+        writer.set_fate(&tenure, Fate::Keep);
+        assert_eq!(tenure.fate(), Fate::Keep);
+        writer.set_fate(&tenure, Fate::Cut);
+        writer.set_fate(&tenure, Fate::Keep);
+        assert_eq!(tenure.fate(), Fate::Cut);
+    }
+
+    #[test]
+    fn s3_confirmations_never_go_back() {
+        let (mut writer, _reader) = channel(Instant::now(), Arc::default());
+        let tenure = led(&mut writer, 0);
+        let begin = tenure.confirmed_at();
+        tenure.confirm(begin + Duration::from_millis(5));
+        tenure.confirm(begin + Duration::from_millis(3));
+        assert_eq!(tenure.confirmed_at(), begin + Duration::from_millis(5));
+    }
+}

@@ -1,0 +1,3 @@
+//! Pure parsers of what clients send first.
+
+pub mod hello;
