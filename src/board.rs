@@ -52,7 +52,7 @@ pub struct NodeStatus {
     /// Its name.
     pub name: Arc<str>,
     /// Where clients' bytes go.
-    pub address: String,
+    pub address: Arc<str>,
     /// What it counts as.
     pub state: &'static str,
     /// What the newest probe saw, in words.

@@ -184,14 +184,16 @@ impl TenureWriter {
         Arc::new(Tenure::new(node, name, address, 0, now))
     }
 
-    /// Says what becomes of a past tenure's sessions. A cut is final (S5).
-    pub fn set_fate(&mut self, tenure: &Tenure, fate: Fate) {
+    /// Says what becomes of a past tenure's sessions. A cut is final (S5). Returns whether this
+    /// changed anything.
+    pub fn set_fate(&mut self, tenure: &Tenure, fate: Fate) -> bool {
         let before = tenure.fate();
         if before == fate || before == Fate::Cut {
-            return;
+            return false;
         }
         tenure.fate.store(fate as u8, Ordering::Release);
         self.changed.send_replace(());
+        true
     }
 
     fn publish(&mut self, route: Route) {

@@ -78,6 +78,28 @@ pub enum Alarm {
     Flapping,
 }
 
+impl Alarm {
+    /// The word used in logs and in the status.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Alarm::Leaderless => "leaderless",
+            Alarm::Conflict => "conflict",
+            Alarm::Unanimity => "unanimity",
+            Alarm::Flapping => "flapping",
+        }
+    }
+
+    /// What it means and where to look, in a sentence.
+    pub fn explanation(self) -> &'static str {
+        match self {
+            Alarm::Leaderless => "no node leads; new clients are held",
+            Alarm::Conflict => "more than one node claims to lead; clients go to the newest claim",
+            Alarm::Unanimity => "every node claims to lead: is the probe's path right, and raft enabled?",
+            Alarm::Flapping => "the leader changes again and again; look at the cluster's network and load",
+        }
+    }
+}
+
 /// The state machine of one cluster.
 #[derive(Debug)]
 pub struct Tracker {

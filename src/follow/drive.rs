@@ -1,0 +1,314 @@
+//! Drives the tracker: one loop a cluster that takes in reports, signals and time, and carries out
+//! what the tracker decides.
+
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep_until};
+use tracing::{info, warn};
+
+use super::fates::{NodeFacts, PastTenures, View};
+use super::metrics::{ClusterMetrics, Metrics};
+use super::nodes::{InWords, Node};
+use super::settings::Settings;
+use super::stand_in;
+use crate::board::{ClusterBoard, ClusterStatus, wall_clock};
+use crate::intent::{Input, ProbeOrder, ProbeReport};
+use crate::leader::{Alarm, Event, LossCause, NodeId, Tracker, Verdict};
+use crate::tenure::{Fate, Tenure, TenureWriter};
+
+/// What joins one cluster's `follow` to the other roles.
+#[derive(Debug)]
+pub struct Links {
+    /// Where the route is published.
+    pub writer: TenureWriter,
+    /// Where reports and signals arrive.
+    pub inbox: mpsc::Receiver<Input>,
+    /// One order a node, in the order of their ids.
+    pub orders: Vec<watch::Sender<ProbeOrder>>,
+    /// Where the status is published.
+    pub board: Arc<ClusterBoard>,
+}
+
+/// Follows one cluster.
+#[derive(Debug)]
+pub struct Follow {
+    cluster: Arc<str>,
+    settings: Settings,
+    links: Links,
+    metrics: ClusterMetrics,
+    tracker: Tracker,
+    nodes: Vec<Node>,
+    route: Option<Arc<Tenure>>,
+    stand_in: Option<Arc<Tenure>>,
+    last_leader: Option<NodeId>,
+    past: PastTenures,
+    alarms: Vec<Alarm>,
+    leader_changes: u64,
+    /// When the route, or the leaderless time, began.
+    since: Instant,
+    since_wall_clock: f64,
+    /// Up to when leaderless time has been counted.
+    counted_until: Instant,
+}
+
+impl Follow {
+    /// A cluster without a route; `links.writer` must say so since `now`.
+    pub fn new(settings: Settings, links: Links, metrics: &Metrics, now: Instant) -> Self {
+        let priorities: Vec<i32> = settings.nodes.iter().map(|node| node.priority).collect();
+        let names = settings.nodes.iter().map(|node| &*node.name);
+        let mut follow = Follow {
+            cluster: Arc::clone(&settings.cluster),
+            metrics: metrics.cluster(&settings.cluster, names),
+            tracker: Tracker::new(now.into_std(), &priorities, settings.policy),
+            nodes: settings.nodes.iter().cloned().map(Node::new).collect(),
+            settings,
+            links,
+            route: None,
+            stand_in: None,
+            last_leader: None,
+            past: PastTenures::default(),
+            alarms: Vec::new(),
+            leader_changes: 0,
+            since: now,
+            since_wall_clock: wall_clock(),
+            counted_until: now,
+        };
+        follow.carry_out(now);
+        follow
+    }
+
+    /// Follows until every sender of the inbox is gone.
+    pub async fn run(mut self) {
+        loop {
+            let due = self.poll_timeout();
+            tokio::select! {
+                // What has arrived counts before what is late: an answer in the inbox outruns its own deadline.
+                biased;
+                input = self.links.inbox.recv() => match input {
+                    Some(Input::Report(report)) => self.take_report(Instant::now(), &report),
+                    Some(Input::Signal(signal)) => {
+                        let now = Instant::now();
+                        self.tracker.handle_signal(now.into_std(), signal);
+                        self.carry_out(now);
+                    }
+                    None => return,
+                },
+                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
+                    let now = Instant::now();
+                    self.tracker.handle_timeout(now.into_std());
+                    self.carry_out(now);
+                }
+            }
+        }
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        let tracker = self.tracker.poll_timeout().map(Instant::from_std);
+        let facts = self.facts();
+        let fates = self.past.poll_timeout(&self.view(Instant::now(), &facts));
+        tracker.into_iter().chain(fates).min()
+    }
+
+    fn take_report(&mut self, now: Instant, report: &ProbeReport) {
+        let observation = report.observation;
+        let Some(node) = self.nodes.get_mut(observation.node.0) else { return };
+        if node.hear(report) {
+            info!(
+                cluster = %self.cluster,
+                node = %node.name(),
+                verdict = %InWords(observation.verdict),
+                detail = %report.detail,
+                "node's verdict changed"
+            );
+        }
+        if observation.verdict == Verdict::Leader
+            && let Some(route) = self.route.as_ref().filter(|route| route.node == observation.node)
+        {
+            route.confirm(Instant::from_std(observation.began));
+        }
+        self.metrics.nodes[observation.node.0].last_verdict.set(wall_clock());
+        self.tracker.handle_observation(now.into_std(), observation);
+        self.carry_out(now);
+    }
+
+    /// Carries out everything that the tracker has decided, and what follows from it.
+    fn carry_out(&mut self, now: Instant) {
+        self.count_leaderless(now);
+        while let Some(event) = self.tracker.poll_event() {
+            self.carry_out_event(now, &event);
+        }
+        self.choose_stand_in(now);
+        self.set_fates(now);
+        self.set_pace();
+        self.publish();
+    }
+
+    fn carry_out_event(&mut self, now: Instant, event: &Event) {
+        match *event {
+            Event::Elected { node, ordinal, previous_last_good } => {
+                self.elect(now, node, ordinal, previous_last_good.map(Instant::from_std));
+            }
+            Event::Lost { node, cause } => self.lose(now, node, cause),
+            Event::NodeChanged { node, to, .. } => self.metrics.nodes[node.0].set_state(to),
+            Event::AlarmRaised(alarm) => self.raise(alarm),
+            Event::AlarmCleared(alarm) => self.clear(alarm),
+            Event::ProbeNode(node) => self.links.orders[node.0].send_modify(|order| order.round += 1),
+            Event::ProbeAll => {
+                for order in &self.links.orders {
+                    order.send_modify(|order| order.round += 1);
+                }
+            }
+        }
+    }
+
+    fn elect(&mut self, now: Instant, id: NodeId, ordinal: Option<u64>, last_good: Option<Instant>) {
+        let node = &self.nodes[id.0];
+        let confirmed = node.led_at.unwrap_or(now);
+        let tenure = self.links.writer.lead(id, Arc::clone(node.name()), node.settings.address, confirmed);
+        let (name, epoch) = (Arc::clone(&tenure.name), tenure.epoch);
+        let previous = self.route.replace(tenure);
+        let failover = last_good.map(|at| now.saturating_duration_since(at));
+        if let Some(failover) = failover {
+            self.metrics.failover.observe(failover.as_secs_f64());
+        }
+        let from = previous.as_ref().map(|tenure| &*tenure.name);
+        let failover_ms = failover.map(|failover| failover.as_millis());
+        info!(cluster = %self.cluster, node = %name, epoch, ordinal, previous = from, failover_ms, "leader elected");
+        self.links.board.note(format!("{name} leads (epoch {epoch})"));
+        self.retire(previous);
+        let stand_in = self.stand_in.take();
+        self.retire(stand_in);
+        self.last_leader = Some(id);
+        self.leader_changes += 1;
+        self.metrics.leader_changes.inc();
+        self.metrics.last_change.set(wall_clock());
+        self.metrics.set_leader(Some(id));
+        self.begin_period(now);
+    }
+
+    fn lose(&mut self, now: Instant, id: NodeId, cause: LossCause) {
+        self.links.writer.leaderless(now, None);
+        let previous = self.route.take();
+        self.retire(previous);
+        let name = self.nodes[id.0].name();
+        warn!(cluster = %self.cluster, node = %name, cause = cause.as_str(), "leader lost: new clients are held");
+        self.links.board.note(format!("{name} lost the lead: {}", cause.as_str()));
+        self.metrics.set_leader(None);
+        self.begin_period(now);
+    }
+
+    fn begin_period(&mut self, now: Instant) {
+        self.since = now;
+        self.since_wall_clock = wall_clock();
+    }
+
+    fn retire(&mut self, tenure: Option<Arc<Tenure>>) {
+        if let Some(tenure) = tenure {
+            self.past.push(&tenure);
+        }
+    }
+
+    fn raise(&mut self, alarm: Alarm) {
+        self.alarms.push(alarm);
+        let name = alarm.as_str();
+        warn!(cluster = %self.cluster, alarm = name, "alarm: {}", alarm.explanation());
+        self.links.board.note(format!("alarm: {name}"));
+    }
+
+    fn clear(&mut self, alarm: Alarm) {
+        self.alarms.retain(|each| *each != alarm);
+        info!(cluster = %self.cluster, alarm = alarm.as_str(), "alarm is over");
+        self.links.board.note(format!("alarm is over: {}", alarm.as_str()));
+    }
+
+    fn choose_stand_in(&mut self, now: Instant) {
+        if self.route.is_some() {
+            return;
+        }
+        let states: Vec<_> = self
+            .nodes
+            .iter()
+            .enumerate()
+            .map(|(id, node)| (self.tracker.node_state(NodeId(id)), node.settings.priority))
+            .collect();
+        let chosen = stand_in::choose(self.settings.hold_then, self.last_leader, &states);
+        if chosen == self.stand_in.as_ref().map(|tenure| tenure.node) {
+            return;
+        }
+        let next = chosen.map(|id| {
+            let node = &self.nodes[id.0];
+            self.links.writer.stand_in(id, Arc::clone(node.name()), node.settings.address, now)
+        });
+        let previous = std::mem::replace(&mut self.stand_in, next);
+        self.retire(previous);
+        self.links.writer.leaderless(self.since, self.stand_in.clone());
+    }
+
+    fn set_fates(&mut self, now: Instant) {
+        let facts = self.facts();
+        let view = self.view(now, &facts);
+        for (tenure, fate) in self.past.decide(&view) {
+            if self.links.writer.set_fate(&tenure, fate) {
+                self.log_fate(&tenure, fate);
+            }
+        }
+    }
+
+    fn log_fate(&self, tenure: &Tenure, fate: Fate) {
+        let what = match fate {
+            Fate::Keep => "its sessions stay",
+            Fate::Drain => "its sessions drain",
+            Fate::Cut => "its sessions are cut",
+        };
+        info!(cluster = %self.cluster, node = %tenure.name, epoch = tenure.epoch, "past tenure: {what}");
+    }
+
+    fn set_pace(&self) {
+        let pace = self.tracker.pace();
+        for order in &self.links.orders {
+            order.send_if_modified(|order| {
+                let changed = order.pace != pace;
+                order.pace = pace;
+                changed
+            });
+        }
+    }
+
+    fn count_leaderless(&mut self, now: Instant) {
+        if self.route.is_none() {
+            let more = now.saturating_duration_since(self.counted_until);
+            self.metrics.leaderless.inc_by(more.as_secs_f64());
+        }
+        self.counted_until = now;
+    }
+
+    fn publish(&self) {
+        self.metrics.leaders_observed.set(i64::try_from(self.tracker.claims()).unwrap_or(i64::MAX));
+        let nodes = self.nodes.iter().enumerate();
+        self.links.board.publish(ClusterStatus {
+            leader: self.route.as_ref().map(|tenure| Arc::clone(&tenure.name)),
+            epoch: self.route.as_ref().map(|tenure| tenure.epoch),
+            since: self.since_wall_clock,
+            claims: self.tracker.claims(),
+            leader_changes: self.leader_changes,
+            alarms: self.alarms.iter().map(|alarm| alarm.as_str()).collect(),
+            nodes: nodes.map(|(id, node)| node.status(self.tracker.node_state(NodeId(id)))).collect(),
+            first_round_done: self.nodes.iter().all(Node::is_known),
+        });
+    }
+
+    fn facts(&self) -> Vec<NodeFacts> {
+        let nodes = self.nodes.iter().enumerate();
+        nodes.map(|(id, node)| node.facts(self.tracker.node_state(NodeId(id)))).collect()
+    }
+
+    fn view<'a>(&self, now: Instant, nodes: &'a [NodeFacts]) -> View<'a> {
+        View {
+            now,
+            settings: self.settings.fates,
+            route: self.route.as_ref().map(|tenure| tenure.node),
+            nodes,
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! What becomes of the sessions of past tenures (S5): pure decisions from what nodes said later.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::settings::{FateSettings, OnDemotion, OnUnreachable};
+use crate::leader::{NodeId, NodeState};
+use crate::tenure::{Fate, Tenure};
+
+/// What is known of a node when fates are decided.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct NodeFacts {
+    /// What it counts as.
+    pub(super) state: NodeState,
+    /// Begin of the first probe of its present run of silences; `None` if its newest verdict is a statement.
+    pub(super) silent_since: Option<Instant>,
+    /// Begin of the newest probe that it answered with anything.
+    pub(super) answered: Option<Instant>,
+}
+
+/// The tenures that are over but may still have sessions.
+#[derive(Debug, Default)]
+pub(super) struct PastTenures(Vec<Weak<Tenure>>);
+
+impl PastTenures {
+    /// Adds a tenure that has just ended. It is forgotten when its last session has.
+    pub(super) fn push(&mut self, tenure: &Arc<Tenure>) {
+        self.0.push(Arc::downgrade(tenure));
+    }
+
+    /// The fates that follow now. Tenures about which nothing new follows are left out.
+    pub(super) fn decide(&mut self, view: &View<'_>) -> Vec<(Arc<Tenure>, Fate)> {
+        self.0.retain(|tenure| tenure.strong_count() > 0);
+        let living = self.0.iter().filter_map(Weak::upgrade);
+        living.filter_map(|tenure| view.fate(&tenure).map(|fate| (tenure, fate))).collect()
+    }
+
+    /// When silence alone becomes reason enough, if nothing else happens before.
+    pub(super) fn poll_timeout(&self, view: &View<'_>) -> Option<Instant> {
+        let living = self.0.iter().filter_map(Weak::upgrade);
+        living
+            .filter(|tenure| tenure.fate() != Fate::Cut)
+            .filter_map(|tenure| {
+                Some(view.node(tenure.node)?.silent_since? + view.settings.unreachable_after)
+            })
+            .filter(|due| *due > view.now)
+            .min()
+    }
+}
+
+/// The cluster at the moment of a decision.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct View<'a> {
+    pub(super) now: Instant,
+    pub(super) settings: FateSettings,
+    /// The route's node.
+    pub(super) route: Option<NodeId>,
+    pub(super) nodes: &'a [NodeFacts],
+}
+
+impl View<'_> {
+    fn fate(&self, tenure: &Tenure) -> Option<Fate> {
+        if self.route == Some(tenure.node) {
+            return Some(Fate::Keep); // elected again: cancels a drain (a cut is final, the writer sees to that)
+        }
+        match self.node(tenure.node)?.state {
+            NodeState::Unreachable | NodeState::Unfit if self.silence_counts(tenure.node) => {
+                match self.settings.on_unreachable {
+                    OnUnreachable::Cut => Some(Fate::Cut),
+                    OnUnreachable::Keep => None,
+                }
+            }
+            _ if tenure.is_stand_in() => self.route.map(|_| Fate::Drain), // S2
+            NodeState::Follower => match self.settings.on_demotion {
+                OnDemotion::Keep => None,
+                OnDemotion::Drain => Some(Fate::Drain),
+                OnDemotion::Cut => Some(Fate::Cut),
+            },
+            _ => None,
+        }
+    }
+
+    /// Whether a silent node is gone, rather than the gate cut off or the cluster between two leaders.
+    fn silence_counts(&self, silent: NodeId) -> bool {
+        let Some(since) = self.node(silent).and_then(|node| node.silent_since) else { return false };
+        let others =
+            || self.nodes.iter().enumerate().filter(|(id, _)| NodeId(*id) != silent).map(|(_, node)| node);
+        let gate_is_connected = others().any(|node| node.answered.is_some_and(|at| at >= since));
+        let other_claims = others().any(|node| node.state == NodeState::Leader);
+        let long: Duration = self.now.saturating_duration_since(since);
+        gate_is_connected && (other_claims || long >= self.settings.unreachable_after)
+    }
+
+    fn node(&self, id: NodeId) -> Option<&NodeFacts> {
+        self.nodes.get(id.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tenure::{TenureWriter, channel};
+
+    const SETTINGS: FateSettings = FateSettings {
+        on_demotion: OnDemotion::Drain,
+        on_unreachable: OnUnreachable::Cut,
+        unreachable_after: Duration::from_secs(10),
+    };
+
+    fn answering(state: NodeState, at: Instant) -> NodeFacts {
+        NodeFacts { state, silent_since: None, answered: Some(at) }
+    }
+
+    fn silent(since: Instant) -> NodeFacts {
+        NodeFacts { state: NodeState::Unreachable, silent_since: Some(since), answered: None }
+    }
+
+    fn writer() -> TenureWriter {
+        channel(Instant::now(), Arc::default()).0
+    }
+
+    fn tenure_of(node: usize) -> Arc<Tenure> {
+        writer().lead(NodeId(node), "n".into(), ([127, 0, 0, 1], 1).into(), Instant::now())
+    }
+
+    /// The fate of a past tenure of node 0 when `route` leads and the nodes are as given.
+    fn fate(
+        route: Option<usize>,
+        after: Duration,
+        nodes: &[NodeFacts],
+        settings: FateSettings,
+    ) -> Option<Fate> {
+        fate_of(&tenure_of(0), route, after, nodes, settings)
+    }
+
+    fn fate_of(
+        tenure: &Arc<Tenure>,
+        route: Option<usize>,
+        after: Duration,
+        nodes: &[NodeFacts],
+        settings: FateSettings,
+    ) -> Option<Fate> {
+        let mut past = PastTenures::default();
+        past.push(tenure);
+        let now = nodes[0].silent_since.or(nodes[0].answered).expect("node 0 has a time") + after;
+        let view = View { now, settings, route: route.map(NodeId), nodes };
+        past.decide(&view).pop().map(|(_, fate)| fate)
+    }
+
+    #[test]
+    fn s5_a_demoted_node_is_treated_as_configured() {
+        let now = Instant::now();
+        let nodes = [answering(NodeState::Follower, now), answering(NodeState::Leader, now)];
+        for (on_demotion, expected) in [
+            (OnDemotion::Keep, None),
+            (OnDemotion::Drain, Some(Fate::Drain)),
+            (OnDemotion::Cut, Some(Fate::Cut)),
+        ] {
+            let settings = FateSettings { on_demotion, ..SETTINGS };
+            assert_eq!(fate(Some(1), Duration::ZERO, &nodes, settings), expected);
+        }
+    }
+
+    #[test]
+    fn s5_a_silent_node_is_cut_once_another_claims() {
+        let since = Instant::now();
+        let moment = Duration::from_secs(1);
+        let claims = [silent(since), answering(NodeState::Leader, since + moment)];
+        assert_eq!(fate(Some(1), moment, &claims, SETTINGS), Some(Fate::Cut));
+        let keep = FateSettings { on_unreachable: OnUnreachable::Keep, ..SETTINGS };
+        assert_eq!(fate(Some(1), moment, &claims, keep), None);
+    }
+
+    #[test]
+    fn s5_without_a_claim_silence_is_borne_for_a_while() {
+        let since = Instant::now();
+        let nodes = [silent(since), answering(NodeState::Follower, since + Duration::from_secs(1))];
+        assert_eq!(fate(None, Duration::from_millis(9_999), &nodes, SETTINGS), None);
+        assert_eq!(fate(None, Duration::from_secs(10), &nodes, SETTINGS), Some(Fate::Cut));
+    }
+
+    #[test]
+    fn s5_a_gate_that_is_cut_off_cuts_nobody() {
+        let since = Instant::now() + Duration::from_mins(1);
+        let before = since.checked_sub(Duration::from_secs(1)).expect("a minute after now");
+        let all_silent = [silent(since), silent(since)];
+        assert_eq!(fate(None, Duration::from_hours(1), &all_silent, SETTINGS), None);
+        // The other node's claim is older than the silence: it may be as unheard now as node 0 is.
+        let heard_before = [silent(since), answering(NodeState::Leader, before)];
+        assert_eq!(fate(Some(1), Duration::from_hours(1), &heard_before, SETTINGS), None);
+    }
+
+    #[test]
+    fn s5_election_again_keeps() {
+        let now = Instant::now();
+        let nodes = [answering(NodeState::Leader, now), answering(NodeState::Follower, now)];
+        assert_eq!(fate(Some(0), Duration::ZERO, &nodes, SETTINGS), Some(Fate::Keep));
+    }
+
+    #[test]
+    fn s5_a_node_that_still_claims_but_was_superseded_keeps_its_sessions() {
+        let now = Instant::now();
+        let nodes = [answering(NodeState::Leader, now), answering(NodeState::Leader, now)];
+        assert_eq!(fate(Some(1), Duration::ZERO, &nodes, SETTINGS), None);
+    }
+
+    #[test]
+    fn s2_a_stand_ins_sessions_drain_when_a_leader_appears_elsewhere() {
+        let now = Instant::now();
+        let stand_in = writer().stand_in(NodeId(0), "n".into(), ([127, 0, 0, 1], 1).into(), now);
+        let nodes = [answering(NodeState::Follower, now), answering(NodeState::Leader, now)];
+        let keep = FateSettings { on_demotion: OnDemotion::Keep, ..SETTINGS };
+        assert_eq!(fate_of(&stand_in, Some(1), Duration::ZERO, &nodes, keep), Some(Fate::Drain));
+        assert_eq!(fate_of(&stand_in, None, Duration::ZERO, &nodes, keep), None);
+        assert_eq!(fate_of(&stand_in, Some(0), Duration::ZERO, &nodes, keep), Some(Fate::Keep));
+    }
+
+    #[test]
+    fn a_tenure_without_sessions_is_forgotten() {
+        let now = Instant::now();
+        let mut past = PastTenures::default();
+        past.push(&tenure_of(0));
+        let nodes = [answering(NodeState::Follower, now)];
+        let view = View { now, settings: SETTINGS, route: None, nodes: &nodes };
+        assert!(past.decide(&view).is_empty());
+        assert!(past.0.is_empty());
+    }
+
+    #[test]
+    fn the_timer_is_the_end_of_patience() {
+        let since = Instant::now();
+        let tenure = tenure_of(0);
+        let mut past = PastTenures::default();
+        past.push(&tenure);
+        let nodes = [silent(since)];
+        let at = |now| View { now, settings: SETTINGS, route: None, nodes: &nodes };
+        let due = since + SETTINGS.unreachable_after;
+        assert_eq!(past.poll_timeout(&at(since)), Some(due));
+        assert_eq!(past.poll_timeout(&at(due)), None, "a timer that is over must not spin");
+    }
+}

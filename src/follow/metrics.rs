@@ -1,0 +1,143 @@
+//! What following is measured by; one cluster's labels are resolved up front.
+
+use prometheus::{
+    Counter, CounterVec, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec,
+    IntGauge, IntGaugeVec, Opts, Registry,
+};
+
+use crate::leader::{NodeId, NodeState};
+
+/// The metrics of all clusters.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    leader: IntGaugeVec,
+    leaders_observed: IntGaugeVec,
+    leader_changes: IntCounterVec,
+    last_change: GaugeVec,
+    leaderless: CounterVec,
+    failover: HistogramVec,
+    node_state: IntGaugeVec,
+    last_verdict: GaugeVec,
+}
+
+impl Metrics {
+    /// Defines and registers them.
+    ///
+    /// # Errors
+    /// If a name is taken already, which is a defect of the program.
+    pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let cluster = &["cluster"];
+        let node = &["cluster", "node"];
+        let failover = HistogramOpts::new(
+            "raftgate_failover_duration_seconds",
+            "From the old leader's last good statement to the new route",
+        )
+        .buckets(vec![0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 7.5, 10.0, 15.0, 30.0, 60.0]);
+        let metrics = Metrics {
+            leader: IntGaugeVec::new(Opts::new("raftgate_leader", "1 for the node that is the route"), node)?,
+            leaders_observed: IntGaugeVec::new(
+                Opts::new("raftgate_leaders_observed", "How many nodes claim to lead"),
+                cluster,
+            )?,
+            leader_changes: IntCounterVec::new(
+                Opts::new("raftgate_leader_changes_total", "How often a node became the route"),
+                cluster,
+            )?,
+            last_change: GaugeVec::new(
+                Opts::new(
+                    "raftgate_leader_last_change_timestamp_seconds",
+                    "When a node last became the route, in seconds since the Unix epoch",
+                ),
+                cluster,
+            )?,
+            leaderless: CounterVec::new(
+                Opts::new("raftgate_leaderless_seconds_total", "Time without a route"),
+                cluster,
+            )?,
+            failover: HistogramVec::new(failover, cluster)?,
+            node_state: IntGaugeVec::new(
+                Opts::new("raftgate_node_state", "1 for the state that the node counts as"),
+                &["cluster", "node", "state"],
+            )?,
+            last_verdict: GaugeVec::new(
+                Opts::new(
+                    "raftgate_node_last_verdict_timestamp_seconds",
+                    "When the newest verdict arrived, in seconds since the Unix epoch",
+                ),
+                node,
+            )?,
+        };
+        metrics.register_all(registry)?;
+        Ok(metrics)
+    }
+
+    fn register_all(&self, registry: &Registry) -> Result<(), prometheus::Error> {
+        registry.register(Box::new(self.leader.clone()))?;
+        registry.register(Box::new(self.leaders_observed.clone()))?;
+        registry.register(Box::new(self.leader_changes.clone()))?;
+        registry.register(Box::new(self.last_change.clone()))?;
+        registry.register(Box::new(self.leaderless.clone()))?;
+        registry.register(Box::new(self.failover.clone()))?;
+        registry.register(Box::new(self.node_state.clone()))?;
+        registry.register(Box::new(self.last_verdict.clone()))
+    }
+
+    /// The metrics of one cluster.
+    pub(super) fn cluster<'a>(&self, cluster: &str, nodes: impl Iterator<Item = &'a str>) -> ClusterMetrics {
+        ClusterMetrics {
+            leaders_observed: self.leaders_observed.with_label_values(&[cluster]),
+            leader_changes: self.leader_changes.with_label_values(&[cluster]),
+            last_change: self.last_change.with_label_values(&[cluster]),
+            leaderless: self.leaderless.with_label_values(&[cluster]),
+            failover: self.failover.with_label_values(&[cluster]),
+            nodes: nodes.map(|node| self.node(cluster, node)).collect(),
+        }
+    }
+
+    fn node(&self, cluster: &str, node: &str) -> NodeMetrics {
+        let state = |state: NodeState| self.node_state.with_label_values(&[cluster, node, state.as_str()]);
+        let metrics = NodeMetrics {
+            leader: self.leader.with_label_values(&[cluster, node]),
+            states: NodeState::ALL.map(|s| (s, state(s))),
+            last_verdict: self.last_verdict.with_label_values(&[cluster, node]),
+        };
+        metrics.set_state(NodeState::Unknown);
+        metrics
+    }
+}
+
+/// One cluster's metrics.
+#[derive(Debug)]
+pub(super) struct ClusterMetrics {
+    pub(super) leaders_observed: IntGauge,
+    pub(super) leader_changes: IntCounter,
+    pub(super) last_change: Gauge,
+    pub(super) leaderless: Counter,
+    pub(super) failover: Histogram,
+    pub(super) nodes: Vec<NodeMetrics>,
+}
+
+impl ClusterMetrics {
+    /// Shows `route` as the only leader, or none.
+    pub(super) fn set_leader(&self, route: Option<NodeId>) {
+        for (id, node) in self.nodes.iter().enumerate() {
+            node.leader.set(i64::from(route == Some(NodeId(id))));
+        }
+    }
+}
+
+/// One node's metrics.
+#[derive(Debug)]
+pub(super) struct NodeMetrics {
+    leader: IntGauge,
+    states: [(NodeState, IntGauge); 5],
+    pub(super) last_verdict: Gauge,
+}
+
+impl NodeMetrics {
+    pub(super) fn set_state(&self, state: NodeState) {
+        for (each, gauge) in &self.states {
+            gauge.set(i64::from(*each == state));
+        }
+    }
+}

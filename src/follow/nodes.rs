@@ -1,0 +1,112 @@
+//! What was last heard of each node: the base of fates, of the board, and of the log's lines on change.
+
+use std::fmt;
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::fates::NodeFacts;
+use super::settings::NodeSettings;
+use crate::board::{NodeStatus, wall_clock};
+use crate::intent::{Certificate, ProbeReport};
+use crate::leader::{NodeState, ProbeId, Verdict};
+
+/// One node, as last heard.
+#[derive(Debug)]
+pub(super) struct Node {
+    pub(super) settings: NodeSettings,
+    address: Arc<str>,
+    newest: Option<Heard>,
+    /// Begin of the newest probe that brought a leader statement.
+    pub(super) led_at: Option<Instant>,
+    silent_since: Option<Instant>,
+    answered: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Heard {
+    probe: ProbeId,
+    verdict: Verdict,
+    detail: Arc<str>,
+    latency_ms: f64,
+    at: f64,
+    certificate: Option<Arc<Certificate>>,
+}
+
+impl Node {
+    pub(super) fn new(settings: NodeSettings) -> Self {
+        let address = settings.address.to_string().into();
+        Node { settings, address, newest: None, led_at: None, silent_since: None, answered: None }
+    }
+
+    pub(super) fn name(&self) -> &Arc<str> {
+        &self.settings.name
+    }
+
+    pub(super) fn is_known(&self) -> bool {
+        self.newest.is_some()
+    }
+
+    /// Takes in a report unless a newer one was taken before (L4). Returns whether the verdict is
+    /// another than the last.
+    pub(super) fn hear(&mut self, report: &ProbeReport) -> bool {
+        let observation = &report.observation;
+        if self.newest.as_ref().is_some_and(|heard| heard.probe >= observation.probe) {
+            return false;
+        }
+        let began = Instant::from_std(observation.began);
+        match observation.verdict {
+            Verdict::Leader | Verdict::Follower => self.silent_since = None,
+            Verdict::Unfit { .. } | Verdict::Unreachable { .. } => {
+                self.silent_since.get_or_insert(began);
+            }
+        }
+        if observation.verdict == Verdict::Leader {
+            self.led_at = Some(began);
+        }
+        if !matches!(observation.verdict, Verdict::Unreachable { .. }) {
+            self.answered = Some(began);
+        }
+        let changed = self.newest.as_ref().is_none_or(|heard| heard.verdict != observation.verdict);
+        self.newest = Some(Heard {
+            probe: observation.probe,
+            verdict: observation.verdict,
+            detail: Arc::clone(&report.detail),
+            latency_ms: report.latency.as_secs_f64() * 1e3,
+            at: wall_clock(),
+            certificate: report.certificate.clone(),
+        });
+        changed
+    }
+
+    pub(super) fn facts(&self, state: NodeState) -> NodeFacts {
+        NodeFacts { state, silent_since: self.silent_since, answered: self.answered }
+    }
+
+    pub(super) fn status(&self, state: NodeState) -> NodeStatus {
+        let heard = self.newest.as_ref();
+        NodeStatus {
+            name: Arc::clone(self.name()),
+            address: Arc::clone(&self.address),
+            state: state.as_str(),
+            detail: heard.map_or_else(|| "not probed yet".into(), |heard| Arc::clone(&heard.detail)),
+            latency_ms: heard.map(|heard| heard.latency_ms),
+            last_verdict: heard.map(|heard| heard.at),
+            certificate: heard.and_then(|heard| heard.certificate.clone()),
+        }
+    }
+}
+
+/// A verdict in the words of the log.
+pub(super) struct InWords(pub(super) Verdict);
+
+impl fmt::Display for InWords {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Verdict::Leader => f.write_str("leader"),
+            Verdict::Follower => f.write_str("follower"),
+            Verdict::Unfit { status } => write!(f, "unfit (status {status})"),
+            Verdict::Unreachable { failure } => write!(f, "unreachable ({failure})"),
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! Where a client goes whose hold is over (S2): pure.
+
+use super::settings::HoldThen;
+use crate::leader::{NodeId, NodeState};
+
+/// Chooses a stand-in while there is no route. `nodes` are the states and priorities by [`NodeId`].
+pub(super) fn choose(
+    then: HoldThen,
+    last_leader: Option<NodeId>,
+    nodes: &[(NodeState, i32)],
+) -> Option<NodeId> {
+    match then {
+        HoldThen::Refuse => None,
+        HoldThen::LastLeader => last_leader,
+        HoldThen::AnyReachable => {
+            let answering = nodes.iter().enumerate().filter(|(_, (state, _))| usefulness(*state) > 0);
+            answering
+                .max_by_key(|(id, (state, priority))| (usefulness(*state), *priority, std::cmp::Reverse(*id)))
+                .map(|(id, _)| NodeId(id))
+        }
+    }
+}
+
+/// How likely a node is to serve: one that makes statements before one that merely answers.
+fn usefulness(state: NodeState) -> u8 {
+    match state {
+        NodeState::Leader => 3,
+        NodeState::Follower => 2,
+        NodeState::Unfit => 1,
+        NodeState::Unknown | NodeState::Unreachable => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use NodeState::{Follower, Leader, Unfit, Unknown, Unreachable};
+
+    #[test]
+    fn s2_refuse_has_no_stand_in() {
+        assert_eq!(choose(HoldThen::Refuse, Some(NodeId(0)), &[(Follower, 0)]), None);
+    }
+
+    #[test]
+    fn s2_the_last_leader_whatever_it_says() {
+        let nodes = [(Follower, 0), (Unreachable, 0)];
+        assert_eq!(choose(HoldThen::LastLeader, Some(NodeId(1)), &nodes), Some(NodeId(1)));
+        assert_eq!(choose(HoldThen::LastLeader, None, &nodes), None);
+    }
+
+    #[test]
+    fn s2_any_that_answers_the_most_useful_first() {
+        let any = |nodes: &[(NodeState, i32)]| choose(HoldThen::AnyReachable, None, nodes);
+        assert_eq!(any(&[(Unreachable, 0), (Unknown, 0)]), None);
+        assert_eq!(any(&[(Unreachable, 9), (Unfit, 0)]), Some(NodeId(1)));
+        assert_eq!(any(&[(Unfit, 9), (Follower, 0), (Leader, 0)]), Some(NodeId(2)));
+        assert_eq!(
+            any(&[(Follower, 0), (Follower, 5), (Follower, 5)]),
+            Some(NodeId(1)),
+            "priority, then name"
+        );
+    }
+}
