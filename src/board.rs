@@ -3,8 +3,9 @@
 //! `follow` writes, `admin` reads; nothing decides by what stands here.
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
@@ -111,7 +112,8 @@ impl ClusterBoard {
 #[derive(Debug, Default)]
 pub struct Board {
     clusters: Vec<(Arc<str>, Arc<ClusterBoard>)>,
-    bound: AtomicBool,
+    /// Listeners and their addresses, once all are bound.
+    bound: OnceLock<Vec<(Arc<str>, SocketAddr)>>,
     draining: AtomicBool,
 }
 
@@ -134,9 +136,15 @@ impl Board {
         self.clusters().find_map(|(n, board)| (&**n == name).then_some(board))
     }
 
-    /// Notes that every listener is bound and accepts.
-    pub fn set_bound(&self) {
-        self.bound.store(true, Ordering::Release);
+    /// Notes that every listener is bound and accepts, and where.
+    pub fn set_bound(&self, listeners: Vec<(Arc<str>, SocketAddr)>) {
+        // Listeners are bound once in a process's life; a second call would say the same.
+        let _ = self.bound.set(listeners);
+    }
+
+    /// The listeners with the addresses they are bound to; none before all are.
+    pub fn listeners(&self) -> impl Iterator<Item = (Arc<str>, SocketAddr)> {
+        self.bound.get().into_iter().flatten().cloned()
     }
 
     /// Notes that the gate is about to stop; it is not ready any more.
@@ -149,7 +157,7 @@ impl Board {
         if self.draining.load(Ordering::Acquire) {
             return Some("draining".to_owned());
         }
-        if !self.bound.load(Ordering::Acquire) {
+        if self.bound.get().is_none() {
             return Some("listeners are not bound yet".to_owned());
         }
         self.clusters()
