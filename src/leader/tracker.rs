@@ -1,82 +1,17 @@
 //! The leader tracker: observations, signals and time in; elections, losses and alarms out.
 
-use std::time::Instant;
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
 
-use super::{NodeId, NodeState, Observation, Pace, Policy, Signal};
+use super::alarms::Alarms;
+use super::arbitration::{self, Succession};
+use super::claim::Claim;
+use super::incumbent::{Incumbent, Lease};
+use super::node::{LeaderStatement, Node};
+use super::{Alarm, Event, LossCause, NodeId, NodeState, Observation, Pace, Policy, Signal, Verdict};
 
-/// What the tracker decided. Poll until there is none left after every `handle_*` call.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// `node` is the route from now on; it replaces the route that there was, if any.
-    Elected {
-        /// The new route.
-        node: NodeId,
-        /// Its claim's ordinal; `None` for a first-ever claim, which has no order (L3).
-        ordinal: Option<u64>,
-        /// When the probe was begun that brought the *previous* route's last leader statement;
-        /// `None` if there never was a route.
-        previous_last_good: Option<Instant>,
-    },
-    /// There is no route any more.
-    Lost {
-        /// The node that was the route.
-        node: NodeId,
-        /// Why it no longer is.
-        cause: LossCause,
-    },
-    /// A node counts as something else from now on.
-    NodeChanged {
-        /// The node.
-        node: NodeId,
-        /// What it counted as.
-        from: NodeState,
-        /// What it counts as now.
-        to: NodeState,
-    },
-    /// An alarm begins (L8).
-    AlarmRaised(Alarm),
-    /// An alarm ends.
-    AlarmCleared(Alarm),
-    /// This node is to be probed at once (L4).
-    ProbeNode(NodeId),
-    /// Every node is to be probed at once (L5, L7).
-    ProbeAll,
-}
-
-/// Why a route ended without a successor at hand.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LossCause {
-    /// The node said that it follows.
-    SteppedDown,
-    /// `fall` silences in a row.
-    Silent,
-    /// Its last leader statement is too old (L7).
-    LeaseExpired,
-}
-
-impl LossCause {
-    /// The words used in logs.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            LossCause::SteppedDown => "stepped down",
-            LossCause::Silent => "silent",
-            LossCause::LeaseExpired => "lease expired",
-        }
-    }
-}
-
-/// A state of the cluster that somebody should look at (L8).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Alarm {
-    /// No route.
-    Leaderless,
-    /// More than one claim stands.
-    Conflict,
-    /// Every node of several claims: a wrong path, or raft is off.
-    Unanimity,
-    /// The route changes again and again.
-    Flapping,
-}
+/// How long probing stays fast after the route changed (L5).
+const FAST_AFTER_CHANGE: Duration = Duration::from_secs(1);
 
 impl Alarm {
     /// The word used in logs and in the status.
@@ -101,54 +36,301 @@ impl Alarm {
 }
 
 /// The state machine of one cluster.
+///
+/// It does no IO and has no clock. Whoever drives it does so in turns, and each turn is one call of a `handle_*`
+/// method, then:
+///
+/// 1. [`poll_event`](Self::poll_event) until it returns `None`. Of what one call caused, `NodeChanged` comes first,
+///    then what became of the route, then alarms.
+/// 2. [`pace`](Self::pace): how fast to probe from now on.
+/// 3. [`poll_timeout`](Self::poll_timeout): when to call [`handle_timeout`](Self::handle_timeout), unless another
+///    `handle_*` comes first.
+///
+/// A new tracker has an event and a pace already. `now` never goes back (L9); where it does, the latest time seen
+/// counts instead.
 #[derive(Debug)]
 pub struct Tracker {
     policy: Policy,
+    nodes: Vec<Node>,
+    incumbent: Option<Incumbent>,
+    /// When the probe began that brought the last leader statement of the route, or of the one before.
+    last_good: Option<Instant>,
+    /// When more than one claim began to stand.
+    contested_since: Option<Instant>,
+    last_ordinal: u64,
+    fast_until: Option<Instant>,
+    alarms: Alarms,
+    events: VecDeque<Event>,
+    /// The latest `now`.
+    clock: Instant,
 }
 
 impl Tracker {
     /// A tracker whose nodes are all unknown (L1). `priorities` has one entry a node, higher first;
     /// nodes are listed in the order of their names, so that a lower [`NodeId`] means an earlier name.
     pub fn new(now: Instant, priorities: &[i32], policy: Policy) -> Self {
-        let _ = (now, priorities);
-        Tracker { policy }
+        let mut tracker = Tracker {
+            policy,
+            nodes: priorities.iter().copied().map(Node::new).collect(),
+            incumbent: None,
+            last_good: None,
+            contested_since: None,
+            last_ordinal: 0,
+            fast_until: None,
+            alarms: Alarms::default(),
+            events: VecDeque::new(),
+            clock: now,
+        };
+        tracker.update_alarms(now);
+        tracker
     }
-    /// Takes in one finished probe.
+
+    /// Takes in one finished probe. One about a node that is not in the list is ignored.
     pub fn handle_observation(&mut self, now: Instant, observation: Observation) {
-        let _ = (now, observation);
+        let now = self.advance(now);
+        match self.nodes.get(observation.node.0) {
+            Some(node) if node.is_news(observation.probe) => self.apply(now, observation),
+            Some(node) if node.is_contradicted_by(observation.verdict) => {
+                self.events.push_back(Event::ProbeNode(observation.node));
+            }
+            _ => {}
+        }
+        self.settle(now);
     }
-    /// Takes in a reason to doubt the route.
+
+    /// Takes in a reason to doubt the route (L5). One about another node is ignored, and so is one that follows
+    /// too soon upon another.
     pub fn handle_signal(&mut self, now: Instant, signal: Signal) {
-        let _ = (now, signal);
+        let now = self.advance(now);
+        let incumbent = self.incumbent.as_mut().filter(|incumbent| incumbent.node == signal.node);
+        if let Some(incumbent) = incumbent
+            && incumbent.alert(now, &self.policy)
+        {
+            incumbent.suspect(now);
+            self.events.push_back(Event::ProbeAll);
+        }
+        self.settle(now);
     }
+
     /// To be called at [`poll_timeout`](Self::poll_timeout), or later.
     pub fn handle_timeout(&mut self, now: Instant) {
-        let _ = now;
+        let now = self.advance(now);
+        self.settle(now);
     }
-    /// When [`handle_timeout`](Self::handle_timeout) is next due; ask again after every `handle_*`.
+
+    /// When [`handle_timeout`](Self::handle_timeout) is next due, always later than the latest `now`; ask again
+    /// after every `handle_*`.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        None
+        let leases = self.nodes.iter().filter_map(|node| self.lease_end(node));
+        let succession = match self.succession(self.clock) {
+            Succession::OpenUntil(deadline) => Some(deadline),
+            Succession::Open | Succession::FallsTo(_) => None,
+        };
+        leases.chain(succession).chain(self.fast_until).chain(self.alarms.calm_at()).min()
     }
+
     /// The next thing that was decided.
     pub fn poll_event(&mut self) -> Option<Event> {
-        None
+        self.events.pop_front()
     }
+
     /// The route.
     pub fn route(&self) -> Option<NodeId> {
-        None
+        self.incumbent.as_ref().map(|incumbent| incumbent.node)
     }
+
     /// How fast to probe from now on; ask again after every `handle_*` (L5).
     pub fn pace(&self) -> Pace {
-        let _ = self.policy;
-        Pace::Fast
+        let calm = self.incumbent.as_ref().is_some_and(|incumbent| !incumbent.is_suspected());
+        if calm && self.contested_since.is_none() && self.fast_until.is_none() {
+            Pace::Steady
+        } else {
+            Pace::Fast
+        }
     }
+
     /// What a node counts as.
     pub fn node_state(&self, node: NodeId) -> NodeState {
-        let _ = node;
-        NodeState::Unknown
+        self.nodes.get(node.0).map_or(NodeState::Unknown, Node::state)
     }
+
     /// How many claims stand.
     pub fn claims(&self) -> usize {
-        0
+        arbitration::standing(&self.nodes).count()
+    }
+
+    fn advance(&mut self, now: Instant) -> Instant {
+        self.clock = self.clock.max(now);
+        self.clock
+    }
+
+    /// Applies an observation that is news (L2, L3).
+    fn apply(&mut self, now: Instant, observation: Observation) {
+        let id = observation.node;
+        let Some(node) = self.nodes.get_mut(id.0) else { return };
+        let from = node.state();
+        node.count(&observation, &self.policy);
+        let to = node.state();
+        if from != to {
+            self.events.push_back(Event::NodeChanged { node: id, from, to });
+        }
+        match observation.verdict {
+            Verdict::Leader => self.apply_leader(now, observation),
+            Verdict::Follower => self.apply_follower(now, id),
+            Verdict::Unfit { .. } | Verdict::Unreachable { .. } => self.apply_silence(now, id),
+        }
+    }
+
+    fn apply_leader(&mut self, now: Instant, Observation { node: id, began, .. }: Observation) {
+        let Some(node) = self.nodes.get_mut(id.0) else { return };
+        let meaning = node.say_leader(now, began, self.last_ordinal + 1, &self.policy);
+        if meaning == LeaderStatement::Begins {
+            self.last_ordinal = self.last_ordinal.max(node.claim.and_then(Claim::ordinal).unwrap_or(0));
+            if !arbitration::is_proven_newest(&self.nodes, id) {
+                self.doubt_claims(now, |node| node == id);
+            }
+        }
+        if let Some(incumbent) = self.incumbent.as_mut().filter(|incumbent| incumbent.node == id) {
+            incumbent.clear_doubts(began);
+            self.last_good = self.last_good.max(Some(began));
+        }
+        self.hasten_confirmation(id, meaning);
+    }
+
+    /// Asks a node at once for the second statement that keeps it from being the route.
+    fn hasten_confirmation(&mut self, id: NodeId, meaning: LeaderStatement) {
+        let claim = self.nodes.get(id.0).and_then(|node| node.claim);
+        let is_first = meaning != LeaderStatement::BearsOut;
+        if is_first && self.incumbent.is_none() && claim.is_some_and(|claim| !claim.is_confirmed()) {
+            self.events.push_back(Event::ProbeNode(id));
+        }
+    }
+
+    fn apply_follower(&mut self, now: Instant, id: NodeId) {
+        if let Some(node) = self.nodes.get_mut(id.0) {
+            node.claim = None;
+        }
+        self.end_route_of(now, id, LossCause::SteppedDown);
+    }
+
+    fn apply_silence(&mut self, now: Instant, id: NodeId) {
+        let Some(node) = self.nodes.get_mut(id.0) else { return };
+        if node.has_fallen(&self.policy) {
+            node.fall_asleep();
+            self.end_route_of(now, id, LossCause::Silent);
+        } else if let Some(incumbent) = self.incumbent.as_mut().filter(|incumbent| incumbent.node == id)
+            && node.just_missed()
+        {
+            incumbent.suspect(now);
+            if incumbent.alert(now, &self.policy) {
+                self.events.push_back(Event::ProbeAll);
+            }
+        }
+    }
+
+    /// Draws the conclusions of what was applied, and of the time that passed.
+    fn settle(&mut self, now: Instant) {
+        self.enforce_leases(now);
+        self.fast_until = self.fast_until.filter(|until| now < *until);
+        self.contested_since = (self.claims() > 1).then(|| self.contested_since.unwrap_or(now));
+        self.arbitrate(now);
+        self.update_alarms(now);
+    }
+
+    /// Ends what lived on statements that are too old (L7).
+    fn enforce_leases(&mut self, now: Instant) {
+        if let Some(incumbent) = &mut self.incumbent
+            && let Some(claim) = self.nodes.get(incumbent.node.0).and_then(|node| node.claim)
+        {
+            let ends = claim.last_good() + self.policy.lease();
+            match incumbent.judge_lease(ends, now, &self.policy) {
+                Lease::Holds => {}
+                Lease::Overslept => {
+                    incumbent.grant_grace(now, &self.policy);
+                    self.events.push_back(Event::ProbeAll);
+                }
+                Lease::Expired => {
+                    let node = incumbent.node;
+                    self.end_route_of(now, node, LossCause::LeaseExpired);
+                }
+            }
+        }
+        for id in 0..self.nodes.len() {
+            if self.lease_end(&self.nodes[id]).is_some_and(|end| end <= now) {
+                self.nodes[id].fall_asleep();
+            }
+        }
+    }
+
+    /// When the lease of a node's claim is enforced.
+    fn lease_end(&self, node: &Node) -> Option<Instant> {
+        let claim = node.claim.filter(|claim| Claim::is_awake(*claim))?;
+        let end = claim.last_good() + self.policy.lease();
+        Some(self.incumbent.as_ref().map_or(end, |incumbent| incumbent.lease_end(end)))
+    }
+
+    /// Has the route follow the claims (L3).
+    fn arbitrate(&mut self, now: Instant) {
+        if let Some(incumbent) = &self.incumbent {
+            if let Some(node) = arbitration::displacer(&self.nodes, incumbent.node) {
+                self.elect(now, node);
+            }
+        } else if let Succession::FallsTo(node) = self.succession(now) {
+            self.elect(now, node);
+        }
+    }
+
+    fn succession(&self, now: Instant) -> Succession {
+        match self.incumbent {
+            Some(_) => Succession::Open,
+            None => arbitration::succession(&self.nodes, self.contested_since, now),
+        }
+    }
+
+    fn elect(&mut self, now: Instant, id: NodeId) {
+        let Some(claim) = self.nodes.get(id.0).and_then(|node| node.claim) else { return };
+        let previous_last_good = self.last_good.replace(claim.last_good());
+        if previous_last_good.is_some() {
+            self.alarms.note_change(now);
+        }
+        self.incumbent = Some(Incumbent::new(id));
+        self.fast_until = Some(now + FAST_AFTER_CHANGE);
+        self.events.push_back(Event::Elected { node: id, ordinal: claim.ordinal(), previous_last_good });
+    }
+
+    /// Ends the route if it is this node. What claims remain have to be confirmed: they had a leader above them
+    /// until now, and may have given way to the same successor.
+    fn end_route_of(&mut self, now: Instant, id: NodeId, cause: LossCause) {
+        if self.incumbent.take_if(|incumbent| incumbent.node == id).is_none() {
+            return;
+        }
+        self.fast_until = Some(now + FAST_AFTER_CHANGE);
+        self.doubt_claims(now, |_| true);
+        self.events.push_back(Event::Lost { node: id, cause });
+        self.events.push_back(Event::ProbeAll);
+    }
+
+    fn doubt_claims(&mut self, from: Instant, which: impl Fn(NodeId) -> bool) {
+        for (id, node) in self.nodes.iter_mut().enumerate() {
+            if let Some(claim) = node.claim.as_mut().filter(|_| which(NodeId(id))) {
+                claim.doubt(from);
+            }
+        }
+    }
+
+    fn update_alarms(&mut self, now: Instant) {
+        let claims = self.claims();
+        let flapping = self.alarms.is_flapping(now);
+        for (alarm, in_force) in [
+            (Alarm::Leaderless, self.incumbent.is_none()),
+            (Alarm::Conflict, claims > 1),
+            (Alarm::Unanimity, claims > 1 && claims == self.nodes.len()),
+            (Alarm::Flapping, flapping),
+        ] {
+            if self.alarms.set(alarm, in_force) {
+                let event = if in_force { Event::AlarmRaised(alarm) } else { Event::AlarmCleared(alarm) };
+                self.events.push_back(event);
+            }
+        }
     }
 }

@@ -1,0 +1,79 @@
+//! What the tracker decided, and what it wants done.
+
+use std::time::Instant;
+
+use super::{NodeId, NodeState};
+
+/// What the tracker decided. Poll until there is none left after every `handle_*` call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// `node` is the route from now on; it replaces the route that there was, if any.
+    Elected {
+        /// The new route.
+        node: NodeId,
+        /// Its claim's ordinal; `None` for a first-ever claim, which has no order (L3).
+        ordinal: Option<u64>,
+        /// When the probe was begun that brought the *previous* route's last leader statement;
+        /// `None` if there never was a route.
+        previous_last_good: Option<Instant>,
+    },
+    /// There is no route any more.
+    Lost {
+        /// The node that was the route.
+        node: NodeId,
+        /// Why it no longer is.
+        cause: LossCause,
+    },
+    /// A node counts as something else from now on.
+    NodeChanged {
+        /// The node.
+        node: NodeId,
+        /// What it counted as.
+        from: NodeState,
+        /// What it counts as now.
+        to: NodeState,
+    },
+    /// An alarm begins (L8).
+    AlarmRaised(Alarm),
+    /// An alarm ends.
+    AlarmCleared(Alarm),
+    /// This node is to be probed at once (L3, L4).
+    ProbeNode(NodeId),
+    /// Every node is to be probed at once (L3, L5, L7).
+    ProbeAll,
+}
+
+/// Why a route ended without a successor at hand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LossCause {
+    /// The node said that it follows.
+    SteppedDown,
+    /// `fall` silences in a row.
+    Silent,
+    /// Its last leader statement is too old (L7).
+    LeaseExpired,
+}
+
+impl LossCause {
+    /// The words used in logs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            LossCause::SteppedDown => "stepped down",
+            LossCause::Silent => "silent",
+            LossCause::LeaseExpired => "lease expired",
+        }
+    }
+}
+
+/// A state of the cluster that somebody should look at (L8).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Alarm {
+    /// No route.
+    Leaderless,
+    /// More than one claim stands.
+    Conflict,
+    /// Every node of several claims: a wrong path, or raft is off.
+    Unanimity,
+    /// The route changes again and again.
+    Flapping,
+}
