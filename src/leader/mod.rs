@@ -17,3 +17,6 @@ pub use event::{Alarm, Event, LossCause};
 pub use policy::{Pace, Policy};
 pub use statement::{NodeId, NodeState, Observation, ProbeFailure, ProbeId, Signal, Suspicion, Verdict};
 pub use tracker::Tracker;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,7 @@
+//! The tracker's rules, each as a script; `simulation` judges it against raft itself.
+
+mod alarms;
+mod claims;
+mod doubts;
+mod script;
+mod statements;
