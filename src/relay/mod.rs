@@ -3,7 +3,12 @@
 //! It knows nothing of leaders, tenures or timeouts: whoever drives the future reads the [`Meter`]
 //! and drops the relay when it has to end.
 
+mod copy;
+#[cfg(test)]
+mod tests;
+
 use std::cell::{Cell, RefCell};
+use std::fmt;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
@@ -11,6 +16,8 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite};
+
+use copy::{Direction, Fault, Path};
 
 /// One of the two ends of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,18 +36,25 @@ pub struct Meter {
     pub to_node: Cell<u64>,
     /// Bytes written to the client.
     pub to_client: Cell<u64>,
-    /// Whether one direction has ended and the other has not (S6).
+    /// Whether one direction has ended, its end of file passed on, and the other has not (S6).
     pub half_closed: Cell<bool>,
 }
 
 /// The buffer that all sessions of one worker read into (D2). No await, no callback while it is borrowed.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct SharedBuffer(Rc<RefCell<Box<[u8]>>>);
 
 impl SharedBuffer {
-    /// A buffer of `size` bytes.
+    /// A buffer of `size` bytes (at least one: an empty read means the end of file).
     pub fn new(size: usize) -> Self {
-        SharedBuffer(Rc::new(RefCell::new(vec![0; size].into_boxed_slice())))
+        SharedBuffer(Rc::new(RefCell::new(vec![0; size.max(1)].into_boxed_slice())))
+    }
+}
+
+impl fmt::Debug for SharedBuffer {
+    /// Leaves the bytes out: they belong to clients.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SharedBuffer").finish_non_exhaustive()
     }
 }
 
@@ -48,11 +62,13 @@ impl SharedBuffer {
 #[derive(Debug)]
 pub enum End {
     /// Both directions reached their end of file and delivered everything; `first` closed first.
+    /// Dropping the relay says the last end of file: closing does it, so no `shutdown` is spent on it (D7).
     Closed {
         /// Who closed first.
         first: Side,
     },
-    /// A read or write failed, a reset among them; the other side is to be reset too (S6).
+    /// A read or write failed, a reset among them; the other side is to be reset too (S6). It has
+    /// been given what the failed side said before, as far as it took it at once (S7).
     Failed {
         /// Whose connection failed.
         side: Side,
@@ -62,12 +78,23 @@ pub enum End {
 }
 
 /// Joins two streams. Poll it (by `&mut`, it is `Unpin`) until it ends; dropping it drops both streams.
+///
+/// What is read goes through the worker's [`SharedBuffer`] and is written at once. Only what the
+/// other side does not take is kept, never more than one buffer's worth, and nothing more is read in that
+/// direction until it is delivered: an idle session owns no bytes, a slow reader bounded ones (D2, S8).
+///
+/// The streams must not hold back what is written to them: the relay never flushes, as sockets need none.
+/// While a direction is not being read (its reader is slow, or its end of file has come), a reset of its
+/// source shows only once something is written to it: inactivity (S6) bounds that.
 #[derive(Debug)]
 pub struct Relay<C, N> {
     client: C,
     node: N,
     buffer: SharedBuffer,
     meter: Rc<Meter>,
+    to_node: Direction,
+    to_client: Direction,
+    first_closed: Option<Side>,
 }
 
 impl<C, N> Relay<C, N>
@@ -77,32 +104,100 @@ where
 {
     /// A relay between two fresh streams.
     pub fn new(client: C, node: N, buffer: SharedBuffer, meter: Rc<Meter>) -> Self {
-        Relay { client, node, buffer, meter }
+        Relay {
+            client,
+            node,
+            buffer,
+            meter,
+            to_node: Direction::default(),
+            to_client: Direction::default(),
+            first_closed: None,
+        }
     }
 
     /// Bytes of the node, read before the relay began, that the client has still to get.
     #[must_use]
-    pub fn with_pending_to_client(self, bytes: Vec<u8>) -> Self {
-        drop(bytes);
+    pub fn with_pending_to_client(mut self, bytes: Vec<u8>) -> Self {
+        self.to_client.keep(bytes);
         self
     }
 
     /// Bytes of the client, read before the relay began, that the node has still to get.
     #[must_use]
-    pub fn with_pending_to_node(self, bytes: Vec<u8>) -> Self {
-        drop(bytes);
+    pub fn with_pending_to_node(mut self, bytes: Vec<u8>) -> Self {
+        self.to_node.keep(bytes);
         self
     }
 
     /// The client's end of file was already read: pass it on to the node once all is delivered.
     #[must_use]
-    pub fn with_client_closed(self) -> Self {
+    pub fn with_client_closed(mut self) -> Self {
+        self.to_node.end_of_file();
+        self.first_closed = Some(Side::Client);
         self
     }
 
     /// Both streams, to reset them.
     pub fn into_streams(self) -> (C, N) {
         (self.client, self.node)
+    }
+
+    fn poll_to_node(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
+        let sink_stays = !self.to_client.has_ended();
+        let (to_node, mut path) = self.split_to_node();
+        let outcome = to_node.poll(cx, &mut path, sink_stays);
+        self.note_first_closed(Side::Client, self.to_node.source_has_closed());
+        outcome.map_err(|fault| Broken::new(Side::Client, Side::Node, fault))
+    }
+
+    fn poll_to_client(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
+        let sink_stays = !self.to_node.has_ended();
+        let (to_client, mut path) = self.split_to_client();
+        let outcome = to_client.poll(cx, &mut path, sink_stays);
+        self.note_first_closed(Side::Node, self.to_client.source_has_closed());
+        outcome.map_err(|fault| Broken::new(Side::Node, Side::Client, fault))
+    }
+
+    fn note_first_closed(&mut self, side: Side, has_closed: bool) {
+        if has_closed {
+            self.first_closed.get_or_insert(side);
+        }
+    }
+
+    /// Ends the relay because `side` failed. What the other side had for it is lost; what it said itself
+    /// before, its last words perhaps why it failed, is passed on (S7).
+    fn fail(&mut self, cx: &mut Context<'_>, Broken { side, error }: Broken) -> End {
+        match side {
+            Side::Client => {
+                let (to_node, mut path) = self.split_to_node();
+                to_node.salvage(cx, &mut path);
+            }
+            Side::Node => {
+                let (to_client, mut path) = self.split_to_client();
+                to_client.salvage(cx, &mut path);
+            }
+        }
+        End::Failed { side, error }
+    }
+
+    fn split_to_node(&mut self) -> (&mut Direction, Path<'_, C, N>) {
+        let path = Path {
+            source: &mut self.client,
+            sink: &mut self.node,
+            buffer: &self.buffer,
+            delivered: &self.meter.to_node,
+        };
+        (&mut self.to_node, path)
+    }
+
+    fn split_to_client(&mut self) -> (&mut Direction, Path<'_, N, C>) {
+        let path = Path {
+            source: &mut self.node,
+            sink: &mut self.client,
+            buffer: &self.buffer,
+            delivered: &self.meter.to_client,
+        };
+        (&mut self.to_client, path)
     }
 }
 
@@ -113,8 +208,35 @@ where
 {
     type Output = End;
 
-    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<End> {
-        let _ = (&self.buffer.0, &self.meter);
-        Poll::Pending
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<End> {
+        let relay = self.get_mut();
+        // Both are polled every time: whichever is not ready has then left its waker.
+        if let Poll::Ready(Err(broken)) = relay.poll_to_node(cx) {
+            return Poll::Ready(relay.fail(cx, broken));
+        }
+        if let Poll::Ready(Err(broken)) = relay.poll_to_client(cx) {
+            return Poll::Ready(relay.fail(cx, broken));
+        }
+        let (to_node, to_client) = (relay.to_node.has_ended(), relay.to_client.has_ended());
+        relay.meter.half_closed.set(to_node != to_client);
+        match relay.first_closed {
+            Some(first) if to_node && to_client => Poll::Ready(End::Closed { first }),
+            _ => Poll::Pending,
+        }
+    }
+}
+
+/// Whose connection failed, and how.
+struct Broken {
+    side: Side,
+    error: io::Error,
+}
+
+impl Broken {
+    fn new(source: Side, sink: Side, fault: Fault) -> Self {
+        match fault {
+            Fault::Source(error) => Broken { side: source, error },
+            Fault::Sink(error) => Broken { side: sink, error },
+        }
     }
 }
