@@ -1,1 +1,9 @@
 //! Binds and tunes sockets.
+
+mod bind;
+mod quiesce;
+mod tune;
+
+pub use bind::{BindError, bind};
+pub use quiesce::quiesce;
+pub use tune::{AcceptError, classify_accept_error, is_local_exhaustion, reset_on_close, tune};

@@ -1,0 +1,139 @@
+//! Binds listening sockets (O3).
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+
+use rustix::io::Errno;
+use socket2::{Domain, Protocol, Socket, Type};
+
+use super::tune::tune;
+
+/// How many connections may wait to be accepted. The kernel lowers it to `net.core.somaxconn`, whose
+/// default is this same number: the operator's to raise or lower.
+const BACKLOG: i32 = 4096;
+
+/// Why an address cannot be listened on.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// Somebody listens there already.
+    #[error(
+        "cannot listen on {address}: something already does, perhaps another raftgate, or another address of \
+         this configuration ([::] takes the IPv4 port too); `ss -ltnp sport = :{port}` shows what, stop it \
+         or choose another port",
+        port = address.port()
+    )]
+    InUse {
+        /// The address.
+        address: SocketAddr,
+    },
+    /// The port is reserved.
+    #[error(
+        "cannot listen on {address}: this user may not open port {port}; give the binary or service \
+         CAP_NET_BIND_SERVICE, or lower the sysctl net.ipv4.ip_unprivileged_port_start to {port}",
+        port = address.port()
+    )]
+    PermissionDenied {
+        /// The address.
+        address: SocketAddr,
+    },
+    /// The machine has no such address.
+    #[error(
+        "cannot listen on {address}: no interface of this machine has the address {ip}; `ip address` shows those \
+         it has; bind one of them, or 0.0.0.0 or [::] for all",
+        ip = address.ip()
+    )]
+    NotAvailable {
+        /// The address.
+        address: SocketAddr,
+    },
+    /// The machine does not speak this kind of address.
+    #[error(
+        "cannot listen on {address}: IPv6 is off on this machine; bind an IPv4 address, or 0.0.0.0 for all"
+    )]
+    NoIpv6 {
+        /// The address.
+        address: SocketAddr,
+    },
+    /// Anything else.
+    #[error("cannot listen on {address}: {source}")]
+    Other {
+        /// The address.
+        address: SocketAddr,
+        /// The kernel's answer.
+        source: io::Error,
+    },
+}
+
+/// Binds `count` (at least one) listeners to `address`, between which the kernel spreads the connections:
+/// non-blocking, closed on exec, with the options that connections of clients shall have, which they inherit.
+/// Port 0 means any free port, the same for all. An unspecified IPv6 address takes IPv4 connections too.
+///
+/// The first listener is opened without `SO_REUSEPORT`, and shares its port only once it listens: so a
+/// second gate, or whatever else is there, is an error rather than a silent companion (O3), and two that
+/// start in the same moment cannot both win.
+///
+/// # Errors
+/// [`BindError`], nothing staying bound.
+pub fn bind(address: SocketAddr, count: usize) -> Result<Vec<TcpListener>, BindError> {
+    let mut listeners = open_group(address, count).map_err(|error| BindError::new(address, error))?;
+    Ok(listeners.drain(..).map(TcpListener::from).collect())
+}
+
+#[cfg(target_os = "linux")]
+fn open_group(address: SocketAddr, count: usize) -> io::Result<Vec<Socket>> {
+    let first = new_socket(address)?;
+    listen(&first, address)?;
+    first.set_reuse_port(true)?;
+    let mut group = vec![first];
+    // The first may have chosen the port.
+    let address = group[0].local_addr()?.as_socket().unwrap_or(address);
+    while group.len() < count {
+        let next = new_socket(address)?;
+        next.set_reuse_port(true)?;
+        listen(&next, address)?;
+        group.push(next);
+    }
+    Ok(group)
+}
+
+/// Elsewhere `SO_REUSEPORT` spreads nothing: all are one socket, and whoever accepts first has the client.
+#[cfg(not(target_os = "linux"))]
+fn open_group(address: SocketAddr, count: usize) -> io::Result<Vec<Socket>> {
+    let first = new_socket(address)?;
+    listen(&first, address)?;
+    let mut group = vec![first];
+    while group.len() < count {
+        group.push(group[0].try_clone()?);
+    }
+    Ok(group)
+}
+
+fn new_socket(address: SocketAddr) -> io::Result<Socket> {
+    // socket2 sets close-on-exec by itself.
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() && address.ip().is_unspecified() {
+        socket.set_only_v6(false)?;
+    }
+    // Connections of a former process that linger in TIME_WAIT do not keep the port.
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    tune(&socket)?;
+    Ok(socket)
+}
+
+fn listen(socket: &Socket, address: SocketAddr) -> io::Result<()> {
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)
+}
+
+impl BindError {
+    fn new(address: SocketAddr, source: io::Error) -> Self {
+        match Errno::from_io_error(&source) {
+            Some(Errno::ADDRINUSE) => BindError::InUse { address },
+            Some(Errno::ACCESS | Errno::PERM) => BindError::PermissionDenied { address },
+            Some(Errno::AFNOSUPPORT) if address.is_ipv6() => BindError::NoIpv6 { address },
+            Some(Errno::ADDRNOTAVAIL) => BindError::NotAvailable { address },
+            _ => BindError::Other { address, source },
+        }
+    }
+}
