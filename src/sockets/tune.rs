@@ -17,7 +17,7 @@ use socket2::{SockRef, TcpKeepalive};
 /// the way forget it: the strictest common ones take four minutes), and given up after four questions
 /// 15 s apart: a dead peer costs two minutes, and outages shorter than one minute cost nothing.
 const KEEPALIVE: TcpKeepalive = TcpKeepalive::new()
-    .with_time(Duration::from_secs(60))
+    .with_time(Duration::from_mins(1))
     .with_interval(Duration::from_secs(15))
     .with_retries(4);
 

@@ -1,3 +1,4 @@
 //! Pure parsers of what clients send first.
 
+mod cursor;
 pub mod hello;
