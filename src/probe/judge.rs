@@ -2,6 +2,13 @@
 
 use std::ops::RangeInclusive;
 
+use serde_json::Value;
+
+use crate::leader::Verdict;
+
+#[cfg(test)]
+mod tests;
+
 /// What counts as "I lead" and as "I follow"; alternatives are tried in order, leader first.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rules {
@@ -17,5 +24,110 @@ pub struct Condition {
     /// The status is in one of these ranges.
     pub status: Vec<RangeInclusive<u16>>,
     /// The body is JSON in which each pointer (RFC 6901) has this value.
-    pub json: Vec<(String, serde_json::Value)>,
+    pub json: Vec<(String, Value)>,
+}
+
+/// What an answer means, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Judgement {
+    /// What it means.
+    pub verdict: Verdict,
+    /// Why, in words; the same words for every answer that says the same.
+    pub detail: String,
+}
+
+impl Rules {
+    /// Judges an answer: leader, follower or unfit (L2).
+    pub fn judge(&self, status: u16, body: &[u8]) -> Judgement {
+        let answer = Answer::new(self, status, body);
+        let misfits = match first_fit(&self.leader, &answer) {
+            Ok(()) => return answer.judged(Verdict::Leader, "says that it leads"),
+            Err(misfit) => misfit,
+        };
+        let misfits = match first_fit(&self.follower, &answer) {
+            Ok(()) => return answer.judged(Verdict::Follower, "says that it follows"),
+            Err(misfit) => misfits.or(misfit),
+        };
+        let reason = misfits.unwrap_or_else(|| "which means neither leader nor follower".to_owned());
+        Judgement {
+            verdict: Verdict::Unfit { status },
+            detail: format!("answered {status}, {reason}: check probe.path, probe.leader and probe.follower"),
+        }
+    }
+
+    /// The pointers that RFC 6901 does not allow, which would never match anything.
+    pub(super) fn invalid_pointer(&self) -> Option<&str> {
+        let conditions = self.leader.iter().chain(&self.follower);
+        conditions
+            .flat_map(|condition| &condition.json)
+            .map(|(pointer, _)| pointer.as_str())
+            .find(|pointer| !pointer.is_empty() && !pointer.starts_with('/'))
+    }
+}
+
+/// `Ok` if a condition holds; else why the nearest one does not: one whose status fits.
+fn first_fit(conditions: &[Condition], answer: &Answer) -> Result<(), Option<String>> {
+    let mut nearest = None;
+    for condition in conditions.iter().filter(|condition| condition.covers(answer.status)) {
+        match answer.misfit(condition) {
+            None => return Ok(()),
+            Some(misfit) => nearest = nearest.or(Some(misfit)),
+        }
+    }
+    Err(nearest)
+}
+
+impl Condition {
+    fn covers(&self, status: u16) -> bool {
+        self.status.iter().any(|range| range.contains(&status))
+    }
+}
+
+/// An answer, its body parsed if any condition wants to look into it.
+struct Answer {
+    status: u16,
+    json: Option<Value>,
+}
+
+impl Answer {
+    fn new(rules: &Rules, status: u16, body: &[u8]) -> Self {
+        let mut conditions = rules.leader.iter().chain(&rules.follower);
+        let wanted = conditions.any(|condition| condition.covers(status) && !condition.json.is_empty());
+        let json = if wanted { serde_json::from_slice(body).ok() } else { None };
+        Answer { status, json }
+    }
+
+    /// Why the body does not fit a condition, if it does not.
+    fn misfit(&self, condition: &Condition) -> Option<String> {
+        if condition.json.is_empty() {
+            return None;
+        }
+        let Some(json) = &self.json else {
+            return Some("but its body is not JSON".to_owned());
+        };
+        condition.json.iter().find_map(|(pointer, wanted)| match json.pointer(pointer) {
+            None => Some(format!("but its body has no {pointer}")),
+            Some(found) if found != wanted => {
+                Some(format!("but {pointer} is {}, not {wanted}", abridged(found)))
+            }
+            Some(_) => None,
+        })
+    }
+
+    fn judged(&self, verdict: Verdict, words: &str) -> Judgement {
+        Judgement { verdict, detail: format!("{words} ({})", self.status) }
+    }
+}
+
+/// A value as shown to people: scalars as they are (long ones shortened), the rest by kind.
+fn abridged(value: &Value) -> String {
+    const SHOWN: usize = 40;
+    match value {
+        Value::Array(_) => "an array".to_owned(),
+        Value::Object(_) => "an object".to_owned(),
+        Value::String(text) if text.chars().count() > SHOWN => {
+            format!("\"{}...\"", text.chars().take(SHOWN).collect::<String>().escape_debug())
+        }
+        scalar => scalar.to_string(),
+    }
 }

@@ -1,6 +1,25 @@
 //! Asks each node, again and again, whether it leads.
+//!
+//! A [`Prober`] runs for each node: it waits for its turn (`pace`), asks over the one connection that it keeps
+//! (`link`, `exchange`, `tls`), judges what came back (`judge`) or says why nothing did (`failure`), and reports
+//! that to `follow`, whose orders it takes.
 
+mod exchange;
+mod failure;
 pub mod judge;
+mod link;
+mod metrics;
+mod pace;
+mod prober;
+mod request;
 mod settings;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+pub mod tls;
 
+pub use metrics::{MetricFamilies, Metrics};
+pub use prober::{Prober, ProberSetupError, SetupCause};
+pub use request::RequestError;
 pub use settings::{Request, Roots, Settings, TlsSettings, Verify};

@@ -1,0 +1,189 @@
+//! One connection to a node, and one request on it at a time, under one deadline (L6).
+
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper::body::{Body, Incoming};
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper::header::{CONNECTION, TRANSFER_ENCODING};
+use hyper::{Request, Response, Version};
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::failure::{Failure, Phase};
+use super::tls::{Connector, PresentedLeaf};
+use crate::intent::Certificate;
+
+/// How many bytes of an answer's head are read before it is given up.
+pub(super) const HEAD_LIMIT: usize = 16 * 1024;
+/// How many bytes of an answer's body are read before it is given up.
+pub(super) const BODY_LIMIT: usize = 64 * 1024;
+/// How long a node may take to let us say goodbye.
+const CLOSE_GRACE: Duration = Duration::from_secs(1);
+
+/// Where to ask, and what.
+#[derive(Debug)]
+pub(super) struct Endpoint {
+    pub(super) address: SocketAddr,
+    pub(super) tls: Option<(Connector, ServerName<'static>)>,
+    pub(super) request: Request<Empty<Bytes>>,
+}
+
+/// The end of an exchange: a moment, whatever happens until then (L6).
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Deadline {
+    pub(super) at: Instant,
+    timeout: Duration,
+}
+
+impl Deadline {
+    pub(super) fn after(began: Instant, timeout: Duration) -> Self {
+        Deadline { at: began + timeout, timeout }
+    }
+
+    async fn bound<T>(self, phase: Phase, work: impl Future<Output = T>) -> Result<T, Failure> {
+        timeout_at(self.at, work).await.map_err(|_| Failure::timeout(phase, self.timeout))
+    }
+}
+
+/// An answer whose meaning can be judged.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) body: Bytes,
+    /// Whether the node said that it will close the connection.
+    pub(super) closes: bool,
+}
+
+/// An established connection. Dropping it says goodbye to the node in the background.
+#[derive(Debug)]
+pub(super) struct Connection {
+    requests: SendRequest<Empty<Bytes>>,
+    ended: oneshot::Receiver<Infallible>,
+    /// Dropped with the connection, which tells its task to close it.
+    _held: oneshot::Sender<Infallible>,
+    pub(super) made: Instant,
+    pub(super) certificate: Option<Arc<Certificate>>,
+}
+
+/// What became of an attempt to connect, and the certificate presented in it.
+pub(super) type Connected = (Result<Connection, Failure>, Option<Arc<Certificate>>);
+
+trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
+
+impl Endpoint {
+    /// Connects, with TLS where it is used.
+    pub(super) async fn connect(&self, deadline: Deadline) -> Connected {
+        let stream = match self.connect_tcp(deadline).await {
+            Ok(stream) => stream,
+            Err(failure) => return (Err(failure), None),
+        };
+        let Some((connector, name)) = &self.tls else {
+            return (Ok(Connection::start(stream, None).await), None);
+        };
+        let shaken = deadline.bound(Phase::Handshake, connector.handshake(name, stream)).await;
+        match shaken {
+            Err(timeout) => (Err(timeout), None),
+            Ok((result, leaf)) => {
+                let certificate = leaf.as_ref().map(|leaf: &PresentedLeaf| Arc::clone(&leaf.certificate));
+                let connection = match result {
+                    Ok(stream) => Ok(Connection::start(stream, certificate.clone()).await),
+                    Err(error) => Err(Failure::handshake(&error, leaf.as_ref(), name)),
+                };
+                (connection, certificate)
+            }
+        }
+    }
+
+    async fn connect_tcp(&self, deadline: Deadline) -> Result<TcpStream, Failure> {
+        let connected = deadline.bound(Phase::Connect, TcpStream::connect(self.address)).await?;
+        let stream = connected.map_err(|error| Failure::connect(self.address, &error))?;
+        // A request is one small write that nothing follows; failing to say so only costs latency.
+        let _ = stream.set_nodelay(true);
+        Ok(stream)
+    }
+}
+
+impl Connection {
+    async fn start<S: Stream + 'static>(stream: S, certificate: Option<Arc<Certificate>>) -> Self {
+        let (requests, connection) = http1::Builder::new()
+            .max_buf_size(HEAD_LIMIT)
+            .max_header_size(HEAD_LIMIT)
+            .handshake(TokioIo::new(stream))
+            .await
+            .expect("for HTTP/1.1 there is nothing to agree on, hence nothing to fail");
+        let (end, ended) = oneshot::channel();
+        let (held, let_go) = oneshot::channel();
+        tokio::spawn(drive(connection, end, let_go));
+        Connection { requests, ended, _held: held, made: Instant::now(), certificate }
+    }
+
+    /// Sends the request and waits for the answer's head.
+    pub(super) async fn send(
+        &mut self,
+        request: &Request<Empty<Bytes>>,
+        deadline: Deadline,
+    ) -> Result<Response<Incoming>, Failure> {
+        let sent = async {
+            self.requests.ready().await?;
+            self.requests.send_request(request.clone()).await
+        };
+        deadline.bound(Phase::Head, sent).await?.map_err(|error| Failure::http(&error))
+    }
+
+    /// Waits until the connection has ended.
+    pub(super) async fn ended(&mut self) {
+        let _ = Pin::new(&mut self.ended).await;
+    }
+}
+
+impl Answer {
+    /// Reads the body that belongs to a head.
+    pub(super) async fn read(response: Response<Incoming>, deadline: Deadline) -> Result<Self, Failure> {
+        let status = response.status().as_u16();
+        let closes = announces_close(&response);
+        let body = Limited::new(response.into_body(), BODY_LIMIT).collect();
+        let body = deadline.bound(Phase::Body, body).await?.map_err(|error| Failure::http(&*error))?;
+        Ok(Answer { status, body: body.to_bytes(), closes })
+    }
+}
+
+/// Whether the connection ends with this answer: by its version, by its word, or because its body has no
+/// other end.
+fn announces_close(response: &Response<Incoming>) -> bool {
+    let mut connection = response.headers().get_all(CONNECTION).iter();
+    let says_close = connection.any(|value| {
+        let options = value.to_str().unwrap_or_default();
+        options.split(',').any(|option| option.trim().eq_ignore_ascii_case("close"))
+    });
+    let is_delimited =
+        response.body().size_hint().exact().is_some() || response.headers().contains_key(TRANSFER_ENCODING);
+    says_close || !is_delimited || response.version() != Version::HTTP_11
+}
+
+/// Moves a connection's bytes until the node ends it or its holder lets go, then closes it properly: nodes
+/// log connections that just vanish.
+async fn drive<S: Stream>(
+    mut connection: http1::Connection<TokioIo<S>, Empty<Bytes>>,
+    end: oneshot::Sender<Infallible>,
+    let_go: oneshot::Receiver<Infallible>,
+) {
+    tokio::select! {
+        _ = poll_fn(|context| connection.poll_without_shutdown(context)) => {}
+        _ = let_go => {}
+    }
+    drop(end);
+    let mut stream = connection.into_parts().io.into_inner();
+    let _ = timeout(CLOSE_GRACE, stream.shutdown()).await;
+}

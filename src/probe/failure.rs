@@ -1,0 +1,190 @@
+//! Why a probe brought no answer that could be judged, in words that say what to do.
+
+use std::error::Error;
+use std::io;
+use std::net::SocketAddr;
+use std::time::{Duration, UNIX_EPOCH};
+
+use rustls::pki_types::{ServerName, UnixTime};
+use rustls::{AlertDescription, CertificateError};
+
+use super::exchange::{BODY_LIMIT, HEAD_LIMIT};
+use super::tls::PresentedLeaf;
+use crate::leader::ProbeFailure;
+
+/// A failed exchange: the kind that the tracker and the metrics know, and words for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Failure {
+    pub(super) kind: ProbeFailure,
+    pub(super) detail: String,
+}
+
+/// What an exchange was doing when its deadline passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    Connect,
+    Handshake,
+    Head,
+    Body,
+}
+
+impl Failure {
+    fn new(kind: ProbeFailure, detail: impl Into<String>) -> Self {
+        Failure { kind, detail: detail.into() }
+    }
+
+    pub(super) fn timeout(phase: Phase, timeout: Duration) -> Self {
+        let doing = match phase {
+            Phase::Connect => {
+                "the connection was not accepted: is the host up, or a firewall dropping packets?"
+            }
+            Phase::Handshake => "the TLS handshake was not done",
+            Phase::Head => "it was asked, but did not answer",
+            Phase::Body => "its answer's body was not complete",
+        };
+        let timeout = humantime::format_duration(timeout);
+        Failure::new(ProbeFailure::Timeout, format!("no answer within {timeout}: {doing}"))
+    }
+
+    pub(super) fn connect(address: SocketAddr, error: &io::Error) -> Self {
+        let kind = match error.kind() {
+            io::ErrorKind::TimedOut => ProbeFailure::Timeout,
+            _ => ProbeFailure::Refused,
+        };
+        Failure::new(kind, format!("cannot connect to {address}: {error}"))
+    }
+
+    pub(super) fn handshake(
+        error: &io::Error,
+        leaf: Option<&PresentedLeaf>,
+        name: &ServerName<'static>,
+    ) -> Self {
+        match tls_error(error) {
+            Some(rustls::Error::InvalidCertificate(cause)) => {
+                Failure::new(ProbeFailure::Certificate, certificate(cause, leaf, name))
+            }
+            Some(rustls::Error::NoCertificatesPresented) => {
+                Failure::new(ProbeFailure::Certificate, "the node presented no certificate")
+            }
+            Some(error) => Failure::new(ProbeFailure::Tls, tls(error)),
+            None if is_closure(error) => {
+                Failure::new(ProbeFailure::Tls, "the node closed the connection during the TLS handshake")
+            }
+            None => Failure::new(ProbeFailure::Tls, format!("the TLS handshake failed: {error}")),
+        }
+    }
+
+    /// A failure of HTTP, or of what is below it once the connection was established.
+    pub(super) fn http(error: &(dyn Error + 'static)) -> Self {
+        if let Some(error) = find::<io::Error>(error).and_then(tls_error) {
+            return Failure::new(ProbeFailure::Tls, tls(error));
+        }
+        if find::<http_body_util::LengthLimitError>(error).is_some() {
+            return Failure::new(
+                ProbeFailure::Protocol,
+                format!("the answer's body is larger than {BODY_LIMIT} bytes"),
+            );
+        }
+        if find::<io::Error>(error).is_some_and(is_closure) {
+            return Failure::closed();
+        }
+        match find::<hyper::Error>(error) {
+            Some(http) if http.is_canceled() || http.is_closed() || http.is_incomplete_message() => {
+                Failure::closed()
+            }
+            Some(http) if http.is_parse_too_large() => Failure::new(
+                ProbeFailure::Protocol,
+                format!("the answer's head is larger than {HEAD_LIMIT} bytes"),
+            ),
+            Some(http) if http.is_parse() => Failure::new(
+                ProbeFailure::Protocol,
+                format!("what the node sent is not HTTP/1.1: {http}; check the port, and probe.tls.enabled"),
+            ),
+            _ => Failure::new(
+                ProbeFailure::Protocol,
+                format!("the answer is not acceptable: {}", chain(error)),
+            ),
+        }
+    }
+
+    fn closed() -> Self {
+        Failure::new(ProbeFailure::Closed, "the node closed the connection before its answer was complete")
+    }
+}
+
+/// What is wrong with a certificate, and how to get it right.
+fn certificate(cause: &CertificateError, leaf: Option<&PresentedLeaf>, name: &ServerName<'static>) -> String {
+    let issuer = leaf.map_or("an unknown authority", |leaf| leaf.issuer.as_str());
+    let names = leaf.map(|leaf| leaf.certificate.names.join(", ")).filter(|names| !names.is_empty());
+    let names = names.as_deref().unwrap_or("no name at all");
+    match cause {
+        CertificateError::UnknownIssuer => format!(
+            "the node's certificate was issued by \"{issuer}\", which is not trusted; \
+             check probe.tls.ca_file, and that the node sends its intermediate certificates"
+        ),
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => format!(
+            "the node's certificate is for {names}, not for {}; set the node's server_name to one of its names",
+            name.to_str()
+        ),
+        CertificateError::ExpiredContext { not_after, .. } => {
+            format!("the node's certificate, or one above it, expired at {}; renew it", date(*not_after))
+        }
+        CertificateError::NotValidYetContext { not_before, .. } => format!(
+            "the node's certificate, or one above it, is not valid before {}; check the clocks of both hosts",
+            date(*not_before)
+        ),
+        CertificateError::BadSignature => {
+            "the node does not prove that its certificate is its own: a signature does not fit".to_owned()
+        }
+        other => format!("the node's certificate is not acceptable: {other}"),
+    }
+}
+
+fn tls(error: &rustls::Error) -> String {
+    match error {
+        rustls::Error::AlertReceived(AlertDescription::CertificateRequired) => {
+            "the node requires a client certificate".to_owned()
+        }
+        rustls::Error::AlertReceived(AlertDescription::NoApplicationProtocol) => {
+            "the node does not offer http/1.1 (ALPN) on this port".to_owned()
+        }
+        rustls::Error::AlertReceived(AlertDescription::UnrecognisedName) => {
+            "the node does not know the name it was asked for; check the node's server_name".to_owned()
+        }
+        rustls::Error::AlertReceived(alert) => format!("the node refused the TLS handshake: {alert:?}"),
+        rustls::Error::InvalidMessage(_) => {
+            format!("what the node sent is not TLS ({error}); check the port, and probe.tls.enabled")
+        }
+        other => format!("the TLS handshake failed: {other}"),
+    }
+}
+
+fn date(time: UnixTime) -> String {
+    let since_epoch = Duration::from_secs(time.as_secs());
+    match UNIX_EPOCH.checked_add(since_epoch) {
+        Some(time) => humantime::format_rfc3339_seconds(time).to_string(),
+        None => format!("{} seconds after 1970", time.as_secs()),
+    }
+}
+
+/// The TLS error in an I/O error, which `source` would skip.
+fn tls_error(error: &io::Error) -> Option<&rustls::Error> {
+    error.get_ref()?.downcast_ref()
+}
+
+fn is_closure(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected, UnexpectedEof};
+    matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected | UnexpectedEof)
+}
+
+fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
+    causes(error).find_map(|cause| cause.downcast_ref())
+}
+
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |&error| error.source())
+}
+
+fn chain(error: &(dyn Error + 'static)) -> String {
+    causes(error).map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}

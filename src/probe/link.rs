@@ -1,0 +1,106 @@
+//! The one kept-alive connection to a node: used, renewed and replaced (L6).
+
+use std::future::pending;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::Response;
+use hyper::body::Incoming;
+use tokio::time::Instant;
+
+use super::exchange::{Answer, Connection, Deadline, Endpoint};
+use super::failure::Failure;
+use crate::intent::Certificate;
+use crate::leader::ProbeFailure;
+
+/// A node, and the connection kept to it, if there is one.
+#[derive(Debug)]
+pub(super) struct Link {
+    endpoint: Endpoint,
+    renew: Duration,
+    kept: Option<Connection>,
+}
+
+/// One finished exchange.
+#[derive(Debug)]
+pub(super) struct Exchange {
+    pub(super) result: Result<Answer, Failure>,
+    /// What the node presented on the connection used, or on the one that could not be made.
+    pub(super) certificate: Option<Arc<Certificate>>,
+    /// Whether a connection had to be made for it.
+    pub(super) connected: bool,
+}
+
+impl Link {
+    pub(super) fn new(endpoint: Endpoint, renew: Duration) -> Self {
+        Link { endpoint, renew, kept: None }
+    }
+
+    /// Whether an exchange begun now would use the kept connection.
+    pub(super) fn is_reusable(&self, now: Instant) -> bool {
+        self.kept.as_ref().is_some_and(|kept| now < kept.made + self.renew)
+    }
+
+    /// Asks once, on the kept connection or, if there is none or it is due for renewal, on a new one. `lost` is
+    /// called if the kept one turns out to be closed; then a new one is tried once.
+    ///
+    /// Dropping the future closes the connection in use.
+    pub(super) async fn exchange(&mut self, deadline: Deadline, lost: impl Fn()) -> Exchange {
+        if self.is_reusable(Instant::now())
+            && let Some(mut kept) = self.kept.take()
+        {
+            match kept.send(&self.endpoint.request, deadline).await {
+                Ok(head) => return self.read(kept, head, deadline, false).await,
+                // Keep-alive's usual race: the node gave the connection up while the request was on its way.
+                Err(failure) if failure.kind == ProbeFailure::Closed => lost(),
+                Err(failure) => {
+                    return Exchange {
+                        result: Err(failure),
+                        certificate: kept.certificate.clone(),
+                        connected: false,
+                    };
+                }
+            }
+        }
+        self.exchange_on_new_connection(deadline).await
+    }
+
+    async fn exchange_on_new_connection(&mut self, deadline: Deadline) -> Exchange {
+        // The old one stays open until the new one is made, and is not used again if that fails (L6).
+        let old = self.kept.take();
+        let (connected, certificate) = self.endpoint.connect(deadline).await;
+        drop(old);
+        let mut connection = match connected {
+            Ok(connection) => connection,
+            Err(failure) => return Exchange { result: Err(failure), certificate, connected: true },
+        };
+        match connection.send(&self.endpoint.request, deadline).await {
+            Ok(head) => self.read(connection, head, deadline, true).await,
+            Err(failure) => Exchange { result: Err(failure), certificate, connected: true },
+        }
+    }
+
+    /// Reads the rest of an answer, and keeps the connection if it can be used again.
+    async fn read(
+        &mut self,
+        connection: Connection,
+        head: Response<Incoming>,
+        deadline: Deadline,
+        connected: bool,
+    ) -> Exchange {
+        let result = Answer::read(head, deadline).await;
+        let certificate = connection.certificate.clone();
+        if result.as_ref().is_ok_and(|answer| !answer.closes) {
+            self.kept = Some(connection);
+        }
+        Exchange { result, certificate, connected }
+    }
+
+    /// Waits until the kept connection is closed by the node, which it did not announce: one that was announced
+    /// to close is not kept. Without a kept connection, waits for ever.
+    pub(super) async fn lost(&mut self) {
+        let Some(kept) = &mut self.kept else { return pending().await };
+        kept.ended().await;
+        self.kept = None;
+    }
+}

@@ -1,0 +1,161 @@
+//! What probing counts.
+
+use std::time::Duration;
+
+use prometheus::{
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry,
+};
+
+use crate::leader::{ProbeFailure, Verdict};
+
+/// From a local network's answer to the default deadline, in seconds.
+const DURATION_BUCKETS: [f64; 11] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0];
+
+/// The metrics of all probes of a process.
+#[derive(Clone, Debug)]
+pub struct MetricFamilies {
+    probes: IntCounterVec,
+    duration: HistogramVec,
+    certificate_expiry: IntGaugeVec,
+}
+
+impl MetricFamilies {
+    /// Defines and registers them.
+    ///
+    /// # Errors
+    /// If they are registered twice, which is a defect of the program.
+    pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let families = MetricFamilies {
+            probes: IntCounterVec::new(
+                Opts::new("raftgate_probes_total", "Probes finished, by what came of them"),
+                &["cluster", "node", "result"],
+            )?,
+            duration: HistogramVec::new(
+                HistogramOpts::new(
+                    "raftgate_probe_duration_seconds",
+                    "How long probes took, whatever came of them",
+                )
+                .buckets(DURATION_BUCKETS.to_vec()),
+                &["cluster", "node"],
+            )?,
+            certificate_expiry: IntGaugeVec::new(
+                Opts::new(
+                    "raftgate_node_certificate_expiry_timestamp_seconds",
+                    "When the certificate expires that the node presented to the newest probe connection",
+                ),
+                &["cluster", "node"],
+            )?,
+        };
+        registry.register(Box::new(families.probes.clone()))?;
+        registry.register(Box::new(families.duration.clone()))?;
+        registry.register(Box::new(families.certificate_expiry.clone()))?;
+        Ok(families)
+    }
+
+    /// One node's metrics, with every label resolved.
+    pub fn node(&self, cluster: &str, node: &str) -> Metrics {
+        let result = |name: &str| self.probes.with_label_values(&[cluster, node, name]);
+        let failure = |failure: ProbeFailure| result(failure.as_str());
+        Metrics {
+            leader: result("leader"),
+            follower: result("follower"),
+            unfit: result("unfit"),
+            refused: failure(ProbeFailure::Refused),
+            timeout: failure(ProbeFailure::Timeout),
+            tls: failure(ProbeFailure::Tls),
+            certificate: failure(ProbeFailure::Certificate),
+            protocol: failure(ProbeFailure::Protocol),
+            closed: failure(ProbeFailure::Closed),
+            dns: failure(ProbeFailure::Dns),
+            duration: self.duration.with_label_values(&[cluster, node]),
+            certificate_expiry: self.certificate_expiry.clone(),
+            labels: [cluster.to_owned(), node.to_owned()],
+        }
+    }
+}
+
+/// One node's metrics.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    leader: IntCounter,
+    follower: IntCounter,
+    unfit: IntCounter,
+    refused: IntCounter,
+    timeout: IntCounter,
+    tls: IntCounter,
+    certificate: IntCounter,
+    protocol: IntCounter,
+    closed: IntCounter,
+    dns: IntCounter,
+    duration: Histogram,
+    certificate_expiry: IntGaugeVec,
+    labels: [String; 2],
+}
+
+impl Metrics {
+    pub(super) fn count(&self, verdict: Verdict, took: Duration) {
+        self.result(verdict).inc();
+        self.duration.observe(took.as_secs_f64());
+    }
+
+    /// `not_after` is in seconds since the Unix epoch. The series begins with the first certificate: one at
+    /// zero would read as a certificate that expired in 1970.
+    pub(super) fn set_certificate_expiry(&self, not_after: i64) {
+        self.certificate_expiry.with_label_values(&self.labels).set(not_after);
+    }
+
+    fn result(&self, verdict: Verdict) -> &IntCounter {
+        match verdict {
+            Verdict::Leader => &self.leader,
+            Verdict::Follower => &self.follower,
+            Verdict::Unfit { .. } => &self.unfit,
+            Verdict::Unreachable { failure } => match failure {
+                ProbeFailure::Refused => &self.refused,
+                ProbeFailure::Timeout => &self.timeout,
+                ProbeFailure::Tls => &self.tls,
+                ProbeFailure::Certificate => &self.certificate,
+                ProbeFailure::Protocol => &self.protocol,
+                ProbeFailure::Closed => &self.closed,
+                ProbeFailure::Dns => &self.dns,
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_result_is_there_from_the_start_but_no_expiry() {
+        let registry = Registry::new();
+        let metrics = MetricFamilies::register(&registry).unwrap().node("c", "n");
+        metrics.count(Verdict::Unreachable { failure: ProbeFailure::Closed }, Duration::from_millis(3));
+        let text = String::from_utf8(crate::metrics::render(&registry).unwrap()).unwrap();
+        let lines: Vec<&str> =
+            text.lines().filter(|line| line.starts_with("raftgate_probes_total{")).collect();
+        let expected = [
+            "certificate",
+            "closed",
+            "dns",
+            "follower",
+            "leader",
+            "protocol",
+            "refused",
+            "timeout",
+            "tls",
+            "unfit",
+        ]
+        .map(|result| {
+            let count = u8::from(result == "closed");
+            format!("raftgate_probes_total{{cluster=\"c\",node=\"n\",result=\"{result}\"}} {count}")
+        });
+        assert_eq!(lines, expected);
+        assert!(text.contains("raftgate_probe_duration_seconds_count{cluster=\"c\",node=\"n\"} 1"));
+        assert!(!text.contains("raftgate_node_certificate_expiry_timestamp_seconds{"));
+        metrics.set_certificate_expiry(4_000_000_000);
+        let text = String::from_utf8(crate::metrics::render(&registry).unwrap()).unwrap();
+        let line = "raftgate_node_certificate_expiry_timestamp_seconds{cluster=\"c\",node=\"n\"} 4000000000";
+        assert!(text.contains(line), "{text}");
+    }
+}

@@ -1,0 +1,97 @@
+//! When to probe next, and from when on an answer is late: pure.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::leader::Pace;
+
+/// How far a distance between probes may be off, either way, so that many gates and nodes do not fall into step.
+const JITTER: f64 = 0.1;
+/// An answer is late after this many times its node's usual latency.
+const LATE_FACTOR: u32 = 4;
+/// The weight of a new latency is one in this many, as in TCP's smoothed round-trip time.
+const SMOOTHING: u32 = 8;
+
+/// The distances between the beginnings of two probes (L5).
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Intervals {
+    pub(super) steady: Duration,
+    pub(super) fast: Duration,
+}
+
+impl Intervals {
+    /// When the probe is due that follows one begun at `began`. `chance` is in 0..1 and drawn once a probe, so that
+    /// a change of pace does not draw again.
+    pub(super) fn due(&self, began: Instant, pace: Pace, chance: f64) -> Instant {
+        let interval = match pace {
+            Pace::Steady => self.steady,
+            Pace::Fast => self.fast,
+        };
+        began + interval.mul_f64(1.0 + JITTER * (2.0 * chance - 1.0))
+    }
+}
+
+/// A node's usual latencies. Exchanges that make a connection take several round trips more than others, so the
+/// two are known apart.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Latencies {
+    reusing: Option<Duration>,
+    connecting: Option<Duration>,
+}
+
+impl Latencies {
+    /// Takes in an answered exchange.
+    pub(super) fn observe(&mut self, connected: bool, latency: Duration) {
+        let smoothed = if connected { &mut self.connecting } else { &mut self.reusing };
+        *smoothed = Some(match *smoothed {
+            None => latency,
+            Some(before) => (before * (SMOOTHING - 1) + latency) / SMOOTHING,
+        });
+    }
+
+    /// How long after its beginning an exchange is late, and never before `floor`. Without any experience there
+    /// is no telling.
+    pub(super) fn late_after(&self, connects: bool, floor: Duration) -> Option<Duration> {
+        let usual = if connects { self.connecting } else { self.reusing.or(self.connecting) };
+        usual.map(|usual| (usual * LATE_FACTOR).max(floor))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+    const INTERVALS: Intervals =
+        Intervals { steady: Duration::from_millis(250), fast: Duration::from_millis(50) };
+
+    #[tokio::test(start_paused = true)]
+    async fn l5_probes_are_due_by_pace_within_a_tenth() {
+        let began = Instant::now();
+        for (chance, steady, fast) in [(0.0, 225, 45), (0.5, 250, 50), (1.0, 275, 55)] {
+            let due = |pace| (INTERVALS.due(began, pace, chance) - began).as_millis();
+            assert_eq!((due(Pace::Steady), due(Pace::Fast)), (steady, fast));
+        }
+    }
+
+    #[test]
+    fn l5_late_is_four_times_the_usual_but_not_before_the_floor() {
+        let mut latencies = Latencies::default();
+        assert_eq!(latencies.late_after(false, 50 * MS), None);
+        latencies.observe(false, 10 * MS);
+        assert_eq!(latencies.late_after(false, 50 * MS), Some(50 * MS));
+        latencies.observe(false, 90 * MS);
+        assert_eq!(latencies.late_after(false, 50 * MS), Some(80 * MS), "(7 x 10 + 90) / 8 = 20");
+    }
+
+    #[test]
+    fn l5_connecting_is_not_measured_by_the_latency_of_a_kept_connection() {
+        let mut latencies = Latencies::default();
+        latencies.observe(true, 100 * MS);
+        assert_eq!(latencies.late_after(false, 50 * MS), Some(400 * MS));
+        latencies.observe(false, 30 * MS);
+        assert_eq!(latencies.late_after(false, 50 * MS), Some(120 * MS));
+        assert_eq!(latencies.late_after(true, 50 * MS), Some(400 * MS));
+    }
+}

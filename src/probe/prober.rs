@@ -1,0 +1,238 @@
+//! Asks one node, again and again, at the pace that `follow` orders.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::pki_types::ServerName;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+
+use super::exchange::{Deadline, Endpoint};
+use super::judge::{Judgement, Rules};
+use super::link::{Exchange, Link};
+use super::metrics::Metrics;
+use super::pace::{Intervals, Latencies};
+use super::request::{self, RequestError};
+use super::settings::{Settings, TlsSettings, Verify};
+use super::tls::Connector;
+use crate::intent::{Certificate, Inbox, ProbeIds, ProbeOrder, ProbeReport, Suspicion};
+use crate::leader::{NodeId, Observation, Verdict};
+
+/// One node's prober. One exchange is under way at a time (L4).
+#[derive(Debug)]
+pub struct Prober {
+    cluster: Arc<str>,
+    name: Arc<str>,
+    node: NodeId,
+    link: Link,
+    rules: Rules,
+    intervals: Intervals,
+    timeout: Duration,
+    /// The connection's peer may be anybody.
+    unverified: bool,
+    orders: watch::Receiver<ProbeOrder>,
+    inbox: Inbox,
+    ids: Arc<ProbeIds>,
+    metrics: Metrics,
+    latencies: Latencies,
+    /// In seconds since the Unix epoch.
+    shown_expiry: Option<i64>,
+}
+
+/// Why a node cannot be probed as configured.
+#[derive(Debug, thiserror::Error)]
+#[error("cluster {cluster}, node {node}: {cause}")]
+pub struct ProberSetupError {
+    /// The cluster's name.
+    pub cluster: Arc<str>,
+    /// The node's name.
+    pub node: Arc<str>,
+    /// What is wrong.
+    #[source]
+    pub cause: SetupCause,
+}
+
+/// What is wrong with a prober's settings.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupCause {
+    /// The request cannot be sent.
+    #[error(transparent)]
+    Request(#[from] RequestError),
+    /// No certificate can be for this name.
+    #[error("server_name is \"{0}\"; expected a DNS name or an IP address, without a port")]
+    ServerName(String),
+    /// A pointer that cannot match anything.
+    #[error(
+        "probe.leader or probe.follower has the JSON pointer \"{0}\"; expected one that begins with \"/\""
+    )]
+    Pointer(String),
+    /// TLS is on, but nobody set it up.
+    #[error("TLS is enabled, but no connector was given")]
+    NoConnector,
+}
+
+impl Prober {
+    /// A prober that has not begun yet. The connector is the cluster's; without TLS in the settings it is not used.
+    ///
+    /// # Errors
+    /// If the request, the server name or the rules cannot be used as they are.
+    pub fn new(
+        settings: Settings,
+        connector: Option<Connector>,
+        orders: watch::Receiver<ProbeOrder>,
+        inbox: Inbox,
+        ids: Arc<ProbeIds>,
+        metrics: Metrics,
+    ) -> Result<Self, ProberSetupError> {
+        let endpoint = endpoint(&settings, connector).map_err(|cause| ProberSetupError {
+            cluster: Arc::clone(&settings.cluster),
+            node: Arc::clone(&settings.node),
+            cause,
+        })?;
+        let unverified = endpoint.tls.as_ref().is_some_and(|(tls, _)| tls.verify() == Verify::None);
+        Ok(Prober {
+            cluster: settings.cluster,
+            name: settings.node,
+            node: settings.id,
+            link: Link::new(endpoint, settings.renew),
+            rules: settings.rules,
+            intervals: Intervals { steady: settings.interval, fast: settings.fast_interval },
+            timeout: settings.timeout,
+            unverified,
+            orders,
+            inbox,
+            ids,
+            metrics,
+            latencies: Latencies::default(),
+            shown_expiry: None,
+        })
+    }
+
+    /// Probes at once (L1) and then by the orders, until their sender is gone.
+    pub async fn run(mut self) {
+        if self.unverified {
+            tracing::warn!(
+                cluster = &*self.cluster,
+                node = &*self.name,
+                "probe.tls.verify is \"none\": anybody on the path to this node can claim to be the leader"
+            );
+        }
+        loop {
+            let began = Instant::now();
+            let round = self.orders.borrow_and_update().round;
+            if self.probe(began).await.is_break() || self.wait(began, round).await.is_break() {
+                return;
+            }
+        }
+    }
+
+    /// One probe, from its id to its report. Breaks off when the prober is dismissed.
+    async fn probe(&mut self, began: Instant) -> ControlFlow<()> {
+        let probe = self.ids.next();
+        let exchange = self.exchange(began).await?;
+        let latency = began.elapsed();
+        let judgement = self.judge(&exchange);
+        if exchange.result.is_ok() {
+            self.latencies.observe(exchange.connected, latency);
+        }
+        self.metrics.count(judgement.verdict, latency);
+        self.show(exchange.certificate.as_ref());
+        let report = ProbeReport {
+            observation: Observation {
+                node: self.node,
+                probe,
+                began: began.into_std(),
+                verdict: judgement.verdict,
+            },
+            latency,
+            detail: judgement.detail.into(),
+            certificate: exchange.certificate,
+        };
+        self.inbox.report(report).await;
+        ControlFlow::Continue(())
+    }
+
+    /// Asks the node, and raises a signal if it takes unusually long (L5).
+    async fn exchange(&mut self, began: Instant) -> ControlFlow<(), Exchange> {
+        let Prober { link, inbox, orders, node, .. } = self;
+        let deadline = Deadline::after(began, self.timeout);
+        let late_after = self.latencies.late_after(!link.is_reusable(began), self.intervals.fast);
+        let late_at = late_after.map_or(deadline.at, |late_after| began + late_after);
+        let exchange = link.exchange(deadline, || inbox.signal(*node, Suspicion::ProbeConnectionClosed));
+        tokio::pin!(exchange);
+        tokio::select! {
+            biased;
+            exchange = &mut exchange => return ControlFlow::Continue(exchange),
+            () = dismissal(orders) => return ControlFlow::Break(()),
+            () = sleep_until(late_at), if late_at < deadline.at => inbox.signal(*node, Suspicion::ProbeLate),
+        }
+        tokio::select! {
+            biased;
+            exchange = exchange => ControlFlow::Continue(exchange),
+            () = dismissal(orders) => ControlFlow::Break(()),
+        }
+    }
+
+    /// Waits until the probe is due that follows one begun at `began`, or until a later round than `round` is
+    /// ordered (L5). Breaks off when the prober is dismissed.
+    async fn wait(&mut self, began: Instant, round: u64) -> ControlFlow<()> {
+        let chance = fastrand::f64();
+        loop {
+            let order = *self.orders.borrow_and_update();
+            if order.round > round {
+                return ControlFlow::Continue(());
+            }
+            tokio::select! {
+                biased;
+                changed = self.orders.changed() => if changed.is_err() {
+                    return ControlFlow::Break(());
+                },
+                () = self.link.lost() => self.inbox.signal(self.node, Suspicion::ProbeConnectionClosed),
+                () = sleep_until(self.intervals.due(began, order.pace, chance)) => {
+                    return ControlFlow::Continue(());
+                }
+            }
+        }
+    }
+
+    fn judge(&self, exchange: &Exchange) -> Judgement {
+        match &exchange.result {
+            Ok(answer) => self.rules.judge(answer.status, &answer.body),
+            Err(failure) => Judgement {
+                verdict: Verdict::Unreachable { failure: failure.kind },
+                detail: failure.detail.clone(),
+            },
+        }
+    }
+
+    /// Sets the expiry that is shown, if another certificate was presented than before.
+    fn show(&mut self, certificate: Option<&Arc<Certificate>>) {
+        if let Some(certificate) = certificate
+            && self.shown_expiry != Some(certificate.not_after)
+        {
+            self.metrics.set_certificate_expiry(certificate.not_after);
+            self.shown_expiry = Some(certificate.not_after);
+        }
+    }
+}
+
+/// Waits until nobody orders anything any more. Orders that come meanwhile are read later, by their value.
+async fn dismissal(orders: &mut watch::Receiver<ProbeOrder>) {
+    while orders.changed().await.is_ok() {}
+}
+
+fn endpoint(settings: &Settings, connector: Option<Connector>) -> Result<Endpoint, SetupCause> {
+    if let Some(pointer) = settings.rules.invalid_pointer() {
+        return Err(SetupCause::Pointer(pointer.to_owned()));
+    }
+    let tls = match &settings.tls {
+        Some(tls) => Some((connector.ok_or(SetupCause::NoConnector)?, server_name(tls)?)),
+        None => None,
+    };
+    Ok(Endpoint { address: settings.address, tls, request: request::parse(&settings.request)? })
+}
+
+fn server_name(tls: &TlsSettings) -> Result<ServerName<'static>, SetupCause> {
+    ServerName::try_from(tls.server_name.clone()).map_err(|_| SetupCause::ServerName(tls.server_name.clone()))
+}

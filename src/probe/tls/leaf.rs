@@ -1,0 +1,64 @@
+//! What a node's leaf certificate says about itself.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+
+use rustls::pki_types::CertificateDer;
+use x509_parser::certificate::X509Certificate;
+use x509_parser::extensions::GeneralName;
+use x509_parser::prelude::FromDer;
+
+use crate::intent::Certificate;
+
+/// A presented leaf certificate: what is shown of it, and who issued it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::probe) struct Leaf {
+    pub(in crate::probe) certificate: Arc<Certificate>,
+    /// The issuer's distinguished name.
+    pub(in crate::probe) issuer: String,
+}
+
+impl Leaf {
+    /// `None` if it is no certificate; whether that is acceptable is for the verifier to say.
+    pub(super) fn parse(der: &CertificateDer<'_>) -> Option<Self> {
+        let (_, certificate) = X509Certificate::from_der(der).ok()?;
+        Some(Leaf {
+            certificate: Arc::new(Certificate {
+                names: names(&certificate),
+                not_after: certificate.validity().not_after.timestamp(),
+            }),
+            issuer: certificate.issuer().to_string(),
+        })
+    }
+}
+
+/// The alternative names that a node can be known by; without any, the common names (which no verifier
+/// accepts any more, but which tell people whose certificate it is).
+fn names(certificate: &X509Certificate<'_>) -> Vec<String> {
+    let alternatives = certificate.subject_alternative_name().ok().flatten();
+    let names: Vec<String> =
+        alternatives.iter().flat_map(|names| &names.value.general_names).filter_map(shown).collect();
+    if !names.is_empty() {
+        return names;
+    }
+    certificate
+        .subject()
+        .iter_common_name()
+        .filter_map(|name| name.as_str().ok())
+        .map(str::to_owned)
+        .collect()
+}
+
+fn shown(name: &GeneralName<'_>) -> Option<String> {
+    match name {
+        GeneralName::DNSName(name) | GeneralName::URI(name) => Some((*name).to_owned()),
+        GeneralName::IPAddress(octets) => address(octets),
+        _ => None,
+    }
+}
+
+fn address(octets: &[u8]) -> Option<String> {
+    let v4 = <[u8; 4]>::try_from(octets).map(|octets| Ipv4Addr::from(octets).to_string());
+    let v6 = || <[u8; 16]>::try_from(octets).map(|octets| Ipv6Addr::from(octets).to_string());
+    v4.or_else(|_| v6()).ok()
+}
