@@ -10,6 +10,8 @@ mod metrics;
 mod nodes;
 mod settings;
 mod stand_in;
+#[cfg(test)]
+mod tests;
 
 pub use drive::{Follow, Links};
 pub use metrics::Metrics;

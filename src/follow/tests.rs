@@ -1,0 +1,227 @@
+//! A cluster followed on paused time: reports and signals in, tenures, orders and fates out.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus::Registry;
+use tokio::sync::watch;
+use tokio::time::{Instant, advance};
+
+use super::*;
+use crate::board::ClusterBoard;
+use crate::intent::{Inbox, NodeId, Pace, ProbeIds, ProbeOrder, ProbeReport, Suspicion, inbox};
+use crate::leader::{Observation, Policy, ProbeFailure, Verdict};
+use crate::tenure::{self, Fate, Route, Tenure, TenureReader};
+
+const SILENCE: Verdict = Verdict::Unreachable { failure: ProbeFailure::Timeout };
+
+/// A followed cluster of three nodes, and its ends.
+struct Followed {
+    inbox: Inbox,
+    reader: TenureReader,
+    orders: Vec<watch::Receiver<ProbeOrder>>,
+    board: Arc<ClusterBoard>,
+    registry: Registry,
+    ids: ProbeIds,
+}
+
+impl Followed {
+    fn start(hold_then: HoldThen, on_demotion: OnDemotion) -> Self {
+        let now = Instant::now();
+        let (writer, reader) = tenure::channel(now, Arc::default());
+        let (sender, receiver) = inbox();
+        let (orders, ordered) = (0..3).map(|_| watch::channel(ProbeOrder::default())).unzip();
+        let (board, registry) = (Arc::<ClusterBoard>::default(), Registry::new());
+        let settings = Settings {
+            cluster: "ctrl".into(),
+            nodes: (0..3).map(node_settings).collect(),
+            policy: Policy::default(),
+            hold_then,
+            fates: FateSettings {
+                on_demotion,
+                on_unreachable: OnUnreachable::Cut,
+                unreachable_after: Duration::from_secs(10),
+            },
+        };
+        let links = Links { writer, inbox: receiver, orders, board: Arc::clone(&board) };
+        let follow = Follow::new(settings, links, &Metrics::register(&registry).unwrap(), now);
+        tokio::spawn(follow.run());
+        Followed { inbox: sender, reader, orders: ordered, board, registry, ids: ProbeIds::default() }
+    }
+
+    /// Every node is probed and says this; returns once all of it was taken in.
+    async fn round(&self, verdicts: [Verdict; 3]) {
+        for (id, verdict) in verdicts.into_iter().enumerate() {
+            self.says(id, verdict).await;
+        }
+    }
+
+    async fn says(&self, id: usize, verdict: Verdict) {
+        let observation = Observation {
+            node: NodeId(id),
+            probe: self.ids.next(),
+            began: Instant::now().into_std(),
+            verdict,
+        };
+        let report = ProbeReport {
+            observation,
+            latency: Duration::from_millis(1),
+            detail: "scripted".into(),
+            certificate: None,
+        };
+        advance(report.latency).await;
+        self.inbox.report(report).await;
+        // Tasks of a paused, current-thread runtime run in turn: the follower's is now.
+        tokio::task::yield_now().await;
+    }
+
+    fn leader(&self) -> Option<usize> {
+        self.reader.leader().map(|tenure| tenure.node.0)
+    }
+
+    fn tenure(&self) -> Arc<Tenure> {
+        self.reader.leader().expect("a leader")
+    }
+
+    fn stand_in(&self) -> Option<Arc<Tenure>> {
+        match self.reader.load() {
+            Route::Led(_) => None,
+            Route::Leaderless { stand_in, .. } => stand_in,
+        }
+    }
+
+    /// The value of a metric with its labels, as scraped.
+    fn metric(&self, name: &str) -> f64 {
+        let text = String::from_utf8(crate::metrics::render(&self.registry).unwrap()).unwrap();
+        let value = text.lines().find_map(|line| line.strip_prefix(name));
+        value.unwrap_or_else(|| panic!("no {name} in\n{text}")).trim().parse().unwrap()
+    }
+}
+
+fn node_settings(id: usize) -> NodeSettings {
+    NodeSettings { name: format!("n{id}").into(), address: ([127, 0, 0, 1], 1000).into(), priority: 0 }
+}
+
+fn is(value: f64, expected: f64) -> bool {
+    (value - expected).abs() < f64::EPSILON
+}
+
+/// Time passes in steps, so that a task that waits for one of them sees it when it is due.
+async fn pass(time: Duration) {
+    let end = Instant::now() + time;
+    while Instant::now() < end {
+        advance(Duration::from_millis(10)).await;
+        tokio::task::yield_now().await;
+    }
+}
+
+use Verdict::{Follower, Leader};
+
+#[tokio::test(start_paused = true)]
+async fn a_statement_becomes_the_route_and_is_published() {
+    let followed = Followed::start(HoldThen::Refuse, OnDemotion::Keep);
+    assert_eq!(followed.leader(), None, "L1: unknown is not leader");
+    followed.round([Follower, Leader, Follower]).await;
+    assert_eq!(followed.leader(), Some(1));
+    let status = followed.board.status();
+    assert_eq!((status.leader.as_deref(), status.first_round_done), (Some("n1"), true));
+    assert!(is(followed.metric("raftgate_leader{cluster=\"ctrl\",node=\"n1\"}"), 1.0));
+    assert!(is(followed.metric("raftgate_leader{cluster=\"ctrl\",node=\"n0\"}"), 0.0));
+    assert!(is(followed.metric("raftgate_node_state{cluster=\"ctrl\",node=\"n0\",state=\"follower\"}"), 1.0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn l5_the_probers_are_paced_and_called_by_a_signal() {
+    let followed = Followed::start(HoldThen::Refuse, OnDemotion::Keep);
+    assert_eq!(followed.orders[2].borrow().pace, Pace::Fast, "no route");
+    followed.round([Leader, Follower, Follower]).await;
+    for _ in 0..8 {
+        pass(Duration::from_millis(250)).await;
+        followed.round([Leader, Follower, Follower]).await;
+    }
+    assert_eq!(followed.orders[2].borrow().pace, Pace::Steady, "all is calm");
+    let before = followed.orders[2].borrow().round;
+    followed.inbox.signal(NodeId(0), Suspicion::ConnectRefused);
+    tokio::task::yield_now().await;
+    assert_eq!(*followed.orders[2].borrow(), ProbeOrder { pace: Pace::Fast, round: before + 1 });
+}
+
+#[tokio::test(start_paused = true)]
+async fn s3_each_leader_statement_confirms_the_tenure() {
+    let followed = Followed::start(HoldThen::Refuse, OnDemotion::Keep);
+    followed.round([Leader, Follower, Follower]).await;
+    let before = followed.tenure().confirmed_at();
+    pass(Duration::from_millis(250)).await;
+    let asked = Instant::now();
+    followed.says(0, Leader).await;
+    assert!(before < asked && followed.tenure().confirmed_at() == asked, "dated from when the probe began");
+}
+
+#[tokio::test(start_paused = true)]
+async fn l7_a_route_that_nobody_confirms_is_lost_by_itself() {
+    let followed = Followed::start(HoldThen::Refuse, OnDemotion::Keep);
+    followed.round([Leader, Follower, Follower]).await;
+    let old = followed.tenure();
+    pass(Policy::default().lease() + Duration::from_millis(20) + Policy::default().timeout).await;
+    assert_eq!(followed.leader(), None);
+    assert_eq!(old.fate(), Fate::Keep, "losing the lease never cuts by itself");
+}
+
+#[tokio::test(start_paused = true)]
+async fn s5_a_demoted_leaders_sessions_meet_their_configured_fate() {
+    let followed = Followed::start(HoldThen::Refuse, OnDemotion::Drain);
+    followed.round([Leader, Follower, Follower]).await;
+    let old = followed.tenure();
+    followed.round([Follower, Leader, Follower]).await;
+    assert_eq!(followed.leader(), Some(1));
+    assert_eq!(old.fate(), Fate::Drain);
+    for _ in 0..2 {
+        followed.round([Leader, Follower, Follower]).await; // the second is the confirmation of L3
+    }
+    assert_eq!(old.fate(), Fate::Keep, "election again cancels a drain");
+    assert_eq!(followed.tenure().epoch, 3, "S1");
+}
+
+#[tokio::test(start_paused = true)]
+async fn s5_a_silent_leaders_sessions_are_cut_once_another_leads() {
+    let followed = Followed::start(HoldThen::Refuse, OnDemotion::Keep);
+    followed.round([Leader, Follower, Follower]).await;
+    let old = followed.tenure();
+    followed.round([SILENCE, Follower, Follower]).await;
+    followed.round([SILENCE, Follower, Follower]).await;
+    assert_eq!((followed.leader(), old.fate()), (None, Fate::Keep));
+    followed.round([SILENCE, Follower, Leader]).await;
+    assert_eq!((followed.leader(), old.fate()), (Some(2), Fate::Cut));
+}
+
+#[tokio::test(start_paused = true)]
+async fn s2_a_stand_in_is_no_route_and_drains_when_a_leader_appears() {
+    let followed = Followed::start(HoldThen::AnyReachable, OnDemotion::Keep);
+    followed.round([SILENCE, Follower, Follower]).await;
+    let stand_in = followed.stand_in().expect("a node that answers");
+    assert_eq!((stand_in.node, stand_in.epoch), (NodeId(1), 0));
+    assert!(is(followed.metric("raftgate_leader{cluster=\"ctrl\",node=\"n1\"}"), 0.0));
+    followed.round([SILENCE, Follower, Leader]).await;
+    assert_eq!((followed.leader(), stand_in.fate()), (Some(2), Fate::Drain));
+}
+
+#[tokio::test(start_paused = true)]
+async fn s2_the_last_leader_stands_in_even_when_it_is_silent() {
+    let followed = Followed::start(HoldThen::LastLeader, OnDemotion::Keep);
+    assert!(followed.stand_in().is_none());
+    followed.round([Leader, Follower, Follower]).await;
+    followed.round([Follower, Follower, Follower]).await;
+    assert_eq!(followed.stand_in().map(|tenure| tenure.node), Some(NodeId(0)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn leaderless_time_is_counted() {
+    let followed = Followed::start(HoldThen::Refuse, OnDemotion::Keep);
+    pass(Duration::from_secs(2)).await;
+    followed.round([Leader, Follower, Follower]).await;
+    pass(Duration::from_secs(1)).await;
+    followed.round([Leader, Follower, Follower]).await;
+    let counted = followed.metric("raftgate_leaderless_seconds_total{cluster=\"ctrl\"}");
+    assert!((2.0..2.1).contains(&counted), "the second with a leader is not counted: {counted}");
+    assert!(is(followed.metric("raftgate_leader_changes_total{cluster=\"ctrl\"}"), 1.0));
+}
