@@ -1,5 +1,167 @@
 //! The data plane: one client's life from accept to its last byte.
+//!
+//! ```text
+//! worker      a thread with its own runtime (D1)     accept      takes clients in, pauses, stops (O4)
+//! connection  one client's life, and its task        choice      where a client may go, without IO (S2, S3)
+//! hold        waits for a route (S2)                 dial        connects (S3)
+//! opening     until the node's first byte (S4)       sessions    the table: fates and inactivity (D8, S5, S6)
+//! limits      bounds, as guards (S8)                 unjoined    a stream that is reset when dropped
+//! outcome     why connections end                    metrics     what is counted
+//! ```
 
+mod accept;
+mod choice;
+mod connection;
+mod dial;
+mod hold;
+mod limits;
+mod metrics;
+mod opening;
+mod outcome;
+mod sessions;
 mod settings;
+#[cfg(test)]
+mod tests;
+mod unjoined;
+mod worker;
 
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::{Arc, mpsc};
+use std::thread;
+
+use tokio::sync::watch;
+
+use crate::intent::Inbox;
+use crate::tenure::TenureReader;
+use limits::Places;
+pub use metrics::Metrics;
+pub use outcome::{Outcome, Refusal};
 pub use settings::{ClusterSettings, ListenerSettings, Settings};
+use worker::{Order, Plan, Socket};
+
+/// The data plane's two strings to one cluster's `follow`.
+#[derive(Clone, Debug)]
+pub struct ClusterHandle {
+    /// Where its clients go.
+    pub route: TenureReader,
+    /// Who hears of what went wrong with a node.
+    pub inbox: Inbox,
+}
+
+/// The running data plane. Dropped, it ends as by [`cut`](Self::cut).
+#[derive(Debug)]
+pub struct Proxy {
+    orders: watch::Sender<Order>,
+    places: Arc<Places>,
+    open: Arc<Places>,
+    threads: Vec<thread::JoinHandle<()>>,
+}
+
+/// Starts the workers' threads. `listeners` are the bound sockets of each of `settings.listeners`, for all its
+/// addresses; `clusters` belong to `settings.clusters`. Both are in the settings' order.
+///
+/// # Errors
+/// If a thread, its runtime or one of its sockets cannot be had, or the three arguments do not fit together.
+pub fn start(
+    settings: Settings,
+    listeners: Vec<Vec<TcpListener>>,
+    clusters: Vec<ClusterHandle>,
+    metrics: Metrics,
+) -> io::Result<Proxy> {
+    if listeners.len() != settings.listeners.len()
+        || clusters.len() != settings.clusters.len()
+        || settings.listeners.iter().any(|listener| listener.cluster >= clusters.len())
+    {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "listeners or clusters do not fit the settings",
+        ));
+    }
+    let shares = distribute(listeners, settings.workers.max(1))?;
+    let (orders, received) = watch::channel(Order::Serve);
+    let plan = Plan {
+        places: Places::new(settings.max_connections),
+        held: settings.clusters.iter().map(|cluster| Places::new(cluster.hold_limit)).collect(),
+        open: Places::new(usize::MAX),
+        settings: Arc::new(settings),
+        clusters,
+        metrics,
+        orders: received,
+    };
+    let (started, starts) = mpsc::channel();
+    let mut proxy =
+        Proxy { orders, places: Arc::clone(&plan.places), open: Arc::clone(&plan.open), threads: Vec::new() };
+    for (number, sockets) in shares.into_iter().enumerate() {
+        let (plan, started) = (plan.clone(), started.clone());
+        let thread = thread::Builder::new().name(format!("worker-{number}"));
+        proxy.threads.push(thread.spawn(move || worker::run(plan, sockets, &started))?);
+    }
+    drop(started);
+    for _ in &proxy.threads {
+        starts.recv().map_err(|_| io::Error::other("a worker ended before it served"))??;
+    }
+    Ok(proxy)
+}
+
+impl Proxy {
+    /// Stops taking new clients without losing those who are in the kernel's queue, and closes the listening sockets
+    /// (O4). Returns at once; clients that are there stay, held ones too, and the workers end with the last of them.
+    pub fn quiesce(&self) {
+        self.orders.send_if_modified(|order| {
+            let serving = *order == Order::Serve;
+            if serving {
+                *order = Order::Quiesce;
+            }
+            serving
+        });
+    }
+
+    /// Connections at this moment, held ones included.
+    pub fn active(&self) -> usize {
+        self.places.taken()
+    }
+
+    /// Waits until all listening sockets are closed, which takes [`quiesce`](Self::quiesce), and no connection is left.
+    pub async fn drained(&self) {
+        self.open.emptied().await;
+        self.places.emptied().await;
+    }
+
+    /// Resets everything that is left ([`Outcome::Shutdown`]) and closes the listening sockets.
+    pub fn cut(&self) {
+        self.orders.send_replace(Order::Cut);
+    }
+
+    /// Waits for the workers' threads to end, which takes [`cut`](Self::cut), or [`quiesce`](Self::quiesce) and the last
+    /// client's leaving. Blocks its thread.
+    pub fn join(mut self) {
+        for thread in std::mem::take(&mut self.threads) {
+            if thread.join().is_err() {
+                tracing::error!("a worker's thread had failed");
+            }
+        }
+    }
+}
+
+/// Each worker's listening sockets. Of each address every worker gets one: where there are fewer sockets than
+/// workers, some share one; where there are more, some have several, so that no queue goes unserved.
+fn distribute(listeners: Vec<Vec<TcpListener>>, workers: usize) -> io::Result<Vec<Vec<Socket>>> {
+    let mut shares: Vec<Vec<Socket>> = (0..workers).map(|_| Vec::new()).collect();
+    for (place, sockets) in listeners.into_iter().enumerate() {
+        let mut by_address: BTreeMap<SocketAddr, Vec<TcpListener>> = BTreeMap::new();
+        for socket in sockets {
+            by_address.entry(socket.local_addr()?).or_default().push(socket);
+        }
+        for group in by_address.into_values() {
+            for worker in group.len()..workers {
+                shares[worker].push((place, group[worker % group.len()].try_clone()?));
+            }
+            for (number, socket) in group.into_iter().enumerate() {
+                shares[number % workers].push((place, socket));
+            }
+        }
+    }
+    Ok(shares)
+}

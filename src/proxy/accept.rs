@@ -1,0 +1,114 @@
+//! Takes clients in at one listening socket, and stops without losing the queued ones (O4).
+
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+use super::connection::Connection;
+use super::limits::Place;
+use super::outcome::Refusal;
+use super::worker::{Listener, Order, Worker};
+use crate::sockets::{self, AcceptError};
+
+/// How long accepting pauses when the machine is out of descriptors or memory: between this and twice as long.
+const PAUSE: Duration = Duration::from_millis(50);
+/// How long a quiesced socket has to stay quiet before it is closed: handshakes under way complete meanwhile.
+const QUIET: Duration = Duration::from_millis(100);
+
+/// Accepts until told otherwise. `open` says to the outside that the socket is not closed yet.
+pub(super) async fn accept(
+    worker: Rc<Worker>,
+    listener: Rc<Listener>,
+    socket: TcpListener,
+    mut orders: watch::Receiver<Order>,
+    open: Place,
+) {
+    let mut door = Door { worker, listener, paused: false };
+    loop {
+        // The runtime's budget makes this yield after a batch.
+        tokio::select! {
+            biased;
+            order = orders.wait_for(|order| *order != Order::Serve) => {
+                // Without a sender the proxy itself is gone.
+                if order.is_ok_and(|order| *order == Order::Quiesce) {
+                    break;
+                }
+                return;
+            }
+            accepted = socket.accept() => door.admit(accepted).await,
+        }
+    }
+    tokio::select! {
+        biased;
+        _ = orders.wait_for(|order| *order == Order::Cut) => {}
+        () = door.empty(&socket) => {}
+    }
+    drop(socket);
+    drop(open);
+}
+
+/// Where clients of one listener come in.
+struct Door {
+    worker: Rc<Worker>,
+    listener: Rc<Listener>,
+    paused: bool,
+}
+
+impl Door {
+    async fn admit(&mut self, accepted: io::Result<(TcpStream, SocketAddr)>) {
+        match accepted {
+            Ok((client, peer)) => {
+                self.paused = false;
+                self.take(client, peer);
+            }
+            Err(error) => match sockets::classify_accept_error(&error) {
+                AcceptError::Retry => {}
+                AcceptError::Pause => self.pause(&error).await,
+            },
+        }
+    }
+
+    fn take(&self, client: TcpStream, peer: SocketAddr) {
+        self.listener.metrics.connections.inc();
+        let Some(place) = self.worker.places.take() else {
+            self.listener.metrics.refused(Refusal::Limit).inc();
+            // If it fails, the client has gone already.
+            let _ = client.set_zero_linger();
+            return;
+        };
+        // The task is on its own: a panic ends it and nothing else, and its guards give back what it held.
+        drop(tokio::task::spawn_local(Connection::new(&self.worker, &self.listener, client, peer, place)));
+    }
+
+    async fn pause(&mut self, error: &io::Error) {
+        self.listener.metrics.accept_pauses.inc();
+        if !self.paused {
+            self.paused = true;
+            tracing::warn!(
+                listener = %self.listener.name,
+                %error,
+                "cannot accept: new clients wait in the kernel's queue; raise the limit of descriptors (LimitNOFILE=) \
+                 or lower max_connections"
+            );
+        }
+        tokio::time::sleep(PAUSE + PAUSE.mul_f64(fastrand::f64())).await;
+    }
+
+    /// Takes in everybody whose handshake has begun, and nobody else.
+    async fn empty(&mut self, socket: &TcpListener) {
+        if let Err(error) = sockets::quiesce(socket) {
+            tracing::warn!(
+                listener = %self.listener.name,
+                %error,
+                "cannot stop new connections before closing: those of this moment may be reset"
+            );
+        }
+        while let Ok(accepted) = tokio::time::timeout(QUIET, socket.accept()).await {
+            self.admit(accepted).await;
+        }
+    }
+}

@@ -1,0 +1,308 @@
+//! One client's life: it waits for a route, is dialled to its node, opened with it and joined to it, until
+//! one of them or the gate ends it.
+//!
+//! ```text
+//! accept -> [first byte] -> hold -> dial -> opening -> relay -> end
+//!                            ^       |        |
+//!                            +-------+--------+   failed, overtaken or moved: choose again
+//! ```
+
+use std::cell::{Cell, RefCell};
+use std::future::Future;
+use std::mem;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::Interest;
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+
+use super::choice::{Fault, Setback};
+use super::dial::{Dialled, dial};
+use super::hold::wait_for_route;
+use super::limits::Place;
+use super::metrics::Counted;
+use super::opening::{Opened, Opening, open};
+use super::outcome::{Ending, Outcome};
+use super::sessions::{Key, Slot};
+use super::unjoined::Unjoined;
+use super::worker::{Cluster, Listener, Worker};
+use crate::relay::{End, Meter, Relay, Side};
+use crate::tenure::{Tenure, TenureReader};
+
+/// The task of one connection. Small while it relays (D4): what arriving needed is freed by then.
+pub(super) struct Connection {
+    // Dropped in this order: a connection's place is free only when its sockets are closed.
+    phase: Phase,
+    slot: Slot,
+    presence: Presence,
+    worker: Rc<Worker>,
+    trace: Rc<Trace>,
+    meter: Rc<Meter>,
+}
+
+enum Phase {
+    Arriving(Pin<Box<dyn Future<Output = Result<Joined, Ending>>>>),
+    Relaying(Joined),
+    Over,
+}
+
+/// A client and a node that belong together.
+struct Joined {
+    relay: Relay<TcpStream, TcpStream>,
+    _counted: Option<Counted>,
+}
+
+impl Connection {
+    /// A connection that has just been accepted from `peer` and has its place among all.
+    pub(super) fn new(
+        worker: &Rc<Worker>,
+        listener: &Rc<Listener>,
+        client: TcpStream,
+        peer: SocketAddr,
+        place: Place,
+    ) -> Self {
+        let meter = Rc::new(Meter::default());
+        let trace = Rc::new(Trace::new(peer));
+        let slot = worker.sessions.admit(listener, &meter);
+        let cluster = Rc::clone(&worker.clusters[listener.cluster]);
+        let journey = Journey {
+            route: cluster.route.clone(),
+            cluster,
+            worker: Rc::clone(worker),
+            client: Unjoined::new(client),
+            key: slot.key(),
+            meter: Rc::clone(&meter),
+            trace: Rc::clone(&trace),
+        };
+        Connection {
+            phase: Phase::Arriving(Box::pin(journey.arrive())),
+            slot,
+            presence: Presence::new(listener, place),
+            worker: Rc::clone(worker),
+            trace,
+            meter,
+        }
+    }
+
+    fn poll_phase(&mut self, cx: &mut Context<'_>) -> Poll<Ending> {
+        if let Poll::Ready(outcome) = self.slot.poll_end(cx) {
+            return Poll::Ready(outcome.into());
+        }
+        if let Phase::Arriving(arriving) = &mut self.phase {
+            match ready!(arriving.as_mut().poll(cx)) {
+                Ok(joined) => self.phase = Phase::Relaying(joined),
+                Err(ending) => return Poll::Ready(ending),
+            }
+            // Joining a tenure whose fate is a cut ends the session before it begins.
+            if let Poll::Ready(outcome) = self.slot.poll_end(cx) {
+                return Poll::Ready(outcome.into());
+            }
+        }
+        let Phase::Relaying(joined) = &mut self.phase else { return Poll::Pending };
+        Poll::Ready(match ready!(Pin::new(&mut joined.relay).poll(cx)) {
+            End::Closed { first: Side::Client } => Outcome::Client.into(),
+            End::Closed { first: Side::Node } => Outcome::Node.into(),
+            End::Failed { side: Side::Client, .. } => Outcome::ClientError.into(),
+            End::Failed { side: Side::Node, .. } => Outcome::NodeError.into(),
+        })
+    }
+
+    fn finish(&mut self, ending: Ending) {
+        if let Phase::Relaying(joined) = mem::replace(&mut self.phase, Phase::Over) {
+            let (client, node) = joined.relay.into_streams();
+            if matches!(ending, Ending::Closed(outcome) if outcome.is_abrupt()) {
+                // If it fails, the peer has gone already.
+                let _ = (client.set_zero_linger(), node.set_zero_linger());
+            }
+        }
+        self.presence.ending = Some(ending);
+        if self.worker.log_connections {
+            self.trace.log(&self.presence.listener, &self.worker, &self.meter, ending);
+        }
+    }
+}
+
+impl Future for Connection {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let ending = ready!(self.poll_phase(cx));
+        self.finish(ending);
+        Poll::Ready(())
+    }
+}
+
+/// A client on its way to a node.
+pub(super) struct Journey {
+    pub(super) worker: Rc<Worker>,
+    pub(super) cluster: Rc<Cluster>,
+    pub(super) route: TenureReader,
+    pub(super) client: Unjoined,
+    pub(super) key: Key,
+    pub(super) meter: Rc<Meter>,
+    pub(super) trace: Rc<Trace>,
+}
+
+impl Journey {
+    async fn arrive(mut self) -> Result<Joined, Ending> {
+        if self.cluster.settings.on_first_byte {
+            self.wait_for_first_byte().await?;
+        }
+        let mut opening = Opening::default();
+        let mut setback: Option<Setback> = None;
+        loop {
+            let tenure = wait_for_route(&mut self, setback.as_ref()).await?;
+            let node = match dial(&mut self, &tenure).await? {
+                Dialled::Connected(node) => node,
+                Dialled::Overtaken => continue,
+                Dialled::Failed(failure) => {
+                    setback = Some(self.note(setback.as_ref(), &tenure, failure.fault()));
+                    continue;
+                }
+            };
+            let counted = self.cluster.metrics.sessions(tenure.node).map(Counted::by);
+            match open(&mut self, opening, tenure, node, setback.as_ref()).await? {
+                Opened::Joined { node, tenure, first, unsent, finished } => {
+                    self.worker.sessions.join(self.key, tenure);
+                    let relay = self.relay(node, first, unsent, finished);
+                    return Ok(Joined { relay, _counted: counted });
+                }
+                Opened::Moved { opening: kept, closed_early_by } => {
+                    opening = kept;
+                    self.cluster.metrics.moved.inc();
+                    self.trace.moves.set(self.trace.moves.get() + 1);
+                    if let Some(tenure) = closed_early_by {
+                        setback = Some(self.note(setback.as_ref(), &tenure, Fault::ClosedEarly));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Waits until the client has said something (D10), and leaves it unread.
+    async fn wait_for_first_byte(&mut self) -> Result<(), Outcome> {
+        let ready = self.client.ready(Interest::READABLE | Interest::ERROR).await;
+        if ready.is_ok_and(|ready| !ready.is_error() && !ready.is_read_closed()) {
+            return Ok(());
+        }
+        // It may have said something before it closed.
+        match self.client.peek(&mut [0]).await {
+            Ok(0) => {
+                self.client.keep_orderly();
+                Err(Outcome::Client)
+            }
+            Ok(_) => Ok(()),
+            Err(_) => Err(Outcome::ClientError),
+        }
+    }
+
+    fn note(&self, before: Option<&Setback>, tenure: &Tenure, fault: Fault) -> Setback {
+        Setback::note(before, tenure, fault, Instant::now(), fastrand::f64())
+    }
+
+    fn relay(
+        self,
+        node: Unjoined,
+        first: Vec<u8>,
+        unsent: Vec<u8>,
+        finished: bool,
+    ) -> Relay<TcpStream, TcpStream> {
+        let mut relay =
+            Relay::new(self.client.join(), node.join(), self.worker.buffer.clone(), Rc::clone(&self.meter));
+        if !first.is_empty() {
+            relay = relay.with_pending_to_client(first);
+        }
+        if !unsent.is_empty() {
+            relay = relay.with_pending_to_node(unsent);
+        }
+        if finished { relay.with_client_closed() } else { relay }
+    }
+}
+
+/// A connection's part in the counts, from accept to end: whatever drops it, the sums stay right.
+struct Presence {
+    listener: Rc<Listener>,
+    ending: Option<Ending>,
+    _active: Counted,
+    _place: Place,
+}
+
+impl Presence {
+    fn new(listener: &Rc<Listener>, place: Place) -> Self {
+        Presence {
+            listener: Rc::clone(listener),
+            ending: None,
+            _active: Counted::by(&listener.metrics.active),
+            _place: place,
+        }
+    }
+}
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        // Without an ending it was a panic, or the worker itself went: the gate's doing either way.
+        match self.ending.unwrap_or(Ending::Closed(Outcome::Shutdown)) {
+            Ending::Refused(refusal) => self.listener.metrics.refused(refusal).inc(),
+            Ending::Closed(outcome) => self.listener.metrics.closed(outcome).inc(),
+        }
+    }
+}
+
+/// What the log tells of a connection at its end.
+pub(super) struct Trace {
+    peer: SocketAddr,
+    accepted: Instant,
+    pub(super) held: Cell<Duration>,
+    connect: Cell<Duration>,
+    moves: Cell<u32>,
+    local_port: Cell<Option<u16>>,
+    node: RefCell<Option<Arc<str>>>,
+}
+
+impl Trace {
+    fn new(peer: SocketAddr) -> Self {
+        Trace {
+            peer,
+            accepted: Instant::now(),
+            held: Cell::default(),
+            connect: Cell::default(),
+            moves: Cell::default(),
+            local_port: Cell::default(),
+            node: RefCell::default(),
+        }
+    }
+
+    /// Notes the connection to a node; the last one is told.
+    pub(super) fn connected(&self, tenure: &Tenure, stream: &TcpStream, took: Duration) {
+        self.connect.set(took);
+        self.local_port.set(stream.local_addr().ok().map(|address| address.port()));
+        *self.node.borrow_mut() = Some(Arc::clone(&tenure.name));
+    }
+
+    fn log(&self, listener: &Listener, worker: &Worker, meter: &Meter, ending: Ending) {
+        tracing::info!(
+            listener = %listener.name,
+            client = %self.peer,
+            cluster = %worker.clusters[listener.cluster].settings.name,
+            node = self.node.borrow().as_deref().unwrap_or("-"),
+            local_port = self.local_port.get().unwrap_or(0),
+            to_node = meter.to_node.get(),
+            to_client = meter.to_client.get(),
+            hold_ms = milliseconds(self.held.get()),
+            connect_ms = milliseconds(self.connect.get()),
+            duration_ms = milliseconds(self.accepted.elapsed()),
+            moved = self.moves.get(),
+            reason = ending.as_str(),
+            "session closed"
+        );
+    }
+}
+
+fn milliseconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e6).round() / 1e3
+}

@@ -1,0 +1,136 @@
+//! Connects to a tenure's node, for as long as the tenure lasts (S3).
+
+use std::io;
+use std::net::SocketAddr;
+
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::time::Instant;
+
+use super::choice::{Fault, leads_to};
+use super::connection::Journey;
+use super::hold::{failed, next_change};
+use super::outcome::{Ending, Outcome};
+use super::unjoined::Unjoined;
+use crate::intent::Suspicion;
+use crate::sockets;
+use crate::tenure::Tenure;
+
+/// Why a connect failed: a reason of `raftgate_connect_failures_total`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ConnectFailure {
+    /// The node's host refused or reset it.
+    Refused,
+    /// There is no way there.
+    Unreachable,
+    /// Nobody answered within `connect.timeout`.
+    Timeout,
+    /// This host had no descriptor, memory or port for it.
+    Local,
+}
+
+impl ConnectFailure {
+    /// Every failure, in the order of their discriminants.
+    pub(super) const ALL: [ConnectFailure; 4] = [
+        ConnectFailure::Refused,
+        ConnectFailure::Unreachable,
+        ConnectFailure::Timeout,
+        ConnectFailure::Local,
+    ];
+
+    /// The label value.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            ConnectFailure::Refused => "refused",
+            ConnectFailure::Unreachable => "unreachable",
+            ConnectFailure::Timeout => "timeout",
+            ConnectFailure::Local => "local",
+        }
+    }
+
+    /// What the node is suspected of; nothing if the failure was ours (L5).
+    fn suspicion(self) -> Option<Suspicion> {
+        match self {
+            ConnectFailure::Refused | ConnectFailure::Unreachable => Some(Suspicion::ConnectRefused),
+            ConnectFailure::Timeout => Some(Suspicion::ConnectTimeout),
+            ConnectFailure::Local => None,
+        }
+    }
+
+    /// What it means for the client's next attempt.
+    pub(super) fn fault(self) -> Fault {
+        match self {
+            ConnectFailure::Local => Fault::Local,
+            _ => Fault::Node,
+        }
+    }
+}
+
+impl From<&io::Error> for ConnectFailure {
+    fn from(error: &io::Error) -> Self {
+        match error.kind() {
+            _ if sockets::is_local_exhaustion(error) => ConnectFailure::Local,
+            io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionAborted => ConnectFailure::Refused,
+            io::ErrorKind::TimedOut => ConnectFailure::Timeout,
+            _ => ConnectFailure::Unreachable,
+        }
+    }
+}
+
+/// What came of a dial.
+pub(super) enum Dialled {
+    /// The node accepted.
+    Connected(Unjoined),
+    /// It did not.
+    Failed(ConnectFailure),
+    /// The route went elsewhere meanwhile.
+    Overtaken,
+}
+
+/// Connects to the tenure's node and, if that fails, tells `follow`.
+///
+/// # Errors
+/// The end of the connection, if the client goes away meanwhile.
+pub(super) async fn dial(journey: &mut Journey, tenure: &Tenure) -> Result<Dialled, Ending> {
+    let began = Instant::now();
+    let connecting = tokio::time::timeout(journey.cluster.settings.connect_timeout, connect(tenure.address));
+    tokio::pin!(connecting);
+    let connected = loop {
+        tokio::select! {
+            biased;
+            connected = &mut connecting => break connected,
+            () = failed(&journey.client) => return Err(Outcome::ClientError.into()),
+            () = next_change(&mut journey.route) => {
+                if !leads_to(&journey.route.load(), tenure) {
+                    return Ok(Dialled::Overtaken);
+                }
+            }
+        }
+    };
+    let failure = match connected {
+        Ok(Ok(stream)) => {
+            journey.cluster.metrics.connect_duration.observe(began.elapsed().as_secs_f64());
+            journey.trace.connected(tenure, &stream, began.elapsed());
+            return Ok(Dialled::Connected(Unjoined::new(stream)));
+        }
+        Ok(Err(error)) => {
+            tracing::debug!(node = %tenure.name, address = %tenure.address, %error, "connect failed");
+            ConnectFailure::from(&error)
+        }
+        Err(_) => ConnectFailure::Timeout,
+    };
+    if let Some(counter) = journey.cluster.metrics.connect_failures(tenure.node, failure) {
+        counter.inc();
+    }
+    if let Some(suspicion) = failure.suspicion() {
+        journey.cluster.inbox.signal(tenure.node, suspicion);
+    }
+    Ok(Dialled::Failed(failure))
+}
+
+async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    sockets::tune(&socket)?;
+    socket.connect(address).await
+}

@@ -1,0 +1,105 @@
+//! Bounds over all workers (S8), as guards: whatever ends a connection gives its place back.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::sync::Notify;
+
+/// So many places and no more.
+#[derive(Debug)]
+pub(super) struct Places {
+    taken: AtomicUsize,
+    limit: usize,
+    /// Rung whenever the last place is given back.
+    emptied: Notify,
+}
+
+/// One of [`Places`], until dropped.
+#[derive(Debug)]
+pub(super) struct Place(Arc<Places>);
+
+impl Places {
+    pub(super) fn new(limit: usize) -> Arc<Self> {
+        Arc::new(Places { taken: AtomicUsize::new(0), limit, emptied: Notify::new() })
+    }
+
+    /// A place, unless all are taken.
+    pub(super) fn take(self: &Arc<Self>) -> Option<Place> {
+        // Counted first and taken back if it was one too many: cheaper than a compare-and-swap loop, and
+        // the bound holds all the same.
+        if self.taken.fetch_add(1, Ordering::AcqRel) < self.limit {
+            return Some(Place(Arc::clone(self)));
+        }
+        self.give_back();
+        None
+    }
+
+    /// How many are taken.
+    pub(super) fn taken(&self) -> usize {
+        self.taken.load(Ordering::Acquire)
+    }
+
+    /// Waits until none is taken.
+    pub(super) async fn emptied(&self) {
+        loop {
+            let rung = self.emptied.notified();
+            if self.taken() == 0 {
+                return;
+            }
+            rung.await;
+        }
+    }
+
+    fn give_back(&self) {
+        if self.taken.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.emptied.notify_waiters();
+        }
+    }
+}
+
+impl Place {
+    /// How many are taken, this one included.
+    pub(super) fn taken(&self) -> usize {
+        self.0.taken()
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.give_back();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn s8_a_bound_holds_and_places_come_back() {
+        let places = Places::new(2);
+        let first = places.take().unwrap();
+        let second = places.take().unwrap();
+        assert!(places.take().is_none());
+        drop(first);
+        assert_eq!(second.taken(), 1);
+        let third = places.take().unwrap();
+        assert!(places.take().is_none());
+        drop((second, third));
+        assert_eq!(places.taken(), 0);
+    }
+
+    #[tokio::test]
+    async fn waiting_for_the_last_place_misses_nothing() {
+        let places = Places::new(1);
+        places.emptied().await;
+        let place = places.take().unwrap();
+        let waiting = tokio::spawn({
+            let places = Arc::clone(&places);
+            async move { places.emptied().await }
+        });
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished());
+        drop(place);
+        waiting.await.unwrap();
+    }
+}

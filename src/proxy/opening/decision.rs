@@ -1,0 +1,92 @@
+//! What to do with a client that has not seen a byte of its node yet (S4), decided without IO.
+
+use std::sync::Arc;
+
+use super::super::choice::Setback;
+use crate::tenure::{Fate, Route, Tenure};
+use crate::wire::hello::{OPENING_LIMIT, Opening as Judgement, classify};
+
+/// What the route, as it is now, means for a client that waits for its node's first byte.
+#[derive(Clone, Debug)]
+pub(super) enum Standing {
+    /// Nothing: its node leads, or nobody does and the old node is kept.
+    Stay,
+    /// The same node leads, under another tenure; the client belongs to that one from now on.
+    Adopt(Arc<Tenure>),
+    /// Another node is there, or this one is to be left: the client is to be moved.
+    Leave,
+}
+
+/// Judges the route and the fate of the tenure that the client was dialled under.
+pub(super) fn standing(tenure: &Tenure, route: &Route) -> Standing {
+    match route {
+        Route::Led(leader) if leader.epoch == tenure.epoch => Standing::Stay,
+        Route::Led(leader) if leader.node == tenure.node && leader.address == tenure.address => {
+            Standing::Adopt(Arc::clone(leader))
+        }
+        Route::Led(_) => Standing::Leave,
+        // Cut, and nobody has seen a byte: waiting for the next leader serves the client, a reset would not.
+        Route::Leaderless { .. } if tenure.fate() == Fate::Cut => Standing::Leave,
+        // Without a successor the old node is kept: it may only be slow.
+        Route::Leaderless { .. } => Standing::Stay,
+    }
+}
+
+/// What a node's silent close comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum AfterClose {
+    /// The client is dialled again, once the node counts again or another one leads.
+    Move,
+    /// The client is told as the node said it.
+    PassOn,
+}
+
+/// What one client has said before its node's first byte, across all the nodes that were tried.
+#[derive(Debug, Default)]
+pub(in super::super) struct Opening {
+    /// Everything read from the client.
+    kept: Vec<u8>,
+    /// Whether its end of file has been read.
+    finished: bool,
+}
+
+impl Opening {
+    /// Takes in what the client has sent, and judges the whole.
+    pub(super) fn add(&mut self, bytes: &[u8]) -> Judgement {
+        self.kept.extend_from_slice(bytes);
+        if self.kept.len() > OPENING_LIMIT { Judgement::Committed } else { classify(&self.kept) }
+    }
+
+    /// The client has sent its last byte.
+    pub(super) fn finish(&mut self) {
+        self.finished = true;
+    }
+
+    pub(super) fn kept(&self) -> &[u8] {
+        &self.kept
+    }
+
+    pub(super) fn is_finished(&self) -> bool {
+        self.finished
+    }
+
+    /// What is left of it once `sent` bytes have reached the node for good.
+    pub(super) fn into_unsent(mut self, sent: usize) -> Vec<u8> {
+        self.kept.split_off(sent.min(self.kept.len()))
+    }
+
+    /// What to do when the node closes (or resets, if not `orderly`) without a byte. `setback` is what the client
+    /// went through before.
+    pub(super) fn after_close(
+        &self,
+        orderly: bool,
+        setback: Option<&Setback>,
+        tenure: &Tenure,
+    ) -> AfterClose {
+        // A client that said nothing and closed got its answer: a balancer's check, not a failure.
+        let answered = orderly && self.finished && self.kept.is_empty();
+        // It was tried again after the leader had confirmed itself: closing is what it wants.
+        let insists = setback.is_some_and(|setback| setback.concerns(tenure) && setback.closed_early() > 0);
+        if answered || insists { AfterClose::PassOn } else { AfterClose::Move }
+    }
+}

@@ -1,0 +1,228 @@
+//! The time between the connect and the node's first byte (S4), during which a client whose words a server
+//! forgets with the connection may still be moved to another node.
+
+mod decision;
+#[cfg(test)]
+mod tests;
+
+use std::io::{self, Read};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+pub(super) use decision::Opening;
+use decision::{AfterClose, Standing, standing};
+
+use super::choice::Setback;
+use super::connection::Journey;
+use super::hold::next_change;
+use super::outcome::{Ending, Outcome};
+use super::unjoined::Unjoined;
+use crate::intent::Suspicion;
+use crate::relay::Meter;
+use crate::tenure::Tenure;
+use crate::wire::hello::{OPENING_LIMIT, Opening as Judgement};
+
+/// What is read at once: as much as is kept, and the one byte that makes it too much.
+pub(super) const SCRATCH: usize = OPENING_LIMIT + 1;
+
+/// How an opening with one node ended.
+pub(super) enum Opened {
+    /// The client and the node belong together from here on.
+    Joined {
+        /// The node's end.
+        node: Unjoined,
+        /// The tenure that the session is of.
+        tenure: Arc<Tenure>,
+        /// The node's first bytes, which the client has still to get.
+        first: Vec<u8>,
+        /// What the client sent and the node has still to get.
+        unsent: Vec<u8>,
+        /// Whether the client has sent its last byte.
+        finished: bool,
+    },
+    /// The client is to be dialled again; nothing of the node has reached it.
+    Moved {
+        /// What it has sent so far.
+        opening: Opening,
+        /// The tenure whose node ended it itself, if it did.
+        closed_early_by: Option<Arc<Tenure>>,
+    },
+}
+
+/// Carries the client's opening to the node and waits for its first byte.
+///
+/// # Errors
+/// The end of the connection: the client has gone, or the node insists on closing.
+pub(super) async fn open(
+    journey: &mut Journey,
+    opening: Opening,
+    mut tenure: Arc<Tenure>,
+    node: Unjoined,
+    setback: Option<&Setback>,
+) -> Result<Opened, Ending> {
+    let mut exchange = Exchange { opening, sent: 0, finish_sent: false, node };
+    loop {
+        match standing(&tenure, &journey.route.load()) {
+            Standing::Stay => {}
+            Standing::Adopt(newer) => tenure = newer,
+            // A byte that is there already ends every thought of moving.
+            Standing::Leave => match exchange.read_node_once_more(journey) {
+                Some(first) => return Ok(exchange.joined(tenure, first)),
+                None => return Ok(Opened::Moved { opening: exchange.opening, closed_early_by: None }),
+            },
+        }
+        let happened = tokio::select! {
+            biased;
+            happened = exchange.next(&mut journey.client, &journey.meter, &journey.worker.scratch) => happened,
+            () = next_change(&mut journey.route) => continue,
+        };
+        return match happened {
+            Happened::NodeSpoke(first) => Ok(exchange.joined(tenure, first)),
+            Happened::ClientCommitted => Ok(exchange.joined(tenure, Vec::new())),
+            Happened::ClientFailed => Err(Outcome::ClientError.into()),
+            Happened::NodeClosed { orderly } => match exchange.read_node_once_more(journey) {
+                Some(first) => Ok(exchange.joined(tenure, first)),
+                None => exchange.after_close(journey, orderly, setback, tenure),
+            },
+        };
+    }
+}
+
+/// What can happen before a node's first byte.
+enum Happened {
+    NodeSpoke(Vec<u8>),
+    NodeClosed {
+        orderly: bool,
+    },
+    /// What the client has sent may have an effect on the node: it cannot be sent twice.
+    ClientCommitted,
+    ClientFailed,
+}
+
+/// One node's part of an opening.
+struct Exchange {
+    opening: Opening,
+    /// How much of what is kept this node has got.
+    sent: usize,
+    finish_sent: bool,
+    node: Unjoined,
+}
+
+impl Exchange {
+    async fn next(
+        &mut self,
+        client: &mut TcpStream,
+        meter: &Meter,
+        scratch: &super::worker::Scratch,
+    ) -> Happened {
+        std::future::poll_fn(|cx| self.poll(cx, client, meter, &mut scratch.borrow_mut())).await
+    }
+
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        client: &mut TcpStream,
+        meter: &Meter,
+        scratch: &mut [u8],
+    ) -> Poll<Happened> {
+        // The node first: a byte of it decides everything.
+        match poll_read(cx, &mut self.node, scratch) {
+            Poll::Ready(Ok([])) => return Poll::Ready(Happened::NodeClosed { orderly: true }),
+            Poll::Ready(Ok(first)) => return Poll::Ready(Happened::NodeSpoke(first.to_vec())),
+            Poll::Ready(Err(_)) => return Poll::Ready(Happened::NodeClosed { orderly: false }),
+            Poll::Pending => {}
+        }
+        loop {
+            if ready!(self.poll_deliver(cx, meter)).is_err() {
+                return Poll::Ready(Happened::NodeClosed { orderly: false });
+            }
+            if self.opening.is_finished() {
+                return Poll::Pending;
+            }
+            let room = SCRATCH - self.opening.kept().len();
+            match ready!(poll_read(cx, client, &mut scratch[..room])) {
+                Ok([]) => {
+                    self.opening.finish();
+                    meter.half_closed.set(true);
+                }
+                Ok(bytes) => {
+                    if self.opening.add(bytes) == Judgement::Committed {
+                        return Poll::Ready(Happened::ClientCommitted);
+                    }
+                }
+                Err(_) => return Poll::Ready(Happened::ClientFailed),
+            }
+        }
+    }
+
+    /// Brings the node up to date with the client, its end of file included.
+    fn poll_deliver(&mut self, cx: &mut Context<'_>, meter: &Meter) -> Poll<io::Result<()>> {
+        while self.sent < self.opening.kept().len() {
+            let written =
+                ready!(Pin::new(&mut *self.node).poll_write(cx, &self.opening.kept()[self.sent..]))?;
+            self.sent += written;
+            meter.to_node.set(meter.to_node.get() + written as u64);
+        }
+        if self.opening.is_finished() && !self.finish_sent {
+            ready!(Pin::new(&mut *self.node).poll_shutdown(cx))?;
+            self.finish_sent = true;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Asks the kernel itself: the runtime may not have heard yet of what has come.
+    fn read_node_once_more(&self, journey: &Journey) -> Option<Vec<u8>> {
+        let mut scratch = journey.worker.scratch.borrow_mut();
+        match (&*socket2::SockRef::from(&*self.node)).read(&mut scratch) {
+            Ok(n) if n > 0 => Some(scratch[..n].to_vec()),
+            _ => None,
+        }
+    }
+
+    fn joined(self, tenure: Arc<Tenure>, first: Vec<u8>) -> Opened {
+        let finished = self.opening.is_finished();
+        Opened::Joined {
+            node: self.node,
+            tenure,
+            first,
+            unsent: self.opening.into_unsent(self.sent),
+            finished,
+        }
+    }
+
+    fn after_close(
+        self,
+        journey: &mut Journey,
+        orderly: bool,
+        setback: Option<&Setback>,
+        tenure: Arc<Tenure>,
+    ) -> Result<Opened, Ending> {
+        match self.opening.after_close(orderly, setback, &tenure) {
+            AfterClose::Move => {
+                journey.cluster.inbox.signal(tenure.node, Suspicion::ClosedEarly);
+                Ok(Opened::Moved { opening: self.opening, closed_early_by: Some(tenure) })
+            }
+            AfterClose::PassOn if orderly => {
+                journey.client.keep_orderly();
+                Err(if self.opening.is_finished() { Outcome::Client } else { Outcome::Node }.into())
+            }
+            AfterClose::PassOn => Err(Outcome::NodeError.into()),
+        }
+    }
+}
+
+/// Reads what is there into `scratch`; an empty slice is the end of file.
+fn poll_read<'a>(
+    cx: &mut Context<'_>,
+    stream: &mut TcpStream,
+    scratch: &'a mut [u8],
+) -> Poll<io::Result<&'a [u8]>> {
+    let mut buffer = ReadBuf::new(scratch);
+    ready!(Pin::new(stream).poll_read(cx, &mut buffer))?;
+    let read = buffer.filled().len();
+    Poll::Ready(Ok(&scratch[..read]))
+}

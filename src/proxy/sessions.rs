@@ -1,0 +1,312 @@
+//! The table of one worker's connections (D8): fates, inactivity and the end of the gate reach them through
+//! it, so that no connection owns a timer, a token or a subscription.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use slab::Slab;
+use tokio::sync::Notify;
+use tokio::time::{Instant, MissedTickBehavior};
+
+use super::choice::later;
+use super::outcome::Outcome;
+use super::settings::ClusterSettings;
+use super::worker::Listener;
+use crate::relay::Meter;
+use crate::tenure::{Fate, Tenure, TenureReader};
+
+/// How many places of the table are looked at before other tasks have their turn.
+const BATCH: usize = 4096;
+/// How many sessions are cut at once (S5), and the longest pause before the next so many.
+const WAVE: usize = 256;
+const WAVE_PAUSE: Duration = Duration::from_millis(3);
+/// How often inactivity is looked for, unless a timeout is so short that this would be too coarse.
+const SWEEP: Duration = Duration::from_secs(1);
+const SHORTEST_SWEEP: Duration = Duration::from_millis(10);
+
+/// One worker's connections.
+#[derive(Debug)]
+pub(super) struct Sessions {
+    entries: RefCell<Slab<Entry>>,
+    timeouts: Box<[Timeouts]>,
+    /// Rung whenever the last connection leaves.
+    emptied: Notify,
+}
+
+/// A connection's place in the table. Valid as long as its [`Slot`] lives.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Key(usize);
+
+/// Keeps a connection's place; dropped, it gives the place back and counts the last bytes.
+#[derive(Debug)]
+pub(super) struct Slot {
+    sessions: Rc<Sessions>,
+    key: Key,
+}
+
+#[derive(Debug)]
+struct Entry {
+    waker: Option<Waker>,
+    /// Why it has to end; the connection itself sees to it.
+    end: Option<Outcome>,
+    stage: Stage,
+    meter: Rc<Meter>,
+    listener: Rc<Listener>,
+    /// What has been added to `raftgate_bytes_total` of the meter's counts.
+    counted: (u64, u64),
+    /// When the meter was last seen to have moved.
+    active_at: Instant,
+}
+
+#[derive(Debug)]
+enum Stage {
+    /// Its client may move at any time.
+    Arriving,
+    /// It waits for a route, which is nobody's inactivity.
+    Held,
+    /// It is joined to the node of this tenure.
+    Joined { tenure: Arc<Tenure>, drain_until: Option<Instant> },
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Timeouts {
+    idle: Option<Duration>,
+    half_closed: Option<Duration>,
+    drain: Duration,
+}
+
+impl Sessions {
+    pub(super) fn new<'a>(clusters: impl IntoIterator<Item = &'a ClusterSettings>) -> Rc<Self> {
+        let timeouts = clusters
+            .into_iter()
+            .map(|c| Timeouts { idle: c.idle, half_closed: c.half_closed, drain: c.drain })
+            .collect();
+        Rc::new(Sessions { entries: RefCell::default(), timeouts, emptied: Notify::new() })
+    }
+
+    /// A place for a connection that has just been accepted.
+    pub(super) fn admit(self: &Rc<Self>, listener: &Rc<Listener>, meter: &Rc<Meter>) -> Slot {
+        let entry = Entry {
+            waker: None,
+            end: None,
+            stage: Stage::Arriving,
+            meter: Rc::clone(meter),
+            listener: Rc::clone(listener),
+            counted: (0, 0),
+            active_at: Instant::now(),
+        };
+        let key = Key(self.entries.borrow_mut().insert(entry));
+        Slot { sessions: Rc::clone(self), key }
+    }
+
+    /// Notes that the connection waits for a route, and from when on it does not any more.
+    pub(super) fn set_held(&self, key: Key, held: bool) {
+        self.with(key, |entry| {
+            entry.stage = if held { Stage::Held } else { Stage::Arriving };
+            entry.active_at = Instant::now();
+        });
+    }
+
+    /// Notes that the connection is joined: from here on the tenure's fate is its own (S5).
+    pub(super) fn join(&self, key: Key, tenure: Arc<Tenure>) {
+        self.with(key, |entry| {
+            entry.stage = Stage::Joined { tenure, drain_until: None };
+            entry.active_at = Instant::now();
+            if entry.apply_fate(&self.timeouts, Instant::now()) == Fate::Cut {
+                entry.end(Outcome::Cut);
+            }
+        });
+    }
+
+    /// Ends every connection.
+    pub(super) fn end_all(&self, outcome: Outcome) {
+        for (_, entry) in self.entries.borrow_mut().iter_mut() {
+            entry.end(outcome);
+        }
+    }
+
+    /// Waits until no connection is left.
+    pub(super) async fn emptied(&self) {
+        loop {
+            let rung = self.emptied.notified();
+            if self.entries.borrow().is_empty() {
+                return;
+            }
+            rung.await;
+        }
+    }
+
+    /// The mailbox of one cluster: applies fates whenever the route or a fate changes.
+    pub(super) async fn follow_fates(self: Rc<Self>, cluster: usize, mut route: TenureReader) {
+        loop {
+            route.mark_seen();
+            self.apply_fates(cluster).await;
+            if !route.changed().await {
+                return;
+            }
+        }
+    }
+
+    /// Looks for inactivity and overdue drains, for as long as the worker lives.
+    pub(super) async fn sweep(self: Rc<Self>) {
+        let mut ticks = tokio::time::interval(self.sweep_period());
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let now = ticks.tick().await;
+            self.walk(|_, entry| {
+                entry.count_bytes();
+                if let Some(outcome) = entry.overdue(&self.timeouts, now) {
+                    entry.end(outcome);
+                }
+            })
+            .await;
+        }
+    }
+
+    async fn apply_fates(&self, cluster: usize) {
+        let mut cut = Vec::new();
+        let now = Instant::now();
+        self.walk(|key, entry| {
+            if entry.listener.cluster == cluster && entry.apply_fate(&self.timeouts, now) == Fate::Cut {
+                cut.push(key);
+            }
+        })
+        .await;
+        for wave in cut.chunks(WAVE) {
+            for &key in wave {
+                // The place may be another connection's by now: its fate is looked at, not remembered.
+                self.with(key, |entry| {
+                    if entry.apply_fate(&self.timeouts, now) == Fate::Cut {
+                        entry.end(Outcome::Cut);
+                    }
+                });
+            }
+            tokio::time::sleep(WAVE_PAUSE.mul_f64(fastrand::f64())).await;
+        }
+    }
+
+    /// Visits every connection, a batch at a time.
+    async fn walk(&self, mut visit: impl FnMut(Key, &mut Entry)) {
+        let mut next = 0;
+        loop {
+            let mut entries = self.entries.borrow_mut();
+            let end = entries.capacity().min(next + BATCH);
+            for place in next..end {
+                if let Some(entry) = entries.get_mut(place) {
+                    visit(Key(place), entry);
+                }
+            }
+            next = end;
+            if next == entries.capacity() {
+                return;
+            }
+            drop(entries);
+            tokio::task::yield_now().await;
+        }
+    }
+
+    fn with(&self, Key(place): Key, change: impl FnOnce(&mut Entry)) {
+        if let Some(entry) = self.entries.borrow_mut().get_mut(place) {
+            change(entry);
+        }
+    }
+
+    fn sweep_period(&self) -> Duration {
+        let shortest = self
+            .timeouts
+            .iter()
+            .flat_map(|t| [t.idle, t.half_closed, Some(t.drain)])
+            .flatten()
+            .min()
+            .unwrap_or(SWEEP);
+        (shortest / 4).clamp(SHORTEST_SWEEP, SWEEP)
+    }
+}
+
+impl Slot {
+    pub(super) fn key(&self) -> Key {
+        self.key
+    }
+
+    /// Ready once the connection has to end; else wakes the caller when it has to.
+    pub(super) fn poll_end(&self, cx: &Context<'_>) -> Poll<Outcome> {
+        let mut entries = self.sessions.entries.borrow_mut();
+        let Some(entry) = entries.get_mut(self.key.0) else { return Poll::Pending };
+        if let Some(outcome) = entry.end {
+            return Poll::Ready(outcome);
+        }
+        match &mut entry.waker {
+            Some(waker) => waker.clone_from(cx.waker()),
+            None => entry.waker = Some(cx.waker().clone()),
+        }
+        Poll::Pending
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        let entry = self.sessions.entries.borrow_mut().try_remove(self.key.0);
+        if let Some(mut entry) = entry {
+            entry.count_bytes();
+        }
+        if self.sessions.entries.borrow().is_empty() {
+            self.sessions.emptied.notify_waiters();
+        }
+    }
+}
+
+impl Entry {
+    /// The first reason stands.
+    fn end(&mut self, outcome: Outcome) {
+        self.end.get_or_insert(outcome);
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+
+    /// Begins or cancels a drain; a cut is left to the caller, who spreads them.
+    fn apply_fate(&mut self, timeouts: &[Timeouts], now: Instant) -> Fate {
+        let Stage::Joined { tenure, drain_until } = &mut self.stage else { return Fate::Keep };
+        let fate = tenure.fate();
+        match fate {
+            Fate::Keep => *drain_until = None,
+            Fate::Drain => {
+                drain_until.get_or_insert_with(|| later(now, timeouts[self.listener.cluster].drain));
+            }
+            Fate::Cut => {}
+        }
+        fate
+    }
+
+    fn overdue(&mut self, timeouts: &[Timeouts], now: Instant) -> Option<Outcome> {
+        if let Stage::Joined { drain_until: Some(deadline), .. } = self.stage
+            && now >= deadline
+        {
+            return Some(Outcome::Drained);
+        }
+        if let Stage::Held = self.stage {
+            return None;
+        }
+        let timeouts = &timeouts[self.listener.cluster];
+        let quiet = now.saturating_duration_since(self.active_at);
+        let past = |limit: Option<Duration>| limit.is_some_and(|limit| quiet >= limit);
+        if self.meter.half_closed.get() && past(timeouts.half_closed) {
+            return Some(Outcome::HalfClosed);
+        }
+        past(timeouts.idle).then_some(Outcome::Idle)
+    }
+
+    /// Adds what has moved to the listener's counters; where something has, the connection is not inactive.
+    fn count_bytes(&mut self) {
+        let seen = (self.meter.to_node.get(), self.meter.to_client.get());
+        if seen != self.counted {
+            self.listener.metrics.to_node.inc_by(seen.0.saturating_sub(self.counted.0));
+            self.listener.metrics.to_client.inc_by(seen.1.saturating_sub(self.counted.1));
+            self.counted = seen;
+            self.active_at = Instant::now();
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! One worker: a thread with its own runtime, from which its sessions never leave (D1, D8).
+
+use std::cell::RefCell;
+use std::io;
+use std::rc::Rc;
+use std::sync::{Arc, mpsc};
+
+use tokio::net::TcpListener;
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use super::ClusterHandle;
+use super::accept::accept;
+use super::limits::Places;
+use super::metrics::{ClusterMetrics, ListenerMetrics, Metrics};
+use super::opening::SCRATCH;
+use super::outcome::Outcome;
+use super::sessions::Sessions;
+use super::settings::{ClusterSettings, Settings};
+use crate::intent::Inbox;
+use crate::relay::SharedBuffer;
+use crate::tenure::TenureReader;
+
+/// What all sessions of a worker read through (D2).
+const BUFFER: usize = 256 * 1024;
+
+/// What the workers are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Order {
+    /// Take clients in.
+    Serve,
+    /// Take no new ones, and end once the last has left.
+    Quiesce,
+    /// End everything now.
+    Cut,
+}
+
+/// What every worker is made from.
+#[derive(Clone, Debug)]
+pub(super) struct Plan {
+    pub(super) settings: Arc<Settings>,
+    pub(super) clusters: Vec<ClusterHandle>,
+    pub(super) metrics: Metrics,
+    /// Bounds connections over all workers.
+    pub(super) places: Arc<Places>,
+    /// Bounds held clients over all workers, by cluster.
+    pub(super) held: Vec<Arc<Places>>,
+    /// Counts listening sockets that are not closed yet.
+    pub(super) open: Arc<Places>,
+    pub(super) orders: watch::Receiver<Order>,
+}
+
+/// A listening socket and the place of its listener in the settings.
+pub(super) type Socket = (usize, std::net::TcpListener);
+
+/// Where the openings of a worker are read into. No await while it is borrowed.
+pub(super) type Scratch = RefCell<Box<[u8]>>;
+
+/// What the connections of one worker share.
+#[derive(Debug)]
+pub(super) struct Worker {
+    pub(super) clusters: Vec<Rc<Cluster>>,
+    pub(super) sessions: Rc<Sessions>,
+    pub(super) buffer: SharedBuffer,
+    pub(super) scratch: Scratch,
+    pub(super) places: Arc<Places>,
+    pub(super) log_connections: bool,
+}
+
+/// One listener, as a worker sees it.
+#[derive(Debug)]
+pub(super) struct Listener {
+    pub(super) name: Arc<str>,
+    pub(super) cluster: usize,
+    pub(super) metrics: ListenerMetrics,
+}
+
+/// One cluster, as a worker sees it.
+#[derive(Debug)]
+pub(super) struct Cluster {
+    pub(super) settings: ClusterSettings,
+    pub(super) route: TenureReader,
+    pub(super) inbox: Inbox,
+    pub(super) metrics: ClusterMetrics,
+    pub(super) held: Arc<Places>,
+}
+
+/// The body of a worker's thread. Says by `started` whether it serves; returns when its last client has left after
+/// [`Order::Quiesce`], or after [`Order::Cut`].
+pub(super) fn run(plan: Plan, sockets: Vec<Socket>, started: &mpsc::Sender<io::Result<()>>) {
+    let runtime = match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            let _ = started.send(Err(error));
+            return;
+        }
+    };
+    runtime.block_on(async {
+        let worker = Worker::new(&plan);
+        match worker.open(&plan, sockets) {
+            Ok(doors) => {
+                let _ = started.send(Ok(()));
+                worker.serve(doors, plan.orders).await;
+            }
+            Err(error) => {
+                let _ = started.send(Err(error));
+            }
+        }
+    });
+}
+
+impl Worker {
+    fn new(plan: &Plan) -> Rc<Self> {
+        let clusters = plan.settings.clusters.iter().zip(&plan.clusters).zip(&plan.held);
+        Rc::new(Worker {
+            clusters: clusters
+                .map(|((settings, handle), held)| {
+                    Rc::new(Cluster {
+                        settings: settings.clone(),
+                        route: handle.route.clone(),
+                        inbox: handle.inbox.clone(),
+                        metrics: plan.metrics.cluster(settings),
+                        held: Arc::clone(held),
+                    })
+                })
+                .collect(),
+            sessions: Sessions::new(&plan.settings.clusters),
+            buffer: SharedBuffer::new(BUFFER),
+            scratch: RefCell::new(vec![0; SCRATCH].into_boxed_slice()),
+            places: Arc::clone(&plan.places),
+            log_connections: plan.settings.log_connections,
+        })
+    }
+
+    /// Starts to accept at each socket.
+    fn open(self: &Rc<Self>, plan: &Plan, sockets: Vec<Socket>) -> io::Result<Vec<JoinHandle<()>>> {
+        let listeners: Vec<Rc<Listener>> = plan
+            .settings
+            .listeners
+            .iter()
+            .map(|listener| {
+                Rc::new(Listener {
+                    name: Arc::clone(&listener.name),
+                    cluster: listener.cluster,
+                    metrics: plan.metrics.listener(&listener.name),
+                })
+            })
+            .collect();
+        let mut doors = Vec::new();
+        for (listener, socket) in sockets {
+            socket.set_nonblocking(true)?;
+            let socket = TcpListener::from_std(socket)?;
+            let open = plan.open.take().ok_or_else(|| io::Error::other("too many listening sockets"))?;
+            let listener = Rc::clone(&listeners[listener]);
+            let door = accept(Rc::clone(self), listener, socket, plan.orders.clone(), open);
+            doors.push(tokio::task::spawn_local(door));
+        }
+        Ok(doors)
+    }
+
+    async fn serve(self: Rc<Self>, doors: Vec<JoinHandle<()>>, mut orders: watch::Receiver<Order>) {
+        tokio::task::spawn_local(Rc::clone(&self.sessions).sweep());
+        for (place, cluster) in self.clusters.iter().enumerate() {
+            tokio::task::spawn_local(Rc::clone(&self.sessions).follow_fates(place, cluster.route.clone()));
+        }
+        for door in doors {
+            if let Err(error) = door.await {
+                tracing::error!(%error, "a listening socket is lost: its acceptor failed");
+            }
+        }
+        tokio::select! {
+            () = self.sessions.emptied() => return,
+            // Without a sender the proxy itself is gone, and so is everybody's wish to serve.
+            _ = orders.wait_for(|order| *order == Order::Cut) => {}
+        }
+        self.sessions.end_all(Outcome::Shutdown);
+        self.sessions.emptied().await;
+    }
+}
