@@ -230,14 +230,15 @@ impl Tracker {
 
     /// Draws the conclusions of what was applied, and of the time that passed.
     fn settle(&mut self, now: Instant) {
-        self.enforce_leases(now);
         self.fast_until = self.fast_until.filter(|until| now < *until);
-        self.contested_since = (self.claims() > 1).then(|| self.contested_since.unwrap_or(now));
+        self.enforce_leases(now);
         self.arbitrate(now);
+        // A change of the route ends the grace on which other claims may have lived.
+        self.enforce_leases(now);
         self.update_alarms(now);
     }
 
-    /// Ends what lived on statements that are too old (L7).
+    /// Ends what lived on statements that are too old (L7), and counts the claims that are left.
     fn enforce_leases(&mut self, now: Instant) {
         if let Some(incumbent) = &mut self.incumbent
             && let Some(claim) = self.nodes.get(incumbent.node.0).and_then(|node| node.claim)
@@ -260,6 +261,7 @@ impl Tracker {
                 self.nodes[id].fall_asleep();
             }
         }
+        self.contested_since = (self.claims() > 1).then(|| self.contested_since.unwrap_or(now));
     }
 
     /// When the lease of a node's claim is enforced.

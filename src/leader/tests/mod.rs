@@ -3,5 +3,8 @@
 mod alarms;
 mod claims;
 mod doubts;
+mod judge;
+mod raft;
 mod script;
+mod simulation;
 mod statements;

@@ -17,7 +17,7 @@ pub(super) const LATENCY: u64 = 2;
 /// Millisecond 0 of every script; before it there is room for probes that began earlier.
 pub(super) fn base() -> Instant {
     #[expect(clippy::disallowed_methods, reason = "taken once; all that follows is this plus durations")]
-    let base = Instant::now() + Duration::from_secs(3600);
+    let base = Instant::now() + Duration::from_hours(1);
     base
 }
 
