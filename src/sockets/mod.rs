@@ -2,6 +2,8 @@
 
 mod bind;
 mod quiesce;
+#[cfg(test)]
+mod tests;
 mod tune;
 
 pub use bind::{BindError, bind};
