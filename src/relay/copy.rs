@@ -65,6 +65,12 @@ impl Direction {
         }
     }
 
+    /// How many bytes of memory it holds.
+    #[cfg(test)]
+    pub(super) fn owned(&self) -> usize {
+        self.backlog.as_ref().map_or(0, |backlog| backlog.bytes.capacity())
+    }
+
     /// The source will not be read any more: it has closed.
     pub(super) fn end_of_file(&mut self) {
         self.phase = Phase::Closing;
