@@ -24,6 +24,9 @@ use super::failure::{Failure, Phase};
 use super::tls::{Connector, PresentedLeaf};
 use crate::intent::Certificate;
 
+#[cfg(test)]
+mod tests;
+
 /// How many bytes of an answer's head are read before it is given up.
 pub(super) const HEAD_LIMIT: usize = 16 * 1024;
 /// How many bytes of an answer's body are read before it is given up.

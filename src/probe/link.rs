@@ -13,6 +13,9 @@ use super::failure::Failure;
 use crate::intent::Certificate;
 use crate::leader::ProbeFailure;
 
+#[cfg(test)]
+mod tests;
+
 /// A node, and the connection kept to it, if there is one.
 #[derive(Debug)]
 pub(super) struct Link {

@@ -15,8 +15,6 @@ mod request;
 mod settings;
 #[cfg(test)]
 mod testing;
-#[cfg(test)]
-mod tests;
 pub mod tls;
 
 pub use metrics::{MetricFamilies, Metrics};

@@ -19,6 +19,9 @@ use super::tls::Connector;
 use crate::intent::{Certificate, Inbox, ProbeIds, ProbeOrder, ProbeReport, Suspicion};
 use crate::leader::{NodeId, Observation, Verdict};
 
+#[cfg(test)]
+mod tests;
+
 /// One node's prober. One exchange is under way at a time (L4).
 #[derive(Debug)]
 pub struct Prober {

@@ -1,0 +1,1 @@
+//! Probers at work.
