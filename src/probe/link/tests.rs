@@ -133,6 +133,7 @@ async fn l6_a_connection_is_renewed_before_the_old_one_is_dropped() {
     for _ in 0..3 {
         assert_answered(&mut link, true).await;
     }
+    node.until(Happened::Farewell(0)).await;
     node.until(Happened::Farewell(1)).await;
     let place = |happened| node.log().iter().position(|other| *other == happened);
     assert!(place(Happened::Accepted(1)) < place(Happened::Farewell(0)), "{:?}", node.log());
@@ -170,9 +171,10 @@ async fn l6_one_deadline_covers_the_handshake_too() {
 
 #[tokio::test]
 async fn a_timed_out_connection_is_closed_and_not_used_again() {
-    let scripts = vec![vec![Step::Read, Step::Listen], vec![Step::AnswerAll(LEADER)]];
-    let (node, mut link) = scripted(scripts, NEVER).await;
-    let (exchange, _) = exchange_within(&mut link, Duration::from_millis(300)).await;
+    let stuck = vec![Step::Read, Step::Say(LEADER), Step::Read, Step::Listen];
+    let (node, mut link) = scripted(vec![stuck, vec![Step::AnswerAll(LEADER)]], NEVER).await;
+    assert_answered(&mut link, true).await;
+    let (exchange, _) = exchange_within(&mut link, Duration::from_millis(50)).await;
     assert_eq!(exchange.result.unwrap_err().kind, ProbeFailure::Timeout);
     node.until(Happened::Farewell(0)).await;
     assert_answered(&mut link, true).await;

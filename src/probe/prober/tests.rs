@@ -1,1 +1,288 @@
-//! Probers at work.
+//! Probers at work, with real nodes: pace, orders, signals and reports.
+
+use prometheus::Registry;
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinHandle;
+
+use super::super::judge::Condition;
+use super::super::settings::Request;
+use super::super::testing::{Authority, Happened, LEADER, Node, PATIENCE, Step, patiently};
+use super::super::tls::Connector;
+use super::super::{MetricFamilies, Roots};
+use super::*;
+use crate::intent::{Input, Pace, inbox};
+use crate::leader::{ProbeFailure, ProbeId, Signal};
+
+const NEVER: Duration = Duration::from_secs(3600);
+const CLOSED: Suspicion = Suspicion::ProbeConnectionClosed;
+
+/// A prober under way, and what it tells.
+struct Probed {
+    orders: watch::Sender<ProbeOrder>,
+    inputs: mpsc::Receiver<Input>,
+    registry: Registry,
+    task: JoinHandle<()>,
+}
+
+/// A prober that by itself probes only once: everything else has a reason.
+fn settings(address: std::net::SocketAddr) -> Settings {
+    let status = |status| vec![Condition { status: vec![status..=status], json: Vec::new() }];
+    Settings {
+        cluster: "c".into(),
+        node: "n1".into(),
+        id: NodeId(7),
+        address,
+        tls: None,
+        request: Request { method: "GET".into(), path: "/".into(), host: "n1".into(), headers: Vec::new() },
+        rules: Rules { leader: status(200), follower: status(429) },
+        interval: NEVER,
+        fast_interval: NEVER,
+        timeout: NEVER,
+        renew: NEVER,
+    }
+}
+
+impl Probed {
+    fn start(settings: Settings) -> Self {
+        let (orders, ordered) = watch::channel(ProbeOrder { pace: Pace::Steady, round: 5 });
+        let (inbox, inputs) = inbox();
+        let registry = Registry::new();
+        let metrics = MetricFamilies::register(&registry).unwrap().node("c", "n1");
+        let connector = settings.tls.as_ref().map(|tls| Connector::new(tls).unwrap());
+        let prober = Prober::new(settings, connector, ordered, inbox, Arc::default(), metrics).unwrap();
+        Probed { orders, inputs, registry, task: tokio::spawn(prober.run()) }
+    }
+
+    async fn next(&mut self) -> Input {
+        patiently("a report or a signal", self.inputs.recv()).await.unwrap()
+    }
+
+    async fn report(&mut self) -> ProbeReport {
+        match self.next().await {
+            Input::Report(report) => report,
+            Input::Signal(signal) => panic!("{signal:?} instead of a report"),
+        }
+    }
+
+    async fn verdict(&mut self) -> Verdict {
+        self.report().await.observation.verdict
+    }
+
+    async fn assert_signal(&mut self, suspicion: Suspicion) {
+        match self.next().await {
+            Input::Signal(signal) => assert_eq!(signal, Signal { node: NodeId(7), suspicion }),
+            Input::Report(report) => panic!("{report:?} instead of a signal"),
+        }
+    }
+
+    fn order_round(&self, round: u64) {
+        self.orders.send_modify(|order| order.round = round);
+    }
+
+    async fn assert_ends_when_dismissed(self) {
+        drop(self.orders);
+        patiently("the prober's end", self.task).await.unwrap();
+    }
+}
+
+/// A node without TLS that acts on each connection by the script of that number, or by the last one.
+async fn scripted(scripts: Vec<Vec<Step>>) -> Node {
+    Node::start(move |number| (None, scripts[number.min(scripts.len() - 1)].clone())).await
+}
+
+#[tokio::test]
+async fn l1_a_prober_asks_at_once_and_then_waits_for_its_interval() {
+    let node = scripted(vec![vec![Step::AnswerAll(LEADER)]]).await;
+    let mut probed = Probed::start(settings(node.address));
+    assert_eq!(probed.verdict().await, Verdict::Leader);
+    probed.assert_ends_when_dismissed().await;
+    node.until(Happened::Farewell(0)).await;
+    assert_eq!(node.asked(), 1);
+}
+
+#[tokio::test]
+async fn l5_a_new_round_is_probed_once_and_at_once() {
+    let node = scripted(vec![vec![Step::AnswerAll(LEADER)]]).await;
+    let mut probed = Probed::start(settings(node.address));
+    probed.verdict().await;
+    for round in [6, 8, 9] {
+        probed.order_round(round);
+        probed.verdict().await;
+    }
+    // Neither a change of nothing nor a step back is a new round.
+    probed.order_round(9);
+    probed.order_round(2);
+    probed.assert_ends_when_dismissed().await;
+    node.until(Happened::Farewell(0)).await;
+    assert_eq!(node.asked(), 4);
+}
+
+#[tokio::test]
+async fn l4_a_round_ordered_during_an_exchange_is_probed_right_after_it() {
+    let gate = Arc::new(Semaphore::new(0));
+    let script = vec![Step::Read, Step::Await(Arc::clone(&gate)), Step::Say(LEADER), Step::AnswerAll(LEADER)];
+    let node = scripted(vec![script]).await;
+    let mut probed = Probed::start(settings(node.address));
+    node.until(Happened::Asked(0)).await;
+    probed.order_round(6);
+    probed.order_round(7);
+    assert_eq!(node.asked(), 1, "one exchange at a time");
+    gate.add_permits(1);
+    probed.verdict().await;
+    probed.verdict().await;
+    probed.assert_ends_when_dismissed().await;
+    node.until(Happened::Farewell(0)).await;
+    assert_eq!(node.asked(), 2);
+}
+
+#[tokio::test]
+async fn l5_a_faster_pace_shortens_the_wait_under_way() {
+    let node = scripted(vec![vec![Step::AnswerAll(LEADER)]]).await;
+    let mut probed =
+        Probed::start(Settings { fast_interval: Duration::from_millis(1), ..settings(node.address) });
+    probed.verdict().await;
+    probed.orders.send_modify(|order| order.pace = Pace::Fast);
+    for _ in 0..3 {
+        while !matches!(probed.next().await, Input::Report(_)) {}
+    }
+}
+
+#[tokio::test]
+async fn a_prober_ends_with_its_orders_even_during_an_exchange() {
+    let node = scripted(vec![vec![Step::Read, Step::Listen]]).await;
+    let probed = Probed::start(settings(node.address));
+    node.until(Happened::Asked(0)).await;
+    probed.assert_ends_when_dismissed().await;
+    node.until(Happened::Farewell(0)).await;
+}
+
+#[tokio::test]
+async fn l5_a_connection_closed_unannounced_between_probes_is_a_signal() {
+    let node = scripted(vec![vec![Step::Read, Step::Say(LEADER)]]).await;
+    let mut probed = Probed::start(settings(node.address));
+    probed.verdict().await;
+    probed.assert_signal(CLOSED).await;
+    probed.order_round(6);
+    probed.verdict().await;
+    probed.assert_signal(CLOSED).await;
+}
+
+#[tokio::test]
+async fn l5_an_announced_close_is_no_signal() {
+    for closing in [
+        "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok",
+        "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok",
+        "HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nok",
+    ] {
+        let node = scripted(vec![vec![Step::Read, Step::Say(closing)]]).await;
+        let mut probed = Probed::start(settings(node.address));
+        for round in 6..10 {
+            assert_eq!(probed.verdict().await, Verdict::Leader);
+            probed.order_round(round);
+        }
+        assert_eq!(probed.verdict().await, Verdict::Leader);
+    }
+}
+
+#[tokio::test]
+async fn l5_a_connection_found_closed_while_asking_is_a_signal_and_not_yet_a_failure() {
+    let once = vec![Step::Read, Step::Say(LEADER), Step::Read];
+    let node = scripted(vec![once, vec![Step::AnswerAll(LEADER)]]).await;
+    let mut probed = Probed::start(settings(node.address));
+    probed.verdict().await;
+    probed.order_round(6);
+    probed.assert_signal(CLOSED).await;
+    assert_eq!(probed.verdict().await, Verdict::Leader);
+}
+
+#[tokio::test]
+async fn l5_a_late_answer_is_one_signal_while_it_is_awaited() {
+    let gate = Arc::new(Semaphore::new(0));
+    let script =
+        vec![Step::Read, Step::Say(LEADER), Step::Read, Step::Await(Arc::clone(&gate)), Step::Say(LEADER)];
+    let node = scripted(vec![[script, vec![Step::AnswerAll(LEADER)]].concat()]).await;
+    let mut probed =
+        Probed::start(Settings { fast_interval: Duration::from_millis(1), ..settings(node.address) });
+    probed.verdict().await;
+    probed.order_round(6);
+    probed.assert_signal(Suspicion::ProbeLate).await;
+    gate.add_permits(1);
+    assert_eq!(probed.verdict().await, Verdict::Leader);
+}
+
+#[tokio::test]
+async fn l5_a_probe_that_fails_by_its_deadline_was_late_first() {
+    let node = scripted(vec![vec![Step::Read, Step::Say(LEADER), Step::Read, Step::Listen]]).await;
+    let timeout = PATIENCE / 2;
+    let mut probed =
+        Probed::start(Settings { fast_interval: timeout / 10, timeout, ..settings(node.address) });
+    probed.verdict().await;
+    // From here on time jumps ahead whenever everybody waits.
+    tokio::time::pause();
+    probed.order_round(6);
+    probed.assert_signal(Suspicion::ProbeLate).await;
+    let report = probed.report().await;
+    assert_eq!(report.observation.verdict, Verdict::Unreachable { failure: ProbeFailure::Timeout });
+    assert_eq!(report.latency.as_secs(), timeout.as_secs());
+}
+
+#[tokio::test]
+async fn reports_tell_what_was_seen_and_when() {
+    let authority = Authority::new("root");
+    let server = authority.spiffe_identity("n1", "spiffe://d/controller/n1").server();
+    let follower = "HTTP/1.1 429 Too Many Requests\r\nContent-Length: 0\r\n\r\n";
+    let node = Node::start(move |_| (Some(Arc::clone(&server)), vec![Step::AnswerAll(follower)])).await;
+    let before = Instant::now().into_std();
+    let tls = Some(authority.trusted(Verify::Full, "n1"));
+    let mut probed = Probed::start(Settings { tls, ..settings(node.address) });
+    let first = probed.report().await;
+    probed.order_round(6);
+    let second = probed.report().await;
+
+    let Observation { node: id, probe, began, verdict } = first.observation;
+    assert_eq!((id, probe, verdict), (NodeId(7), ProbeId(1), Verdict::Follower));
+    assert!(before <= began && began + first.latency <= second.observation.began);
+    assert_eq!(&*first.detail, "says that it follows (429)");
+    assert_eq!(second.observation.probe, ProbeId(2));
+    for report in [first, second] {
+        assert_eq!(report.certificate.unwrap().names[3], "spiffe://d/controller/n1");
+    }
+    let metrics = String::from_utf8(crate::metrics::render(&probed.registry).unwrap()).unwrap();
+    for line in [
+        "raftgate_probes_total{cluster=\"c\",node=\"n1\",result=\"follower\"} 2",
+        "raftgate_probe_duration_seconds_count{cluster=\"c\",node=\"n1\"} 2",
+        "raftgate_node_certificate_expiry_timestamp_seconds{cluster=\"c\",node=\"n1\"} 4102444800",
+    ] {
+        assert!(metrics.contains(line), "{line} in {metrics}");
+    }
+}
+
+#[test]
+fn what_cannot_be_probed_is_known_at_start() {
+    let tls = |server_name: &str| {
+        Some(TlsSettings { verify: Verify::None, roots: Roots::System, server_name: server_name.into() })
+    };
+    let plain = || settings(([127, 0, 0, 1], 1).into());
+    let wrong_pointer = vec![Condition { status: vec![200..=200], json: vec![("raft".into(), true.into())] }];
+    let cases = [
+        (Settings { tls: tls("n1:1280"), ..plain() }, "server_name is \"n1:1280\""),
+        (Settings { tls: tls(""), ..plain() }, "server_name is \"\""),
+        (
+            Settings { rules: Rules { leader: wrong_pointer, follower: Vec::new() }, ..plain() },
+            "JSON pointer \"raft\"",
+        ),
+        (
+            Settings { request: Request { path: "health".into(), ..plain().request }, ..plain() },
+            "probe.path is \"health\"",
+        ),
+    ];
+    for (settings, words) in cases {
+        let connector = settings.tls.as_ref().map(|tls| Connector::new(tls).unwrap());
+        let metrics = MetricFamilies::register(&Registry::new()).unwrap().node("c", "n1");
+        let (_orders, ordered) = watch::channel(ProbeOrder::default());
+        let error =
+            Prober::new(settings, connector, ordered, inbox().0, Arc::default(), metrics).unwrap_err();
+        assert!(error.to_string().starts_with("cluster c, node n1: "), "{error}");
+        assert!(error.to_string().contains(words), "{words} in: {error}");
+    }
+}
