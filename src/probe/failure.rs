@@ -5,6 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, UNIX_EPOCH};
 
+use rustix::io::Errno;
 use rustls::pki_types::{ServerName, UnixTime};
 use rustls::{AlertDescription, CertificateError};
 
@@ -51,7 +52,8 @@ impl Failure {
             io::ErrorKind::TimedOut => ProbeFailure::Timeout,
             _ => ProbeFailure::Refused,
         };
-        Failure::new(kind, format!("cannot connect to {address}: {error}"))
+        let hint = if is_local(error) { "; the cause is on this host, not at the node" } else { "" };
+        Failure::new(kind, format!("cannot connect to {address}: {error}{hint}"))
     }
 
     pub(super) fn handshake(
@@ -172,6 +174,20 @@ fn tls_error(error: &io::Error) -> Option<&rustls::Error> {
     error.get_ref()?.downcast_ref()
 }
 
+/// Whether the connection failed for want of something here: descriptors, ports, memory, permission.
+fn is_local(error: &io::Error) -> bool {
+    const LOCAL: [Errno; 7] = [
+        Errno::MFILE,
+        Errno::NFILE,
+        Errno::NOBUFS,
+        Errno::NOMEM,
+        Errno::ADDRNOTAVAIL,
+        Errno::ACCESS,
+        Errno::PERM,
+    ];
+    Errno::from_io_error(error).is_some_and(|errno| LOCAL.contains(&errno))
+}
+
 fn is_closure(error: &io::Error) -> bool {
     use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected, UnexpectedEof};
     matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected | UnexpectedEof)
@@ -187,4 +203,19 @@ fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn
 
 fn chain(error: &(dyn Error + 'static)) -> String {
     causes(error).map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_of_this_host_is_not_blamed_on_the_node() {
+        let address = SocketAddr::from(([10, 0, 0, 1], 1280));
+        let failure = |errno: Errno| Failure::connect(address, &errno.into());
+        assert_eq!(failure(Errno::MFILE).kind, ProbeFailure::Refused);
+        assert!(failure(Errno::MFILE).detail.contains("on this host"));
+        assert!(!failure(Errno::CONNREFUSED).detail.contains("on this host"));
+        assert_eq!(failure(Errno::TIMEDOUT).kind, ProbeFailure::Timeout);
+    }
 }

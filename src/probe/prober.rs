@@ -22,6 +22,11 @@ use crate::leader::{NodeId, Observation, Verdict};
 #[cfg(test)]
 mod tests;
 
+/// No duration is longer in effect: a moment beyond it might not be representable.
+const LONGEST: Duration = Duration::from_hours(365 * 24);
+/// No interval is shorter in effect: none at all would be a busy loop.
+const SHORTEST: Duration = Duration::from_millis(1);
+
 /// One node's prober. One exchange is under way at a time (L4).
 #[derive(Debug)]
 pub struct Prober {
@@ -98,10 +103,13 @@ impl Prober {
             cluster: settings.cluster,
             name: settings.node,
             node: settings.id,
-            link: Link::new(endpoint, settings.renew),
+            link: Link::new(endpoint, settings.renew.min(LONGEST)),
             rules: settings.rules,
-            intervals: Intervals { steady: settings.interval, fast: settings.fast_interval },
-            timeout: settings.timeout,
+            intervals: Intervals {
+                steady: settings.interval.clamp(SHORTEST, LONGEST),
+                fast: settings.fast_interval.clamp(SHORTEST, LONGEST),
+            },
+            timeout: settings.timeout.min(LONGEST),
             unverified,
             orders,
             inbox,

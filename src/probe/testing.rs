@@ -6,10 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, SanType, date_time_ymd};
-use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::{RootCertStore, ServerConfig};
 use tempfile::NamedTempFile;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -26,10 +28,8 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 pub(super) const LEADER: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
 pub(super) async fn patiently<T>(what: &str, work: impl Future<Output = T>) -> T {
-    match tokio::time::timeout(PATIENCE, work).await {
-        Ok(done) => done,
-        Err(_) => panic!("waited in vain: {what}"),
-    }
+    let done = tokio::time::timeout(PATIENCE, work).await;
+    done.unwrap_or_else(|_| panic!("waited in vain: {what}"))
 }
 
 /// A certificate authority.
@@ -60,13 +60,13 @@ impl Authority {
 
     /// A valid identity for a DNS name.
     pub(super) fn identity(&self, name: &str) -> Identity {
-        self.issue(CertificateParams::new(vec![name.to_owned()]).unwrap())
+        self.issue(&CertificateParams::new(vec![name.to_owned()]).unwrap())
     }
 
     pub(super) fn expired_identity(&self, name: &str) -> Identity {
         let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
         params.not_after = date_time_ymd(2001, 2, 3);
-        self.issue(params)
+        self.issue(&params)
     }
 
     /// An identity as OpenZiti's controllers have them: with a URI beside names and addresses.
@@ -75,17 +75,17 @@ impl Authority {
             CertificateParams::new(vec![name.to_owned(), "127.0.0.1".into(), "::1".into()]).unwrap();
         params.subject_alt_names.push(SanType::URI(uri.try_into().unwrap()));
         params.not_after = date_time_ymd(2100, 1, 1);
-        self.issue(params)
+        self.issue(&params)
     }
 
     /// An identity without alternative names.
     pub(super) fn unnamed_identity(&self, common_name: &str) -> Identity {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, common_name);
-        self.issue(params)
+        self.issue(&params)
     }
 
-    fn issue(&self, params: CertificateParams) -> Identity {
+    fn issue(&self, params: &CertificateParams) -> Identity {
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         Identity { certificate: certificate.into(), key: key.serialize_der() }
@@ -113,16 +113,33 @@ impl Identity {
         versions: &[&'static rustls::SupportedProtocolVersion],
         alpn: &[&str],
     ) -> Arc<ServerConfig> {
-        let key = PrivateKeyDer::try_from(self.key).unwrap();
-        let key = aws_lc_rs::sign::any_supported_type(&key).unwrap();
-        let certified = SingleCertAndKey::from(CertifiedKey::new(vec![self.certificate], key));
         let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
             .with_protocol_versions(versions)
             .unwrap()
             .with_no_client_auth()
-            .with_cert_resolver(Arc::new(certified));
+            .with_cert_resolver(self.resolver());
         config.alpn_protocols = alpn.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
         Arc::new(config)
+    }
+
+    /// A server that wants a client's certificate of this authority.
+    pub(super) fn server_for_clients_of(self, authority: &Authority) -> Arc<ServerConfig> {
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_file(authority.file.path()).unwrap()).unwrap();
+        let clients = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider));
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_client_cert_verifier(clients.build().unwrap())
+            .with_cert_resolver(self.resolver());
+        Arc::new(config)
+    }
+
+    fn resolver(self) -> Arc<SingleCertAndKey> {
+        let key = PrivateKeyDer::try_from(self.key).unwrap();
+        let key = aws_lc_rs::sign::any_supported_type(&key).unwrap();
+        Arc::new(SingleCertAndKey::from(CertifiedKey::new(vec![self.certificate], key)))
     }
 }
 
@@ -137,7 +154,7 @@ pub(super) enum Step {
     Flood(&'static str),
     /// Reads requests and answers each with this, until the gate closes the connection.
     AnswerAll(&'static str),
-    /// Says nothing until the gate closes the connection.
+    /// Reads, and says nothing, until the gate closes the connection.
     Listen,
     /// Waits for one permit.
     Await(Arc<Semaphore>),
@@ -253,7 +270,11 @@ async fn follow<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, script: Vec<St
                     break false;
                 }
             },
-            Step::Listen => read_head(&mut stream, book).await,
+            Step::Listen => loop {
+                if !read_head(&mut stream, book).await {
+                    break false;
+                }
+            },
             Step::Await(gate) => {
                 gate.acquire().await.unwrap().forget();
                 true

@@ -138,6 +138,7 @@ async fn answers_tell_whether_the_connection_goes_on() {
     for (text, status, body, closes) in [
         ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nab", 200, "ab", false),
         ("HTTP/1.1 429 Slow\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n", 429, "ab", false),
+        ("HTTP/1.1 101 Switching\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n", 101, "", false),
         ("HTTP/1.1 204 None\r\n\r\n", 204, "", false),
         ("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nab", 200, "ab", true),
         ("HTTP/1.1 200 OK\r\nConnection: upgrade, Close\r\nContent-Length: 2\r\n\r\nab", 200, "ab", true),

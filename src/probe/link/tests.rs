@@ -13,7 +13,7 @@ use super::super::testing::{Authority, Happened, LEADER, Node, PATIENCE, Step, p
 use super::super::tls::Connector;
 use super::*;
 
-const NEVER: Duration = Duration::from_secs(3600);
+const NEVER: Duration = Duration::from_hours(1);
 
 fn request() -> Request<Empty<Bytes>> {
     Request::builder().uri("/").header("host", "n1").body(Empty::new()).unwrap()
@@ -160,7 +160,7 @@ async fn l6_a_failed_renewal_is_silence_though_the_old_connection_would_answer()
 
 #[tokio::test]
 async fn l6_one_deadline_covers_the_handshake_too() {
-    let silent = Node::start(|_| (None, vec![Step::Listen, Step::Listen])).await;
+    let silent = Node::start(|_| (None, vec![Step::Listen])).await;
     let authority = Authority::new("root");
     let mut link = tls_link(&silent, &authority.trusted(Verify::Full, "n1"), NEVER);
     let (exchange, _) = exchange_within(&mut link, Duration::from_millis(50)).await;
@@ -221,4 +221,13 @@ async fn the_certificate_is_known_even_if_it_is_rejected() {
     let (exchange, _) = exchange(&mut link).await;
     assert_eq!(exchange.result.unwrap_err().kind, ProbeFailure::Certificate);
     assert_eq!(exchange.certificate.unwrap().names, ["n1"]);
+}
+
+#[tokio::test]
+async fn a_node_that_wants_a_client_certificate_says_so() {
+    let authority = Authority::new("root");
+    let server = authority.identity("n1").server_for_clients_of(&authority);
+    let node = Node::start(move |_| (Some(Arc::clone(&server)), vec![Step::AnswerAll(LEADER)])).await;
+    let mut link = tls_link(&node, &authority.trusted(Verify::Full, "n1"), NEVER);
+    assert_failed(&mut link, ProbeFailure::Tls, "requires a client certificate").await;
 }

@@ -13,7 +13,7 @@ use super::*;
 use crate::intent::{Input, Pace, inbox};
 use crate::leader::{ProbeFailure, ProbeId, Signal};
 
-const NEVER: Duration = Duration::from_secs(3600);
+const NEVER: Duration = Duration::from_hours(1);
 const CLOSED: Suspicion = Suspicion::ProbeConnectionClosed;
 
 /// A prober under way, and what it tells.
