@@ -51,12 +51,12 @@ pub(super) struct Setback {
 }
 
 impl Setback {
-    /// Adds a failure to what the client has been through. `jitter` is in 0..1.
+    /// Adds a failure, of `at`, to what the client has been through. `jitter` is in 0..1.
     pub(super) fn note(
         before: Option<&Setback>,
         tenure: &Tenure,
         fault: Fault,
-        now: Instant,
+        at: Instant,
         jitter: f64,
     ) -> Self {
         let before = before.filter(|setback| setback.concerns(tenure));
@@ -64,9 +64,9 @@ impl Setback {
         Setback {
             epoch: tenure.epoch,
             address: tenure.address,
-            first: before.map_or(now, |setback| setback.first),
-            last: now,
-            retry_at: now + backoff(failures, jitter),
+            first: before.map_or(at, |setback| setback.first),
+            last: at,
+            retry_at: at + backoff(failures, jitter),
             failures,
             closed_early: before.map_or(0, |setback| setback.closed_early)
                 + u32::from(fault == Fault::ClosedEarly),
@@ -139,6 +139,6 @@ fn backoff(failures: u32, jitter: f64) -> Duration {
 
 /// `at + by`, or very late where that cannot be said.
 pub(super) fn later(at: Instant, by: Duration) -> Instant {
-    const VERY_LONG: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
+    const VERY_LONG: Duration = Duration::from_hours(30 * 365 * 24);
     at + by.min(VERY_LONG)
 }

@@ -160,8 +160,8 @@ impl Journey {
             let node = match dial(&mut self, &tenure).await? {
                 Dialled::Connected(node) => node,
                 Dialled::Overtaken => continue,
-                Dialled::Failed(failure) => {
-                    setback = Some(self.note(setback.as_ref(), &tenure, failure.fault()));
+                Dialled::Failed { failure, at } => {
+                    setback = Some(note(setback.as_ref(), &tenure, failure.fault(), at));
                     continue;
                 }
             };
@@ -172,12 +172,12 @@ impl Journey {
                     let relay = self.relay(node, first, unsent, finished);
                     return Ok(Joined { relay, _counted: counted });
                 }
-                Opened::Moved { opening: kept, closed_early_by } => {
+                Opened::Moved { opening: kept, closed_early } => {
                     opening = kept;
                     self.cluster.metrics.moved.inc();
                     self.trace.moves.set(self.trace.moves.get() + 1);
-                    if let Some(tenure) = closed_early_by {
-                        setback = Some(self.note(setback.as_ref(), &tenure, Fault::ClosedEarly));
+                    if let Some((tenure, at)) = closed_early {
+                        setback = Some(note(setback.as_ref(), &tenure, Fault::ClosedEarly, at));
                     }
                 }
             }
@@ -201,10 +201,6 @@ impl Journey {
         }
     }
 
-    fn note(&self, before: Option<&Setback>, tenure: &Tenure, fault: Fault) -> Setback {
-        Setback::note(before, tenure, fault, Instant::now(), fastrand::f64())
-    }
-
     fn relay(
         self,
         node: Unjoined,
@@ -222,6 +218,10 @@ impl Journey {
         }
         if finished { relay.with_client_closed() } else { relay }
     }
+}
+
+fn note(before: Option<&Setback>, tenure: &Tenure, fault: Fault, at: Instant) -> Setback {
+    Setback::note(before, tenure, fault, at, fastrand::f64())
 }
 
 /// A connection's part in the counts, from accept to end: whatever drops it, the sums stay right.

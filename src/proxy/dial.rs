@@ -83,7 +83,12 @@ pub(super) enum Dialled {
     /// The node accepted.
     Connected(Unjoined),
     /// It did not.
-    Failed(ConnectFailure),
+    Failed {
+        /// Why.
+        failure: ConnectFailure,
+        /// When; taken before anybody was told, so that the probe that answers the signal counts (S3).
+        at: Instant,
+    },
     /// The route went elsewhere meanwhile.
     Overtaken,
 }
@@ -120,13 +125,14 @@ pub(super) async fn dial(journey: &mut Journey, tenure: &Tenure) -> Result<Diall
         }
         Err(_) => ConnectFailure::Timeout,
     };
+    let at = Instant::now();
     if let Some(counter) = journey.cluster.metrics.connect_failures(tenure.node, failure) {
         counter.inc();
     }
     if let Some(suspicion) = failure.suspicion() {
         journey.cluster.inbox.signal(tenure.node, suspicion);
     }
-    Ok(Dialled::Failed(failure))
+    Ok(Dialled::Failed { failure, at })
 }
 
 async fn connect(address: SocketAddr) -> io::Result<TcpStream> {

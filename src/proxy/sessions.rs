@@ -190,22 +190,23 @@ impl Sessions {
 
     /// Visits every connection, a batch at a time.
     async fn walk(&self, mut visit: impl FnMut(Key, &mut Entry)) {
-        let mut next = 0;
-        loop {
-            let mut entries = self.entries.borrow_mut();
-            let end = entries.capacity().min(next + BATCH);
-            for place in next..end {
-                if let Some(entry) = entries.get_mut(place) {
-                    visit(Key(place), entry);
-                }
-            }
-            next = end;
-            if next == entries.capacity() {
-                return;
-            }
-            drop(entries);
+        let mut next = Some(0);
+        while let Some(first) = next {
+            next = self.walk_batch(first, &mut visit);
             tokio::task::yield_now().await;
         }
+    }
+
+    /// Visits the places from `first` on; returns where the next batch begins, if there is one.
+    fn walk_batch(&self, first: usize, visit: &mut impl FnMut(Key, &mut Entry)) -> Option<usize> {
+        let mut entries = self.entries.borrow_mut();
+        let end = entries.capacity().min(first + BATCH);
+        for place in first..end {
+            if let Some(entry) = entries.get_mut(place) {
+                visit(Key(place), entry);
+            }
+        }
+        (end < entries.capacity()).then_some(end)
     }
 
     fn with(&self, Key(place): Key, change: impl FnOnce(&mut Entry)) {

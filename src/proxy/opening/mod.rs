@@ -12,6 +12,7 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 
 pub(super) use decision::Opening;
 use decision::{AfterClose, Standing, standing};
@@ -48,8 +49,9 @@ pub(super) enum Opened {
     Moved {
         /// What it has sent so far.
         opening: Opening,
-        /// The tenure whose node ended it itself, if it did.
-        closed_early_by: Option<Arc<Tenure>>,
+        /// If its node itself ended it: that node's tenure, and when; taken before anybody was told, so that the
+        /// probe that answers the signal counts (S3).
+        closed_early: Option<(Arc<Tenure>, Instant)>,
     },
 }
 
@@ -72,7 +74,7 @@ pub(super) async fn open(
             // A byte that is there already ends every thought of moving.
             Standing::Leave => match exchange.read_node_once_more(journey) {
                 Some(first) => return Ok(exchange.joined(tenure, first)),
-                None => return Ok(Opened::Moved { opening: exchange.opening, closed_early_by: None }),
+                None => return Ok(Opened::Moved { opening: exchange.opening, closed_early: None }),
             },
         }
         let happened = tokio::select! {
@@ -203,8 +205,9 @@ impl Exchange {
     ) -> Result<Opened, Ending> {
         match self.opening.after_close(orderly, setback, &tenure) {
             AfterClose::Move => {
+                let at = Instant::now();
                 journey.cluster.inbox.signal(tenure.node, Suspicion::ClosedEarly);
-                Ok(Opened::Moved { opening: self.opening, closed_early_by: Some(tenure) })
+                Ok(Opened::Moved { opening: self.opening, closed_early: Some((tenure, at)) })
             }
             AfterClose::PassOn if orderly => {
                 journey.client.keep_orderly();

@@ -1,0 +1,159 @@
+//! What ends sessions from outside: fates (S5), inactivity (S6), the end of the gate (O4).
+
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+
+use super::harness::*;
+use crate::tenure::Fate;
+
+async fn session(gate: &Gate, node: &Node) -> (TcpStream, TcpStream) {
+    let (mut client, mut node) = (gate.client().await, node.accept().await);
+    assert_joined(&mut client, &mut node).await;
+    (client, node)
+}
+
+#[tokio::test]
+async fn s5_a_cut_resets_every_session_of_its_tenure_and_no_other() {
+    let (mut gate, a, b) = (Gate::start(|_| {}), Node::start().await, Node::start().await);
+    let tenure = gate.lead(0, a.address);
+    let mut cut = Vec::new();
+    for _ in 0..300 {
+        cut.push(session(&gate, &a).await);
+    }
+    gate.lead(1, b.address);
+    let (mut client, mut node) = session(&gate, &b).await;
+    gate.writer.set_fate(&tenure, Fate::Cut);
+    for (client, node) in &mut cut {
+        assert_reset(client).await;
+        assert_reset(node).await;
+    }
+    assert_joined(&mut client, &mut node).await;
+    gate.until("connections_closed_total", &["cut"], 300).await;
+    gate.end().await;
+}
+
+#[tokio::test]
+async fn s5_a_drained_session_may_end_by_itself_for_a_while() {
+    let mut gate = Gate::with(|cluster| cluster.drain = Duration::from_millis(200));
+    let (a, b) = (Node::start().await, Node::start().await);
+    let tenure = gate.lead(0, a.address);
+    let (mut client, mut node) = session(&gate, &a).await;
+    gate.lead(1, b.address);
+    gate.writer.set_fate(&tenure, Fate::Drain);
+    assert_joined(&mut client, &mut node).await;
+    assert_reset(&mut client).await;
+    assert_reset(&mut node).await;
+    gate.ends_with("drained").await;
+}
+
+#[tokio::test]
+async fn s5_election_again_cancels_a_drain() {
+    let mut gate = Gate::with(|cluster| cluster.drain = Duration::from_millis(1500));
+    let a = Node::start().await;
+    let tenure = gate.lead(0, a.address);
+    let (mut kept, mut kept_node) = session(&gate, &a).await;
+    let other = gate.lead(1, a.address);
+    let (mut drained, _node) = session(&gate, &a).await;
+    gate.writer.set_fate(&tenure, Fate::Drain);
+    gate.writer.set_fate(&other, Fate::Drain);
+    gate.writer.set_fate(&tenure, Fate::Keep);
+    // The one whose drain was begun later is gone: the other's would have been over by then.
+    assert_reset(&mut drained).await;
+    assert_joined(&mut kept, &mut kept_node).await;
+    gate.end().await;
+}
+
+#[tokio::test]
+async fn s5_a_session_that_joins_a_drained_tenure_is_drained() {
+    let mut gate = Gate::with(|cluster| cluster.drain = Duration::from_millis(100));
+    let a = Node::start().await;
+    let tenure = gate.lead(0, a.address);
+    let mut client = gate.client_saying(&hello()).await;
+    let mut node = a.accept_hearing(&hello()).await;
+    gate.leaderless(Duration::ZERO, None);
+    gate.writer.set_fate(&tenure, Fate::Drain);
+    assert_joined(&mut client, &mut node).await;
+    assert_reset(&mut client).await;
+    gate.ends_with("drained").await;
+}
+
+#[tokio::test]
+async fn s6_an_idle_session_ends() {
+    let mut gate = Gate::with(|cluster| cluster.idle = Some(Duration::from_millis(200)));
+    let a = Node::start().await;
+    gate.lead(0, a.address);
+    let (mut client, mut node) = session(&gate, &a).await;
+    assert_closed(&mut client).await;
+    assert_closed(&mut node).await;
+    gate.ends_with("idle").await;
+}
+
+#[tokio::test]
+async fn s6_a_half_closed_session_ends_sooner() {
+    let mut gate = Gate::with(|cluster| {
+        cluster.idle = Some(Duration::from_secs(3600));
+        cluster.half_closed = Some(Duration::from_millis(200));
+    });
+    let a = Node::start().await;
+    gate.lead(0, a.address);
+    let (mut client, mut node) = session(&gate, &a).await;
+    client.shutdown().await.unwrap();
+    assert_closed(&mut node).await;
+    assert_closed(&mut client).await;
+    gate.ends_with("half_closed").await;
+}
+
+#[tokio::test]
+async fn o4_quiescing_loses_nobody_who_is_queued() {
+    let (mut gate, a) = (Gate::start(|_| {}), Node::start().await);
+    gate.lead(0, a.address);
+    let mut clients = Vec::new();
+    for _ in 0..100 {
+        clients.push(gate.client().await);
+    }
+    gate.proxy.quiesce();
+    let mut nodes = Vec::new();
+    for _ in 0..100 {
+        let mut node = a.accept().await;
+        say(&mut node, b"!").await;
+        nodes.push(node);
+    }
+    for client in &mut clients {
+        assert_eq!(hear(client, 1).await, b"!");
+    }
+    drop((clients, nodes));
+    within("the gate drains", gate.proxy.drained()).await;
+    assert_eq!(gate.metric("connections_total", &["edge"]), 100);
+    TcpStream::connect(gate.address).await.expect_err("nobody listens any more");
+    gate.end().await;
+}
+
+#[tokio::test]
+async fn o4_held_clients_outlast_a_quiesce() {
+    let (mut gate, a) = (Gate::start(|_| {}), Node::start().await);
+    let mut client = gate.client_saying(&hello()).await;
+    gate.until("held_connections", &["raft"], 1).await;
+    gate.proxy.quiesce();
+    gate.lead(0, a.address);
+    let mut node = a.accept_hearing(&hello()).await;
+    assert_joined(&mut client, &mut node).await;
+    gate.end().await;
+}
+
+#[tokio::test]
+async fn o4_a_cut_resets_whoever_is_left() {
+    let (mut gate, a) = (Gate::start(|_| {}), Node::start().await);
+    gate.lead(0, a.address);
+    let (mut client, mut node) = session(&gate, &a).await;
+    gate.leaderless(Duration::ZERO, None);
+    let mut held = gate.client().await;
+    gate.until("held_connections", &["raft"], 1).await;
+    gate.proxy.cut();
+    for stream in [&mut client, &mut node, &mut held] {
+        assert_reset(stream).await;
+    }
+    gate.until("connections_closed_total", &["shutdown"], 2).await;
+    gate.end().await;
+}

@@ -1,0 +1,266 @@
+//! A gate in this process, nodes that do as the test says, and clients.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus::Registry;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::super::{ClusterHandle, ClusterSettings, ListenerSettings, Metrics, Proxy, Settings, start};
+use crate::intent::{Input, Signal, inbox};
+use crate::leader::NodeId;
+use crate::sockets;
+use crate::tenure::{Route, Tenure, TenureReader, TenureWriter, channel};
+
+/// Far beyond what anything here takes, even on a machine that is busy otherwise.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// An opening that a server forgets: the shortest `ClientHello`.
+pub(super) fn hello() -> Vec<u8> {
+    let mut hello = vec![22, 3, 1, 0, 45, 1, 0, 0, 41, 3, 3];
+    hello.extend((0..32).map(|n| n * 7));
+    hello.extend([0, 0, 2, 0x13, 0x01, 1, 0]);
+    hello
+}
+
+/// A gate with one listener, one cluster of the nodes `a` and `b`, and two workers.
+pub(super) struct Gate {
+    pub(super) proxy: Proxy,
+    pub(super) writer: TenureWriter,
+    pub(super) route: TenureReader,
+    pub(super) address: SocketAddr,
+    signals: mpsc::Receiver<Input>,
+    registry: Registry,
+}
+
+impl Gate {
+    pub(super) fn start(change: impl FnOnce(&mut Settings)) -> Self {
+        let mut settings = settings();
+        change(&mut settings);
+        let sockets = sockets::bind(SocketAddr::from(([127, 0, 0, 1], 0)), 2).unwrap();
+        let address = sockets[0].local_addr().unwrap();
+        let (writer, route) = channel(Instant::now(), Arc::default());
+        let (inbox, signals) = inbox();
+        let registry = Registry::new();
+        let metrics = Metrics::register(&registry).unwrap();
+        let handle = ClusterHandle { route: route.clone(), inbox };
+        let proxy = start(settings, vec![sockets], vec![handle], metrics).unwrap();
+        Gate { proxy, writer, route, address, signals, registry }
+    }
+
+    /// With the usual settings of the cluster changed.
+    pub(super) fn with(change: impl FnOnce(&mut ClusterSettings)) -> Self {
+        Gate::start(|settings| change(&mut settings.clusters[0]))
+    }
+
+    pub(super) async fn client(&self) -> TcpStream {
+        within("a client connects", TcpStream::connect(self.address)).await.unwrap()
+    }
+
+    /// A client that has said this already.
+    pub(super) async fn client_saying(&self, bytes: &[u8]) -> TcpStream {
+        let mut client = self.client().await;
+        client.write_all(bytes).await.unwrap();
+        client
+    }
+
+    /// Makes the node lead from this moment.
+    pub(super) fn lead(&mut self, node: usize, address: SocketAddr) -> Arc<Tenure> {
+        self.writer.lead(NodeId(node), NAMES[node].into(), address, Instant::now())
+    }
+
+    /// Ends the route, as if it had ended that long ago.
+    pub(super) fn leaderless(&mut self, ago: Duration, stand_in: Option<Arc<Tenure>>) {
+        self.writer.leaderless(Instant::now().checked_sub(ago).unwrap(), stand_in);
+    }
+
+    pub(super) fn stand_in(&self, node: usize, address: SocketAddr) -> Arc<Tenure> {
+        self.writer.stand_in(NodeId(node), NAMES[node].into(), address, Instant::now())
+    }
+
+    /// Has the leader confirm itself by a probe begun now.
+    pub(super) fn confirm(&self) {
+        let Route::Led(tenure) = self.route.load() else { panic!("nobody leads") };
+        tenure.confirm(Instant::now());
+    }
+
+    pub(super) async fn signal(&mut self) -> Signal {
+        match within("a signal", self.signals.recv()).await {
+            Some(Input::Signal(signal)) => signal,
+            other => panic!("no signal but {other:?}"),
+        }
+    }
+
+    pub(super) fn has_signal(&mut self) -> bool {
+        self.signals.try_recv().is_ok()
+    }
+
+    /// The sum over all series of a metric that have these label values.
+    pub(super) fn metric(&self, name: &str, labels: &[&str]) -> u64 {
+        let families = self.registry.gather();
+        let metrics = families.iter().filter(|family| family.name() == format!("raftgate_{name}"));
+        let sum: f64 = metrics
+            .flat_map(prometheus::proto::MetricFamily::get_metric)
+            .filter(|metric| {
+                labels.iter().all(|value| metric.get_label().iter().any(|l| l.value() == *value))
+            })
+            .map(|metric| {
+                metric.get_counter().get_value()
+                    + metric.get_gauge().get_value()
+                    + metric.get_histogram().get_sample_count() as f64
+            })
+            .sum();
+        sum as u64
+    }
+
+    /// Waits until a metric has a value.
+    pub(super) async fn until(&self, name: &str, labels: &[&str], value: u64) {
+        until(&format!("{name} {labels:?} is {value}"), || self.metric(name, labels) == value).await;
+    }
+
+    /// Waits until exactly one connection ended, and for this reason; then ends the gate.
+    pub(super) async fn ends_with(self, reason: &str) {
+        self.until("connections_closed_total", &[reason], 1).await;
+        assert_eq!(self.metric("connections_closed_total", &[]), 1);
+        self.end().await;
+    }
+
+    /// Ends the gate and sees that nothing leaked.
+    pub(super) async fn end(self) {
+        self.proxy.cut();
+        within("the gate ends", self.proxy.drained()).await;
+        for gauge in ["connections_active", "held_connections", "sessions_active"] {
+            self.until(gauge, &[], 0).await;
+        }
+        let count = |name| self.metric(name, &[]);
+        assert_eq!(
+            count("connections_total"),
+            count("connections_refused_total") + count("connections_closed_total"),
+            "accepted = refused + closed + active"
+        );
+        assert_eq!(self.proxy.active(), 0);
+        tokio::task::spawn_blocking(|| self.proxy.join()).await.unwrap();
+    }
+}
+
+const NAMES: [&str; 2] = ["a", "b"];
+
+fn settings() -> Settings {
+    Settings {
+        workers: 2,
+        max_connections: 1000,
+        log_connections: false,
+        listeners: vec![ListenerSettings { name: "edge".into(), bind: Vec::new(), cluster: 0 }],
+        clusters: vec![ClusterSettings {
+            name: "raft".into(),
+            nodes: NAMES.map(Arc::from).to_vec(),
+            hold_timeout: DEADLINE,
+            hold_limit: 1000,
+            connect_timeout: DEADLINE,
+            on_first_byte: false,
+            idle: None,
+            half_closed: None,
+            drain: DEADLINE,
+        }],
+    }
+}
+
+/// A node that does as the test says.
+pub(super) struct Node {
+    listener: TcpListener,
+    pub(super) address: SocketAddr,
+}
+
+impl Node {
+    pub(super) async fn start() -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        Node { address: listener.local_addr().unwrap(), listener }
+    }
+
+    pub(super) async fn accept(&self) -> TcpStream {
+        within("the node is dialled", self.listener.accept()).await.unwrap().0
+    }
+
+    /// Takes a connection whose client is known to have said this.
+    pub(super) async fn accept_hearing(&self, bytes: &[u8]) -> TcpStream {
+        let mut stream = self.accept().await;
+        assert_eq!(hear(&mut stream, bytes.len()).await, bytes);
+        stream
+    }
+
+    /// Whether somebody has dialled it whom nobody has accepted.
+    pub(super) async fn is_dialled(&self) -> bool {
+        tokio::time::timeout(Duration::ZERO, self.listener.accept()).await.is_ok()
+    }
+}
+
+/// A port on which nobody listens yet; whoever connects is refused.
+pub(super) struct DeadPort(TcpSocket);
+
+impl DeadPort {
+    pub(super) fn new() -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        DeadPort(socket)
+    }
+
+    pub(super) fn address(&self) -> SocketAddr {
+        self.0.local_addr().unwrap()
+    }
+
+    pub(super) fn listen(self) -> Node {
+        let address = self.address();
+        Node { listener: self.0.listen(16).unwrap(), address }
+    }
+}
+
+pub(super) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(DEADLINE, future).await.unwrap_or_else(|_| panic!("in vain: {what}"))
+}
+
+pub(super) async fn until(what: &str, mut condition: impl FnMut() -> bool) {
+    within(what, async {
+        while !condition() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    })
+    .await;
+}
+
+pub(super) async fn hear(stream: &mut TcpStream, count: usize) -> Vec<u8> {
+    let mut bytes = vec![0; count];
+    within("bytes arrive", stream.read_exact(&mut bytes)).await.unwrap();
+    bytes
+}
+
+pub(super) async fn say(stream: &mut TcpStream, bytes: &[u8]) {
+    within("bytes leave", stream.write_all(bytes)).await.unwrap();
+}
+
+/// Both ways, once.
+pub(super) async fn assert_joined(client: &mut TcpStream, node: &mut TcpStream) {
+    say(node, b"from the node").await;
+    assert_eq!(hear(client, 13).await, b"from the node");
+    say(client, b"from the client").await;
+    assert_eq!(hear(node, 15).await, b"from the client");
+}
+
+pub(super) async fn assert_closed(stream: &mut TcpStream) {
+    let read = within("the end of file", stream.read(&mut [0])).await;
+    assert_eq!(read.unwrap(), 0, "a byte where the end of file was expected");
+}
+
+pub(super) async fn assert_reset(stream: &mut TcpStream) {
+    let error = within("a reset", stream.read(&mut [0])).await.expect_err("a reset was expected");
+    assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+}
+
+/// Closes it so that the peer sees a reset.
+pub(super) fn reset(stream: TcpStream) {
+    stream.set_zero_linger().unwrap();
+    drop(stream);
+}
