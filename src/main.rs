@@ -2,6 +2,13 @@
 
 use std::process::ExitCode;
 
+use raftgate::cli::{self, Exit};
+
 fn main() -> ExitCode {
-    ExitCode::SUCCESS
+    ExitCode::from(match cli::run() {
+        Exit::Done => 0,
+        Exit::Failed => 1,
+        Exit::Usage => 2,
+        Exit::Configuration => 78,
+    })
 }

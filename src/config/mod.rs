@@ -1,1 +1,134 @@
-//! From what users write to what the program needs, checked.
+//! From what users write to what the program needs, checked whole before anything uses it (O1).
+//!
+//! ```text
+//! layers     file, environment, flags: who wins, and where each key was written
+//! raw        what users write, as it is spelled
+//! extract    layers -> raw, every misspelled or mistyped key reported at once
+//! check      raw -> model, every other mistake reported at once
+//! model      what the program needs; nothing later checks it again
+//! settings   model -> each role's own `Settings`
+//! effective  model -> TOML, for people
+//! ```
+
+mod address;
+mod check;
+mod effective;
+mod extract;
+mod findings;
+mod layers;
+mod limits;
+mod model;
+mod nearest;
+mod origins;
+mod presets;
+mod raw;
+mod settings;
+mod words;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+pub use address::HostPort;
+pub use layers::Flags;
+pub use model::{
+    Cluster, Config, Connect, Hold, Listener, LogFormat, LogSettings, Node, Probe, Timeouts, Tls,
+};
+pub use presets::Preset;
+pub use settings::NodeAddresses;
+
+use layers::{Layers, Text};
+
+/// The file that is read if neither a file nor flags say what to do.
+pub const DEFAULT_FILE: &str = "/etc/raftgate/raftgate.toml";
+
+/// Where a configuration comes from, besides the environment.
+#[derive(Clone, Debug, Default)]
+pub struct Sources {
+    /// The file; without one, the flags if they say what to listen on, else [`DEFAULT_FILE`].
+    pub file: Option<PathBuf>,
+    /// What the command line says; it wins over the environment, which wins over the file.
+    pub flags: Flags,
+}
+
+/// A checked configuration.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// What the program needs.
+    pub config: Config,
+    /// What is allowed, but probably not meant; one line each.
+    pub warnings: Vec<String>,
+}
+
+/// Why there is no configuration. Messages are complete: what was found where, what is expected, what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file that somebody named cannot be read.
+    #[error("{}: cannot be read: {error}; name the file with -c FILE", file.display())]
+    Unreadable {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// Nobody named a file, and the default one is not there.
+    #[error(
+        "there is no {DEFAULT_FILE}; write one, name another with -c FILE, \
+         or do without: raftgate run --listen :443 --preset openziti --node ctrl1=10.0.0.1:1280"
+    )]
+    NoFile,
+    /// What was read is not a configuration: one line for each mistake.
+    #[error("{}", .0.join("\n"))]
+    Invalid(Vec<String>),
+}
+
+/// Reads the file, the process's environment and the flags, and checks what they say together.
+///
+/// # Errors
+///
+/// The file cannot be read, or something in it is wrong; then all mistakes are told at once.
+pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
+    // A variable that is not Unicode cannot be one of ours: every name and value of ours is.
+    let environment = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect();
+    load_from(sources, environment)
+}
+
+/// Checks one text alone: no environment, no flags, and no look at the files that it names.
+///
+/// # Errors
+///
+/// Something in the text is wrong; then all mistakes are told at once, with `name` as the file's.
+pub fn load_text(name: &str, toml: &str) -> Result<Loaded, ConfigError> {
+    let file = Text { name: name.to_owned(), toml: toml.to_owned() };
+    Layers { file: Some(file), ..Layers::default() }.assemble()
+}
+
+fn load_from(sources: &Sources, environment: Vec<(String, String)>) -> Result<Loaded, ConfigError> {
+    let file = match &sources.file {
+        Some(path) => Some(read(path)?),
+        None if sources.flags.suffice() => None,
+        None => Some(read_default()?),
+    };
+    let loaded = Layers { file, environment, flags: sources.flags.clone() }.assemble()?;
+    Ok(loaded)
+}
+
+fn read(path: &Path) -> Result<Text, ConfigError> {
+    match fs::read_to_string(path) {
+        Ok(toml) => Ok(Text { name: path.display().to_string(), toml }),
+        Err(error) => Err(ConfigError::Unreadable { file: path.to_owned(), error }),
+    }
+}
+
+fn read_default() -> Result<Text, ConfigError> {
+    match read(Path::new(DEFAULT_FILE)) {
+        Err(ConfigError::Unreadable { error, .. }) if error.kind() == io::ErrorKind::NotFound => {
+            Err(ConfigError::NoFile)
+        }
+        other => other,
+    }
+}

@@ -1,0 +1,158 @@
+//! Addresses as users write them: `host:port` of a node, and what a listener is bound to.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::str::FromStr;
+
+use rustls::pki_types::ServerName;
+
+/// A host name or IP address, and a port.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct HostPort {
+    /// A DNS name in lower case, or an IP address (IPv6 without brackets).
+    pub host: String,
+    /// Never 0.
+    pub port: u16,
+}
+
+impl HostPort {
+    /// The address, if it needs no look-up.
+    pub fn socket_addr(&self) -> Option<SocketAddr> {
+        self.host.parse().ok().map(|ip: IpAddr| SocketAddr::new(ip, self.port))
+    }
+}
+
+impl fmt::Display for HostPort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
+    }
+}
+
+/// Why a text is not a `host:port`; completes "found ..., ".
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HostPortError {
+    /// There is no `:port` at the end.
+    #[error("which has no port; write host:port")]
+    NoPort,
+    /// What follows the last colon is no port.
+    #[error("whose port is not a number from 1 to 65535")]
+    Port,
+    /// What precedes it is neither a DNS name nor an IP address.
+    #[error("whose host is neither a name nor an IP address (IPv6 goes in brackets: [::1]:1280)")]
+    Host,
+}
+
+impl FromStr for HostPort {
+    type Err = HostPortError;
+
+    fn from_str(text: &str) -> Result<Self, HostPortError> {
+        let (host, port) = text.rsplit_once(':').ok_or(HostPortError::NoPort)?;
+        if text.ends_with(']') {
+            return Err(HostPortError::NoPort);
+        }
+        let host = match host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+            Some(inside) => inside.parse::<Ipv6Addr>().map_err(|_| HostPortError::Host)?.to_string(),
+            None if host.contains(':') || !is_server_name(host) => return Err(HostPortError::Host),
+            None => host.to_ascii_lowercase(),
+        };
+        match port.parse() {
+            // Rust's numbers may have a plus sign; ports have none.
+            Ok(number @ 1..) if !port.starts_with('+') => Ok(HostPort { host, port: number }),
+            _ => Err(HostPortError::Port),
+        }
+    }
+}
+
+/// Whether a certificate could be checked for this name: a DNS name or an IP address.
+pub(super) fn is_server_name(text: &str) -> bool {
+    ServerName::try_from(text).is_ok()
+}
+
+/// An address to bind: `ip:port`, or `:port`, which is dual-stack.
+pub(super) fn parse_bind(text: &str) -> Option<SocketAddr> {
+    match text.strip_prefix(':') {
+        Some(port) => port.parse().ok().map(|port| SocketAddr::from((Ipv6Addr::UNSPECIFIED, port))),
+        None => text.parse().ok(),
+    }
+}
+
+/// Whether both cannot be bound at once. Port 0 is any free port, so it never collides.
+pub(super) fn collide(one: SocketAddr, other: SocketAddr) -> bool {
+    let covers = |all: SocketAddr, some: SocketAddr| match all.ip() {
+        // Bound dual-stack, so it takes IPv4 too.
+        IpAddr::V6(ip) => ip.is_unspecified(),
+        IpAddr::V4(ip) => ip.is_unspecified() && some.is_ipv4(),
+    };
+    one.port() != 0
+        && one.port() == other.port()
+        && (one.ip() == other.ip() || covers(one, other) || covers(other, one))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_is_a_host_and_a_port() {
+        for (text, shown) in [
+            ("10.0.0.1:1280", "10.0.0.1:1280"),
+            ("Ctrl1.Example.ORG:443", "ctrl1.example.org:443"),
+            ("[::1]:1", "[::1]:1"),
+            ("[2001:DB8:0::1]:65535", "[2001:db8::1]:65535"),
+            ("ctrl_1:1280", "ctrl_1:1280"),
+        ] {
+            assert_eq!(text.parse::<HostPort>().unwrap().to_string(), shown);
+        }
+    }
+
+    #[test]
+    fn what_is_no_host_and_port_says_why() {
+        for (text, error) in [
+            ("", HostPortError::NoPort),
+            ("ctrl1", HostPortError::NoPort),
+            ("[::1]", HostPortError::NoPort),
+            ("ctrl1:", HostPortError::Port),
+            ("ctrl1:0", HostPortError::Port),
+            ("ctrl1:65536", HostPortError::Port),
+            ("ctrl1:+1", HostPortError::Port),
+            ("ctrl1:https", HostPortError::Port),
+            (":1280", HostPortError::Host),
+            ("::1:1280", HostPortError::Host),
+            ("[10.0.0.1]:1280", HostPortError::Host),
+            ("https://ctrl1:1280", HostPortError::Host),
+            ("ctrl 1:1280", HostPortError::Host),
+        ] {
+            assert_eq!(text.parse::<HostPort>(), Err(error), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_bare_port_is_dual_stack() {
+        assert_eq!(parse_bind(":443"), Some("[::]:443".parse().unwrap()));
+        assert_eq!(parse_bind("0.0.0.0:443"), Some("0.0.0.0:443".parse().unwrap()));
+        for text in ["443", "", ":", "localhost:443", ":65536", "0.0.0.0"] {
+            assert_eq!(parse_bind(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn addresses_collide_when_one_covers_the_other() {
+        for (one, other, expected) in [
+            ("1.1.1.1:1", "1.1.1.1:1", true),
+            ("1.1.1.1:1", "1.1.1.1:2", false),
+            ("1.1.1.1:1", "1.1.1.2:1", false),
+            ("0.0.0.0:1", "1.1.1.1:1", true),
+            ("[::]:1", "1.1.1.1:1", true),
+            ("[::]:1", "[::1]:1", true),
+            ("0.0.0.0:1", "[::1]:1", false),
+            ("127.0.0.1:0", "127.0.0.1:0", false),
+        ] {
+            let (a, b) = (one.parse().unwrap(), other.parse().unwrap());
+            assert_eq!((collide(a, b), collide(b, a)), (expected, expected), "{one} {other}");
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! Checks one cluster: its nodes, and how they and their clients are treated.
+
+use std::time::Duration;
+
+use super::probe;
+use crate::config::address::{HostPort, is_server_name};
+use crate::config::findings::{At, all};
+use crate::config::model::{Cluster, Connect, Hold, Node, Timeouts};
+use crate::config::presets::{Defaults, Preset};
+use crate::config::raw::{self, SpanOrOff};
+use crate::config::words::{HOLD_THEN, ON_DEMOTION, ON_UNREACHABLE, PRESET};
+use crate::follow::{FateSettings, OnUnreachable};
+
+pub(super) fn check(name: &str, raw: &raw::Cluster, at: &At<'_>) -> Option<Cluster> {
+    let name = at.name(name);
+    let preset = at.key("preset").one_of(raw.preset.as_deref(), PRESET, Preset::None);
+    // Whatever it was meant to be: the other keys are to be checked as well.
+    let defaults = preset.unwrap_or(Preset::None).defaults();
+    let nodes = nodes(raw, at);
+    let probe = probe::check(&raw.probe, &defaults, &at.key("probe"));
+    let hold = hold(&raw.hold, &defaults, &at.key("hold"));
+    let fates = fates(&raw.sessions, &defaults, &at.key("sessions"));
+    let connect = connect(&raw.connect, &defaults, &at.key("connect"));
+    let timeouts = timeouts(&raw.timeouts, &at.key("timeouts"));
+    Some(Cluster {
+        name: name?,
+        preset: preset?,
+        nodes: nodes?,
+        probe: probe?,
+        hold: hold?,
+        fates: fates?,
+        drain: raw.sessions.drain.map_or(Duration::from_secs(30), |span| span.0),
+        connect: connect?,
+        timeouts: timeouts?,
+    })
+}
+
+fn nodes(raw: &raw::Cluster, at: &At<'_>) -> Option<Vec<Node>> {
+    let tls_name =
+        server_name(raw.probe.tls.server_name.as_deref(), &at.key("probe").key("tls").key("server_name"));
+    let at = at.key("nodes");
+    if raw.nodes.is_empty() {
+        return at
+            .reject("there is no node; add at least one, such as nodes = { ctrl1 = \"10.0.0.1:1280\" }");
+    }
+    let tls_name = tls_name?;
+    let mut taken = Vec::new();
+    all(raw.nodes.iter().map(|(name, node)| {
+        let at = at.key(name);
+        let checked = check_node(name, node, tls_name, &at)?;
+        no_twin(&checked, &taken, &at)?;
+        taken.push(checked.clone());
+        Some(checked)
+    }))
+}
+
+fn check_node(name: &str, raw: &raw::Node, tls_name: Option<&str>, at: &At<'_>) -> Option<Node> {
+    let name = at.name(name);
+    let address = match &raw.address {
+        Some(text) => host_port(text, &at.key("address")),
+        None => at.key("address").reject("is missing; give \"host:port\""),
+    };
+    let probe_address = match &raw.probe_address {
+        Some(text) => host_port(text, &at.key("probe_address")),
+        None => address.clone(),
+    };
+    let own_name = server_name(raw.server_name.as_deref(), &at.key("server_name"));
+    let probe_address = probe_address?;
+    let server_name = own_name?.or(tls_name).unwrap_or(&probe_address.host).to_owned();
+    Some(Node {
+        name: name?,
+        address: address?,
+        probe_address,
+        server_name,
+        priority: raw.priority.unwrap_or(0),
+    })
+}
+
+fn host_port(text: &str, at: &At<'_>) -> Option<HostPort> {
+    text.parse().map_or_else(|error| at.reject(format!("found {text:?}, {error}")), Some)
+}
+
+#[expect(clippy::option_option, reason = "whether it was right, and whether it was given")]
+fn server_name<'n>(name: Option<&'n str>, at: &At<'_>) -> Option<Option<&'n str>> {
+    match name {
+        Some(name) if !is_server_name(name) => {
+            at.reject(format!("found {name:?}, expected a DNS name or an IP address, without a port"))
+        }
+        name => Some(name),
+    }
+}
+
+/// Two nodes at one address would claim leadership together.
+fn no_twin(node: &Node, taken: &[Node], at: &At<'_>) -> Option<()> {
+    for earlier in taken {
+        if earlier.address == node.address {
+            let message =
+                format!("has the address {} of {}; each node has its own", node.address, earlier.name);
+            return at.reject(message);
+        }
+        if earlier.probe_address == node.probe_address {
+            let message = format!(
+                "has the probe address {} of {}; each node has its own",
+                node.probe_address, earlier.name
+            );
+            return at.reject(message);
+        }
+    }
+    Some(())
+}
+
+fn hold(raw: &raw::Hold, defaults: &Defaults, at: &At<'_>) -> Option<Hold> {
+    Some(Hold {
+        timeout: raw.timeout.map_or(Duration::from_secs(10), |span| span.0),
+        limit: raw.limit.unwrap_or(10_000),
+        then: at.key("then").one_of(raw.then.as_deref(), HOLD_THEN, defaults.hold_then)?,
+    })
+}
+
+fn fates(raw: &raw::Sessions, defaults: &Defaults, at: &At<'_>) -> Option<FateSettings> {
+    let on_demotion =
+        at.key("on_demotion").one_of(raw.on_demotion.as_deref(), ON_DEMOTION, defaults.on_demotion);
+    let on_unreachable =
+        at.key("on_unreachable").one_of(raw.on_unreachable.as_deref(), ON_UNREACHABLE, OnUnreachable::Cut);
+    let unreachable_after = raw.unreachable_after.map_or(Duration::from_secs(10), |span| span.0);
+    Some(FateSettings { on_demotion: on_demotion?, on_unreachable: on_unreachable?, unreachable_after })
+}
+
+fn connect(raw: &raw::Connect, defaults: &Defaults, at: &At<'_>) -> Option<Connect> {
+    Some(Connect {
+        timeout: at.key("timeout").positive(raw.timeout, Duration::from_secs(2))?,
+        on_first_byte: raw.on_first_byte.unwrap_or(defaults.on_first_byte),
+    })
+}
+
+fn timeouts(raw: &raw::Timeouts, at: &At<'_>) -> Option<Timeouts> {
+    let idle = inactivity(raw.idle, Duration::from_secs(3600), &at.key("idle"));
+    let half_closed = inactivity(raw.half_closed, Duration::from_secs(60), &at.key("half_closed"));
+    Some(Timeouts { idle: idle?, half_closed: half_closed? })
+}
+
+#[expect(clippy::option_option, reason = "whether it was right, and whether it is on")]
+fn inactivity(raw: Option<SpanOrOff>, default: Duration, at: &At<'_>) -> Option<Option<Duration>> {
+    match raw {
+        None => Some(Some(default)),
+        Some(SpanOrOff(Some(Duration::ZERO))) => {
+            at.reject("found 0s, expected a duration; write \"off\" for none")
+        }
+        Some(SpanOrOff(duration)) => Some(duration),
+    }
+}

@@ -1,0 +1,76 @@
+//! Checks where clients arrive.
+
+use std::net::SocketAddr;
+
+use crate::config::address::{collide, parse_bind};
+use crate::config::findings::{At, all};
+use crate::config::model::Listener;
+use crate::config::nearest::nearest;
+use crate::config::raw::{self, OneOrMany, Raw};
+
+/// Checks all listeners; `admin` is bound too.
+pub(super) fn all_of(raw: &Raw, at: &At<'_>, admin: Option<SocketAddr>) -> Option<Vec<Listener>> {
+    let at = at.key("listeners");
+    if raw.listeners.is_empty() {
+        return at.reject("there is no listener; add [listeners.NAME] with `bind` and `cluster`");
+    }
+    let mut bound: Vec<(SocketAddr, String)> =
+        admin.into_iter().map(|address| (address, "admin.bind".to_owned())).collect();
+    all(raw.listeners.iter().map(|(name, listener)| {
+        let at = at.key(name);
+        let name = at.name(name);
+        let cluster = cluster(raw, listener, &at.key("cluster"));
+        let bind = bind(listener, &at.key("bind"), &mut bound);
+        Some(Listener { name: name?, bind: bind?, cluster: cluster? })
+    }))
+}
+
+fn cluster(raw: &Raw, listener: &raw::Listener, at: &At<'_>) -> Option<usize> {
+    let Some(wanted) = &listener.cluster else {
+        return at.reject("is missing; name one of [clusters]");
+    };
+    let place = raw.clusters.keys().position(|name| name == wanted);
+    place.or_else(|| {
+        at.reject(match nearest(wanted, raw.clusters.keys().map(String::as_str)) {
+            Some(near) => format!("there is no cluster {wanted:?}; did you mean {near:?}?"),
+            None => format!("there is no cluster {wanted:?}; add [clusters.{}]", toml_edit::Key::new(wanted)),
+        })
+    })
+}
+
+fn bind(
+    listener: &raw::Listener,
+    at: &At<'_>,
+    bound: &mut Vec<(SocketAddr, String)>,
+) -> Option<Vec<SocketAddr>> {
+    let addresses = listener.bind.as_ref().map_or_else(Vec::new, |bind| bind.items(at));
+    if addresses.is_empty() {
+        return at.reject("is missing; give an address such as \":443\", or a list of them");
+    }
+    all(addresses.into_iter().map(|(at, text)| {
+        let Some(address) = parse_bind(text) else {
+            return at.reject(format!(
+                "found {text:?}, expected IP:PORT, or :PORT for every address of this machine"
+            ));
+        };
+        if let Some((other, holder)) = bound.iter().find(|(other, _)| collide(*other, address)) {
+            return at.reject(format!(
+                "{address} is already taken by {other} of {holder}; use another address or port"
+            ));
+        }
+        bound.push((address, at.to_string()));
+        Some(address)
+    }))
+}
+
+impl<T> OneOrMany<T> {
+    /// The values, each with its place.
+    pub(super) fn items<'r, 'f>(&'r self, at: &At<'f>) -> Vec<(At<'f>, &'r T)> {
+        match self {
+            OneOrMany::One(value) => vec![(at.clone(), value)],
+            OneOrMany::Many(values) => {
+                values.iter().enumerate().map(|(index, value)| (at.element(index), value)).collect()
+            }
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! From what users write to what the program needs: defaults filled in, every value checked, all mistakes told at once.
+
+mod cluster;
+mod listener;
+mod probe;
+mod values;
+
+use std::cell::RefCell;
+use std::net::SocketAddr;
+use std::thread::available_parallelism;
+use std::time::Duration;
+
+use tracing::Level;
+
+use super::address::parse_bind;
+use super::findings::{At, Findings, all};
+use super::limits::most_connections;
+use super::model::{Config, LogFormat, LogSettings};
+use super::raw::{self, Raw};
+use super::words::{LOG_FORMAT, LOG_LEVEL};
+
+/// More threads than any machine has cores for is a mistake.
+const MOST_WORKERS: usize = 1024;
+
+/// Checks the whole configuration; `None` if the findings have an error.
+pub(super) fn config(raw: &Raw, findings: &RefCell<Findings>) -> Option<Config> {
+    let at = At::root(findings);
+    let workers = workers(raw, &at);
+    let max_connections = max_connections(raw, &at);
+    let log = log(&raw.log, &at.key("log"));
+    let shutdown_drain = raw.shutdown.drain.map_or(Duration::from_secs(20), |span| span.0);
+    let admin_bind = admin_bind(raw.admin.bind.as_deref(), &at.key("admin").key("bind"));
+    let listeners = listener::all_of(raw, &at, admin_bind.flatten());
+    let clusters = all(raw.clusters.iter().map(|(name, cluster)| {
+        let at = at.key("clusters").key(name);
+        cluster::check(name, cluster, &at)
+    }));
+    if raw.clusters.is_empty() {
+        return at.key("clusters").reject("there is no cluster; add [clusters.NAME] with its nodes");
+    }
+    warn_of_idle_clusters(raw, &at);
+    Some(Config {
+        workers: workers?,
+        max_connections: max_connections?,
+        log: log?,
+        shutdown_drain,
+        admin_bind: admin_bind?,
+        listeners: listeners?,
+        clusters: clusters?,
+    })
+}
+
+fn workers(raw: &Raw, at: &At<'_>) -> Option<usize> {
+    let workers = raw.workers.unwrap_or_else(|| available_parallelism().map_or(1, usize::from));
+    at.key("workers").within(workers, 1..=MOST_WORKERS)
+}
+
+fn max_connections(raw: &Raw, at: &At<'_>) -> Option<usize> {
+    let (at, most) = (at.key("max_connections"), most_connections());
+    let wanted = at.within(raw.max_connections.unwrap_or(most), 1..=usize::MAX >> 1)?;
+    if wanted > most {
+        at.warn(format!(
+            "{wanted} connections need more descriptors than this process may open, which is enough for {most}; \
+             raise LimitNOFILE or ulimit -n"
+        ));
+    }
+    Some(wanted)
+}
+
+fn log(raw: &raw::Log, at: &At<'_>) -> Option<LogSettings> {
+    let format = at.key("format").one_of(raw.format.as_deref(), LOG_FORMAT, LogFormat::Text);
+    let level = at.key("level").one_of(raw.level.as_deref(), LOG_LEVEL, Level::INFO);
+    Some(LogSettings { format: format?, level: level?, connections: raw.connections.unwrap_or(true) })
+}
+
+/// Off is `Some(None)`.
+#[expect(clippy::option_option, reason = "whether it was right, and whether it is on")]
+fn admin_bind(bind: Option<&str>, at: &At<'_>) -> Option<Option<SocketAddr>> {
+    match bind {
+        None => Some(Some(SocketAddr::from(([127, 0, 0, 1], 9180)))),
+        Some("") => Some(None),
+        Some(text) => match parse_bind(text) {
+            Some(address) => Some(Some(address)),
+            None => at.reject(format!(
+                "found {text:?}, expected an address such as \"127.0.0.1:9180\", or \"\" for none"
+            )),
+        },
+    }
+}
+
+fn warn_of_idle_clusters(raw: &Raw, at: &At<'_>) {
+    let served =
+        |name: &String| raw.listeners.values().any(|listener| listener.cluster.as_ref() == Some(name));
+    for name in raw.clusters.keys().filter(|name| !served(name)) {
+        at.key("clusters").key(name).warn("no listener sends clients here");
+    }
+}

@@ -1,0 +1,180 @@
+//! The effective configuration as TOML, for people: every key, and what reads back as the same configuration.
+
+use std::fmt::{Display, Write as _};
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use toml_edit::{Array, InlineTable, Key, Value};
+
+use super::model::{Cluster, Config, Listener, Node, Probe};
+use super::words::{HOLD_THEN, LOG_FORMAT, LOG_LEVEL, ON_DEMOTION, ON_UNREACHABLE, PRESET, VERIFY, word};
+use crate::probe::Roots;
+use crate::probe::judge::Condition;
+
+/// Headers whose names contain one of these carry secrets.
+const SECRET: [&str; 6] = ["auth", "cookie", "key", "password", "secret", "token"];
+
+impl Config {
+    /// Every key with its value, defaults and presets filled in, secrets hidden.
+    pub fn effective_toml(&self) -> String {
+        let mut page = Page::default();
+        page.set("workers", count(self.workers));
+        page.set("max_connections", count(self.max_connections));
+        page.table(&["log"]);
+        page.set("format", word(LOG_FORMAT, &self.log.format));
+        page.set("level", word(LOG_LEVEL, &self.log.level));
+        page.set("connections", self.log.connections);
+        page.table(&["shutdown"]);
+        page.set("drain", span(self.shutdown_drain));
+        page.table(&["admin"]);
+        page.set("bind", self.admin_bind.map_or_else(String::new, |address| address.to_string()));
+        for listener in &self.listeners {
+            self.write_listener(&mut page, listener);
+        }
+        for cluster in &self.clusters {
+            write_cluster(&mut page, cluster);
+        }
+        page.0
+    }
+
+    fn write_listener(&self, page: &mut Page, listener: &Listener) {
+        page.table(&["listeners", &listener.name]);
+        page.set("bind", listener.bind.iter().map(ToString::to_string).collect::<Array>());
+        let cluster = self.clusters.get(listener.cluster).map_or("", |cluster| &cluster.name);
+        page.set("cluster", cluster);
+    }
+}
+
+fn write_cluster(page: &mut Page, cluster: &Cluster) {
+    let name: &str = &cluster.name;
+    page.table(&["clusters", name]);
+    page.set("preset", word(PRESET, &cluster.preset));
+    for node in &cluster.nodes {
+        write_node(page, name, node);
+    }
+    write_probe(page, name, &cluster.probe);
+    page.table(&["clusters", name, "hold"]);
+    page.set("timeout", span(cluster.hold.timeout));
+    page.set("limit", count(cluster.hold.limit));
+    page.set("then", word(HOLD_THEN, &cluster.hold.then));
+    page.table(&["clusters", name, "sessions"]);
+    page.set("on_demotion", word(ON_DEMOTION, &cluster.fates.on_demotion));
+    page.set("on_unreachable", word(ON_UNREACHABLE, &cluster.fates.on_unreachable));
+    page.set("unreachable_after", span(cluster.fates.unreachable_after));
+    page.set("drain", span(cluster.drain));
+    page.table(&["clusters", name, "connect"]);
+    page.set("timeout", span(cluster.connect.timeout));
+    page.set("on_first_byte", cluster.connect.on_first_byte);
+    page.table(&["clusters", name, "timeouts"]);
+    page.set("idle", cluster.timeouts.idle.map_or_else(|| "off".to_owned(), span));
+    page.set("half_closed", cluster.timeouts.half_closed.map_or_else(|| "off".to_owned(), span));
+}
+
+fn write_node(page: &mut Page, cluster: &str, node: &Node) {
+    page.table(&["clusters", cluster, "nodes", &node.name]);
+    page.set("address", node.address.to_string());
+    page.set("probe_address", node.probe_address.to_string());
+    page.set("server_name", node.server_name.as_str());
+    page.set("priority", i64::from(node.priority));
+}
+
+fn write_probe(page: &mut Page, cluster: &str, probe: &Probe) {
+    page.table(&["clusters", cluster, "probe"]);
+    page.set("path", probe.path.as_str());
+    page.set("method", probe.method.as_str());
+    match &probe.host {
+        Some(host) => page.set("host", host.as_str()),
+        None => page.note("host", "each node's own name and port"),
+    }
+    let headers = probe.headers.iter().map(|(name, value)| (name, shown(name, value)));
+    page.set("headers", headers.collect::<InlineTable>());
+    page.set("leader", probe.rules.leader.iter().map(condition).collect::<Array>());
+    page.set("follower", probe.rules.follower.iter().map(condition).collect::<Array>());
+    page.set("interval", span(probe.policy.interval));
+    page.set("fast_interval", span(probe.policy.fast_interval));
+    page.set("timeout", span(probe.policy.timeout));
+    page.set("fall", i64::from(probe.policy.fall));
+    page.set("rise", i64::from(probe.policy.rise));
+    page.set("renew", span(probe.renew));
+    page.table(&["clusters", cluster, "probe", "tls"]);
+    page.set("enabled", probe.tls.is_some());
+    let Some(tls) = &probe.tls else { return };
+    page.set("verify", word(VERIFY, &tls.verify));
+    match &tls.roots {
+        Roots::File(file) => page.set("ca_file", file.display().to_string()),
+        Roots::System => page.note("ca_file", "the system's roots"),
+    }
+}
+
+fn shown<'v>(name: &str, value: &'v str) -> &'v str {
+    let name = name.to_lowercase();
+    if SECRET.iter().any(|part| name.contains(part)) { "(hidden)" } else { value }
+}
+
+fn condition(condition: &Condition) -> Value {
+    let mut table = InlineTable::new();
+    table.insert("status", condition.status.iter().map(status).collect::<Array>().into());
+    if !condition.json.is_empty() {
+        let json = condition.json.iter().map(|(pointer, value)| (pointer, toml(value)));
+        table.insert("json", json.collect::<InlineTable>().into());
+    }
+    table.into()
+}
+
+fn status(range: &RangeInclusive<u16>) -> Value {
+    let (first, last) = (*range.start(), *range.end());
+    if first == last { i64::from(first).into() } else { format!("{first}-{last}").into() }
+}
+
+fn toml(json: &serde_json::Value) -> Value {
+    match json {
+        serde_json::Value::Bool(value) => (*value).into(),
+        serde_json::Value::Number(number) => match (number.as_i64(), number.as_f64()) {
+            (Some(whole), _) => whole.into(),
+            (None, Some(real)) => real.into(),
+            (None, None) => number.to_string().into(),
+        },
+        serde_json::Value::String(text) => text.as_str().into(),
+        serde_json::Value::Array(list) => list.iter().map(toml).collect::<Array>().into(),
+        serde_json::Value::Object(table) => {
+            table.iter().map(|(key, value)| (key, toml(value))).collect::<InlineTable>().into()
+        }
+        // No configuration has it: TOML cannot say it.
+        serde_json::Value::Null => "".into(),
+    }
+}
+
+fn span(duration: Duration) -> String {
+    humantime::format_duration(duration).to_string()
+}
+
+/// TOML's integers end where nothing is counted any more.
+fn count(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// TOML as it is written, top to bottom.
+#[derive(Default)]
+struct Page(String);
+
+impl Page {
+    fn table(&mut self, keys: &[&str]) {
+        let keys: Vec<String> = keys.iter().map(|key| Key::new(*key).to_string()).collect();
+        self.line(format_args!("\n[{}]", keys.join(".")));
+    }
+
+    fn set(&mut self, key: &str, value: impl Into<Value>) {
+        let value: Value = value.into();
+        self.line(format_args!("{} = {value}", Key::new(key)));
+    }
+
+    /// A key without a value that could be written.
+    fn note(&mut self, key: &str, meaning: &str) {
+        self.line(format_args!("# {key}: {meaning}"));
+    }
+
+    fn line(&mut self, line: impl Display) {
+        // Writing to a string cannot fail.
+        let _ = writeln!(self.0, "{line}");
+    }
+}

@@ -1,0 +1,172 @@
+//! What the program needs to know, checked and typed: nothing later checks it again.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracing::Level;
+
+use super::address::HostPort;
+use super::presets::Preset;
+use crate::follow::{FateSettings, HoldThen};
+use crate::leader::Policy;
+use crate::probe::judge::Rules;
+use crate::probe::{Roots, Verify};
+
+/// A whole configuration, defaults and presets filled in.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// Threads of the data plane; at least 1.
+    pub workers: usize,
+    /// Connections in all, held and relayed; at least 1.
+    pub max_connections: usize,
+    /// What is logged, and how.
+    pub log: LogSettings,
+    /// How long sessions may take to end by themselves at a stop (O4).
+    pub shutdown_drain: Duration,
+    /// Where metrics, health and status are served; `None`: nowhere.
+    pub admin_bind: Option<SocketAddr>,
+    /// Where clients arrive, in the order of their names; at least one.
+    pub listeners: Vec<Listener>,
+    /// Where they may go, in the order of their names; at least one.
+    pub clusters: Vec<Cluster>,
+}
+
+/// The log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogSettings {
+    /// For people or for machines.
+    pub format: LogFormat,
+    /// The least important level that is shown.
+    pub level: Level,
+    /// Whether each closed session has a line.
+    pub connections: bool,
+}
+
+/// What a line of the log looks like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Where clients arrive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// Its name.
+    pub name: Arc<str>,
+    /// The addresses to bind, at least one; an unspecified IPv6 address is dual-stack.
+    pub bind: Vec<SocketAddr>,
+    /// Where its clients go: a place in [`Config::clusters`].
+    pub cluster: usize,
+}
+
+/// The nodes of one raft group, and how they and their clients are treated.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cluster {
+    /// Its name.
+    pub name: Arc<str>,
+    /// The preset that its defaults came from.
+    pub preset: Preset,
+    /// Its nodes in the order of their names, at least one; a node's place here is its `NodeId`.
+    pub nodes: Vec<Node>,
+    /// How the leader is found.
+    pub probe: Probe,
+    /// What happens to clients while nobody leads (S2).
+    pub hold: Hold,
+    /// What becomes of sessions whose node leads no more (S5).
+    pub fates: FateSettings,
+    /// How long a drained session may take to end by itself (S5).
+    pub drain: Duration,
+    /// How nodes are dialled.
+    pub connect: Connect,
+    /// When quiet sessions end (S6).
+    pub timeouts: Timeouts,
+}
+
+/// One node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Node {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Where clients' bytes go; no other node of the cluster has it.
+    pub address: HostPort,
+    /// Where it is probed; no other node of the cluster has it.
+    pub probe_address: HostPort,
+    /// The name that its certificate has to bear, also sent as SNI: a DNS name or an IP address.
+    pub server_name: String,
+    /// Preferred among claims that have no order (L3); higher first.
+    pub priority: i32,
+}
+
+/// How the leader of a cluster is found.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Probe {
+    /// Path and query.
+    pub path: String,
+    /// A method that may be sent without a body.
+    pub method: String,
+    /// The `Host` header; `None`: each node's own name and port.
+    pub host: Option<String>,
+    /// Further headers, in the order of their names.
+    pub headers: Vec<(String, String)>,
+    /// What an answer means.
+    pub rules: Rules,
+    /// Timings and thresholds; the lease that follows from them cannot overflow.
+    pub policy: Policy,
+    /// How long a kept-alive connection is used before it is renewed (L6).
+    pub renew: Duration,
+    /// How nodes prove who they are; `None`: they are asked without TLS.
+    pub tls: Option<Tls>,
+}
+
+/// How nodes prove who they are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tls {
+    /// What is verified.
+    pub verify: Verify,
+    /// Whom to trust.
+    pub roots: Roots,
+}
+
+impl Roots {
+    /// The file that they are read from, if there is one.
+    pub(super) fn file(&self) -> Option<&PathBuf> {
+        match self {
+            Roots::System => None,
+            Roots::File(file) => Some(file),
+        }
+    }
+}
+
+/// What happens to clients while nobody leads (S2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hold {
+    /// How long after the cluster became leaderless they are held.
+    pub timeout: Duration,
+    /// How many may be held at once; 0 holds nobody.
+    pub limit: usize,
+    /// Where they go then.
+    pub then: HoldThen,
+}
+
+/// How nodes are dialled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Connect {
+    /// How long a node may take to accept (S3).
+    pub timeout: Duration,
+    /// Whether it is dialled only when the client has said something (D10).
+    pub on_first_byte: bool,
+}
+
+/// When quiet sessions end (S6); `None`: never.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// Both directions open.
+    pub idle: Option<Duration>,
+    /// One direction closed.
+    pub half_closed: Option<Duration>,
+}

@@ -1,0 +1,123 @@
+//! From the checked configuration to each role's own settings.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use super::model::{Cluster, Config, Listener, Node};
+use crate::leader::NodeId;
+use crate::{follow, probe, proxy};
+
+/// A node's addresses, looked up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NodeAddresses {
+    /// Where clients' bytes go: [`Node::address`].
+    pub address: SocketAddr,
+    /// Where it is probed: [`Node::probe_address`].
+    pub probe_address: SocketAddr,
+}
+
+impl Config {
+    /// What the data plane has to know.
+    pub fn proxy_settings(&self) -> proxy::Settings {
+        proxy::Settings {
+            workers: self.workers,
+            max_connections: self.max_connections,
+            log_connections: self.log.connections,
+            listeners: self.listeners.iter().map(Listener::settings).collect(),
+            clusters: self.clusters.iter().map(Cluster::proxy_settings).collect(),
+        }
+    }
+}
+
+impl Listener {
+    fn settings(&self) -> proxy::ListenerSettings {
+        proxy::ListenerSettings {
+            name: Arc::clone(&self.name),
+            bind: self.bind.clone(),
+            cluster: self.cluster,
+        }
+    }
+}
+
+impl Cluster {
+    /// What each node's prober has to know. `addresses` are those of [`Cluster::nodes`], in their order.
+    pub fn probe_settings(&self, addresses: &[NodeAddresses]) -> Vec<probe::Settings> {
+        let nodes = self.nodes.iter().zip(addresses).enumerate();
+        nodes
+            .map(|(place, (node, looked_up))| self.prober(NodeId(place), node, looked_up.probe_address))
+            .collect()
+    }
+
+    /// What following this cluster needs to know. `addresses` are those of [`Cluster::nodes`], in their order.
+    pub fn follow_settings(&self, addresses: &[NodeAddresses]) -> follow::Settings {
+        let nodes = self.nodes.iter().zip(addresses);
+        follow::Settings {
+            cluster: Arc::clone(&self.name),
+            nodes: nodes
+                .map(|(node, looked_up)| follow::NodeSettings {
+                    name: Arc::clone(&node.name),
+                    address: looked_up.address,
+                    priority: node.priority,
+                })
+                .collect(),
+            policy: self.probe.policy,
+            hold_then: self.hold.then,
+            fates: self.fates,
+        }
+    }
+
+    fn prober(&self, id: NodeId, node: &Node, address: SocketAddr) -> probe::Settings {
+        let probe = &self.probe;
+        probe::Settings {
+            cluster: Arc::clone(&self.name),
+            node: Arc::clone(&node.name),
+            id,
+            address,
+            tls: probe.tls.as_ref().map(|tls| probe::TlsSettings {
+                verify: tls.verify,
+                roots: tls.roots.clone(),
+                server_name: node.server_name.clone(),
+            }),
+            request: probe::Request {
+                method: probe.method.clone(),
+                path: probe.path.clone(),
+                host: probe.host.clone().unwrap_or_else(|| node.authority(probe.tls.is_some())),
+                headers: probe.headers.clone(),
+            },
+            rules: probe.rules.clone(),
+            interval: probe.policy.interval,
+            fast_interval: probe.policy.fast_interval,
+            timeout: probe.policy.timeout,
+            renew: probe.renew,
+        }
+    }
+
+    fn proxy_settings(&self) -> proxy::ClusterSettings {
+        proxy::ClusterSettings {
+            name: Arc::clone(&self.name),
+            nodes: self.nodes.iter().map(|node| Arc::clone(&node.name)).collect(),
+            hold_timeout: self.hold.timeout,
+            hold_limit: self.hold.limit,
+            connect_timeout: self.connect.timeout,
+            on_first_byte: self.connect.on_first_byte,
+            idle: self.timeouts.idle,
+            half_closed: self.timeouts.half_closed,
+            drain: self.drain,
+        }
+    }
+}
+
+impl Node {
+    /// The `Host` header that a client of this node would send: its name, and the port unless it is the scheme's own.
+    fn authority(&self, tls: bool) -> String {
+        let host = if self.server_name.contains(':') {
+            format!("[{}]", self.server_name)
+        } else {
+            self.server_name.clone()
+        };
+        match (self.probe_address.port, tls) {
+            (443, true) | (80, false) => host,
+            (port, _) => format!("{host}:{port}"),
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! The words that users choose among, and what each stands for; read both ways.
+
+use tracing::Level;
+
+use super::model::LogFormat;
+use super::presets::Preset;
+use crate::follow::{HoldThen, OnDemotion, OnUnreachable};
+use crate::probe::Verify;
+
+/// Words and their meanings, in the order in which they are shown.
+pub(super) type Words<T> = [(&'static str, T)];
+
+pub(super) const LOG_FORMAT: &Words<LogFormat> = &[("text", LogFormat::Text), ("json", LogFormat::Json)];
+
+pub(super) const LOG_LEVEL: &Words<Level> = &[
+    ("error", Level::ERROR),
+    ("warn", Level::WARN),
+    ("info", Level::INFO),
+    ("debug", Level::DEBUG),
+    ("trace", Level::TRACE),
+];
+
+pub(super) const PRESET: &Words<Preset> = &[("none", Preset::None), ("openziti", Preset::OpenZiti)];
+
+pub(super) const HOLD_THEN: &Words<HoldThen> = &[
+    ("refuse", HoldThen::Refuse),
+    ("last_leader", HoldThen::LastLeader),
+    ("any_reachable", HoldThen::AnyReachable),
+];
+
+pub(super) const ON_DEMOTION: &Words<OnDemotion> =
+    &[("keep", OnDemotion::Keep), ("drain", OnDemotion::Drain), ("cut", OnDemotion::Cut)];
+
+pub(super) const ON_UNREACHABLE: &Words<OnUnreachable> =
+    &[("cut", OnUnreachable::Cut), ("keep", OnUnreachable::Keep)];
+
+pub(super) const VERIFY: &Words<Verify> =
+    &[("full", Verify::Full), ("chain", Verify::Chain), ("none", Verify::None)];
+
+/// What a word stands for.
+pub(super) fn meaning<T: Copy>(words: &Words<T>, word: &str) -> Option<T> {
+    words.iter().find(|(known, _)| *known == word).map(|(_, meaning)| *meaning)
+}
+
+/// The word for a meaning. Every meaning has one: a test looks at all of them.
+pub(super) fn word<T: PartialEq>(words: &Words<T>, meaning: &T) -> &'static str {
+    words.iter().find(|(_, known)| known == meaning).map_or("", |(word, _)| word)
+}
