@@ -1,1 +1,9 @@
 //! Black-box tests of the binary, one crate so that the tree is linked once.
+//!
+//! Each test starts real TLS nodes as processes of their own, puts the real binary in front of them and
+//! watches what clients live through. [`support`] is the stage; every other module is one subject.
+
+#![expect(clippy::unwrap_used, reason = "a test ends by a panic, wherever in its support that happens")]
+
+mod stage;
+mod support;

@@ -1,0 +1,71 @@
+//! One authority a scene, and one certificate a node, so that a client can tell which node it reached
+//! and that nobody ended TLS in between.
+
+use std::sync::Arc;
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, SanType};
+use rustls::pki_types::CertificateDer;
+use rustls::{ClientConfig, RootCertStore};
+
+/// The name that clients use; every node's certificate covers it, as behind a real gate.
+pub(crate) const PUBLIC_NAME: &str = "gate.test";
+
+/// Signs the nodes' certificates.
+pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
+
+/// A node's certificate and its key.
+#[derive(Clone)]
+pub(crate) struct Identity {
+    /// The certificate, as it is sent.
+    pub(crate) certificate: CertificateDer<'static>,
+    /// The same in PEM.
+    pub(crate) certificate_pem: String,
+    /// Its key in PEM.
+    pub(crate) key_pem: String,
+}
+
+impl Authority {
+    /// A fresh one.
+    pub(crate) fn new() -> Self {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(rcgen::DnType::CommonName, "black-box test authority");
+        Authority(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
+    }
+
+    /// A node's certificate: the public name, a name of its own, the loopback address and a SPIFFE id.
+    pub(crate) fn issue(&self, node: &str) -> Identity {
+        let names = vec![PUBLIC_NAME.to_owned(), own_name(node), "127.0.0.1".to_owned()];
+        let mut params = CertificateParams::new(names).unwrap();
+        params.distinguished_name.push(rcgen::DnType::CommonName, node);
+        let spiffe_id = format!("spiffe://gate.test/controller/{node}");
+        params.subject_alt_names.push(SanType::URI(spiffe_id.try_into().unwrap()));
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &self.0).unwrap();
+        Identity {
+            certificate: certificate.der().clone(),
+            certificate_pem: certificate.pem(),
+            key_pem: key.serialize_pem(),
+        }
+    }
+
+    /// The authority's own certificate in PEM: what a gate's `ca_file` holds.
+    pub(crate) fn pem(&self) -> String {
+        self.0.pem()
+    }
+
+    /// What a client needs that trusts this authority and nobody else.
+    pub(crate) fn client_config(&self) -> Arc<ClientConfig> {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.0.der().clone()).unwrap();
+        let mut config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        config.resumption = rustls::client::Resumption::disabled();
+        Arc::new(config)
+    }
+}
+
+/// The name that only this node's certificate covers.
+pub(crate) fn own_name(node: &str) -> String {
+    format!("{node}.nodes.test")
+}

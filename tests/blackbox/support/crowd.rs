@@ -1,0 +1,108 @@
+//! A new client every few milliseconds, and what each of them lived through.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::client::{Outcome, Trust, Visit};
+use super::clock::Stamp;
+use super::wait::{until, within_deadline};
+
+/// How often a client arrives.
+const EVERY: Duration = Duration::from_millis(5);
+
+/// Clients that keep arriving until [`leave`](Crowd::leave).
+pub(crate) struct Crowd {
+    done: Arc<Mutex<Vec<Visit>>>,
+    enough: oneshot::Sender<()>,
+    arrivals: JoinHandle<()>,
+}
+
+impl Crowd {
+    /// Lets clients arrive at `gate` from now on.
+    pub(crate) fn arrive(trust: &Trust, gate: SocketAddr) -> Self {
+        let done = Arc::new(Mutex::new(Vec::new()));
+        let (enough, mut stop) = oneshot::channel();
+        let (trust, visits) = (trust.clone(), Arc::clone(&done));
+        let arrivals = tokio::spawn(async move {
+            let mut under_way = JoinSet::new();
+            let mut tick = interval(EVERY);
+            tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            while stop.try_recv().is_err() {
+                tick.tick().await;
+                let (trust, visits) = (trust.clone(), Arc::clone(&visits));
+                under_way.spawn(async move {
+                    let visit = trust.visit(gate).await;
+                    visits.lock().unwrap().push(visit);
+                });
+                while under_way.try_join_next().is_some() {}
+            }
+            under_way.join_all().await;
+        });
+        Crowd { done, enough, arrivals }
+    }
+
+    /// Waits until this many clients have been served by `node` that had started after `moment`.
+    pub(crate) async fn served_by(&self, node: &str, count: usize, moment: Stamp) {
+        until(&format!("{count} new clients are served by {node}"), async || {
+            let done = self.done.lock().unwrap();
+            let served =
+                done.iter().filter(|visit| visit.started > moment && visit.is_served_by(node)).count();
+            (served >= count).then_some(())
+        })
+        .await;
+    }
+
+    /// No new client arrives; those under way finish. Every visit, in the order of their starts.
+    pub(crate) async fn leave(self) -> Vec<Visit> {
+        self.enough.send(()).expect("the arrivals go on until now");
+        within_deadline("the last clients", self.arrivals).await.expect("the arrivals do not panic");
+        let mut visits = std::mem::take(&mut *self.done.lock().unwrap());
+        visits.sort_by_key(|visit| visit.started);
+        visits
+    }
+}
+
+impl Visit {
+    /// Whether a node's answer arrived whole, and it was this node's.
+    pub(crate) fn is_served_by(&self, node: &str) -> bool {
+        matches!(self.outcome, Outcome::Served { .. }) && self.node.as_deref() == Some(node)
+    }
+}
+
+/// Promise 1: no client is refused, reset or left waiting. A client may have been interrupted only
+/// in the hands of `faulty`, a node that was killed or frozen at the given moment, and only if it came before.
+pub(crate) fn assert_nobody_failed(visits: &[Visit], faulty: Option<(&str, Stamp)>) {
+    assert!(!visits.is_empty(), "no client came");
+    let excused = |visit: &Visit| {
+        faulty.is_some_and(|(node, moment)| {
+            // Who was interrupted within the handshake cannot say by whom.
+            visit.started < moment && visit.node.as_deref().is_none_or(|seen| seen == node)
+        })
+    };
+    let bad: Vec<&Visit> = visits
+        .iter()
+        .filter(|visit| match visit.outcome {
+            Outcome::Served { .. } => false,
+            Outcome::Failed(_) => true,
+            Outcome::Interrupted(_) => !excused(visit),
+        })
+        .collect();
+    assert!(bad.is_empty(), "{} of {} clients failed: {bad:#?}", bad.len(), visits.len());
+}
+
+/// No client that came after `moment` ended at `node`.
+pub(crate) fn assert_avoided(visits: &[Visit], node: &str, moment: Stamp) {
+    let misled: Vec<&Visit> =
+        visits.iter().filter(|visit| visit.started > moment && visit.node.as_deref() == Some(node)).collect();
+    assert!(misled.is_empty(), "{} clients reached {node} after {moment}: {misled:#?}", misled.len());
+}
+
+/// How long the client that waited longest took from its start to its end.
+pub(crate) fn longest(visits: &[Visit]) -> Duration {
+    visits.iter().map(|visit| visit.ended.since(visit.started)).max().unwrap_or_default()
+}

@@ -1,0 +1,219 @@
+//! The real binary: started with a file, watched through its log and its admin endpoints, ended by signals.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+
+use super::wait::{until, within_deadline};
+
+/// A running gate; it is killed when this is dropped.
+pub(crate) struct Gate {
+    child: Child,
+    log: Log,
+    /// Where clients connect: the address of the listener `edge`.
+    pub(crate) address: SocketAddr,
+    admin: SocketAddr,
+}
+
+/// Every line the gate has written.
+#[derive(Clone, Default)]
+pub(crate) struct Log(Arc<Mutex<Vec<String>>>);
+
+/// One sample of `/metrics`: its name with its labels, as written, and its value.
+pub(crate) type Metrics = BTreeMap<String, f64>;
+
+/// The binary, without any setting that the tests' own environment may hold.
+pub(crate) fn raftgate() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_raftgate"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("RAFTGATE_") {
+            command.env_remove(name);
+        }
+    }
+    command.stdin(Stdio::null()).kill_on_drop(true);
+    command
+}
+
+impl Gate {
+    /// Runs the gate with this file and waits until it says where it listens.
+    pub(crate) async fn start(file: &Path) -> Self {
+        let mut child = raftgate()
+            .args(["run", "-c"])
+            .arg(file)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let log = Log::default();
+        log.follow(child.stdout.take().unwrap());
+        log.follow(child.stderr.take().unwrap());
+        let mut gate =
+            Gate { child, log, address: ([127, 0, 0, 1], 0).into(), admin: ([127, 0, 0, 1], 0).into() };
+        gate.address = gate.bound_address("listening").await;
+        gate.admin = gate.bound_address("admin listening").await;
+        gate
+    }
+
+    /// The log so far.
+    pub(crate) fn log(&self) -> &Log {
+        &self.log
+    }
+
+    /// Waits until the route is `node`, or until there is none.
+    pub(crate) async fn routes_to(&self, node: Option<&str>) {
+        let what = format!("the gate routes to {node:?}");
+        until(&what, async || (self.leader().await.as_deref() == node).then_some(())).await;
+    }
+
+    /// Waits until the gate counts `node` as being in `state`.
+    pub(crate) async fn sees(&self, node: &str, state: &str) {
+        let key = format!("raftgate_node_state{{cluster=\"controllers\",node=\"{node}\",state=\"{state}\"}}");
+        until(&format!("{node} counts as {state}"), async || {
+            (self.metrics().await?.get(&key) == Some(&1.0)).then_some(())
+        })
+        .await;
+    }
+
+    /// Waits until `name`, summed over its labels that contain `label`, is `wanted`.
+    pub(crate) async fn counts(&self, name: &str, label: &str, wanted: impl Fn(f64) -> bool) -> f64 {
+        until(&format!("{name} {label} is as wanted"), async || {
+            let sum = sum(&self.metrics().await?, name, label);
+            wanted(sum).then_some(sum)
+        })
+        .await
+    }
+
+    /// Waits until no connection is left, then checks the books: every accepted connection is accounted for.
+    pub(crate) async fn assert_books_balance(&self) {
+        self.counts("raftgate_connections_active", "", |active| active == 0.0).await;
+        let metrics = within_deadline("the metrics", self.metrics()).await.expect("the gate still runs");
+        let [accepted, refused, closed] =
+            ["connections_total", "connections_refused_total", "connections_closed_total"]
+                .map(|name| sum(&metrics, &format!("raftgate_{name}"), ""));
+        assert!(
+            (accepted - refused - closed).abs() < 0.5,
+            "accepted {accepted} is not refused {refused} + closed {closed} + active 0: {metrics:#?}"
+        );
+        let held = sum(&metrics, "raftgate_held_connections", "");
+        let sessions = sum(&metrics, "raftgate_sessions_active", "");
+        assert!(held.abs() + sessions.abs() < 0.5, "{held} held and {sessions} sessions, but none active");
+        assert!(sum(&metrics, "raftgate_task_panics_total", "") < 0.5, "a task has panicked: {metrics:#?}");
+    }
+
+    /// All of `/metrics`; `None` while the gate does not answer.
+    pub(crate) async fn metrics(&self) -> Option<Metrics> {
+        let (status, body) = self.get("/metrics").await?;
+        assert_eq!(status, 200, "/metrics: {body}");
+        Some(body.lines().filter(|line| !line.starts_with('#')).filter_map(parse_sample).collect())
+    }
+
+    /// One request to the admin endpoint: status and body; `None` while it does not answer.
+    pub(crate) async fn get(&self, path: &str) -> Option<(u16, String)> {
+        let exchange = async {
+            let mut stream = TcpStream::connect(self.admin).await.ok()?;
+            let request = format!("GET {path} HTTP/1.1\r\nHost: gate\r\nConnection: close\r\n\r\n");
+            stream.write_all(request.as_bytes()).await.ok()?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await.ok()?;
+            let (head, body) = answer.split_once("\r\n\r\n")?;
+            let status = head.split(' ').nth(1)?.parse().ok()?;
+            Some((status, body.to_owned()))
+        };
+        timeout(Duration::from_secs(5), exchange).await.ok()?
+    }
+
+    /// Sends a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        let id = self.child.id().expect("the gate has not been waited for");
+        kill_process(Pid::from_raw(i32::try_from(id).unwrap()).unwrap(), signal).unwrap();
+    }
+
+    /// Waits for its end.
+    pub(crate) async fn exits(&mut self) -> ExitStatus {
+        within_deadline("the gate's exit", self.child.wait()).await.unwrap()
+    }
+
+    async fn leader(&self) -> Option<String> {
+        let metrics = self.metrics().await?;
+        let (series, _) =
+            metrics.iter().find(|(series, value)| series.starts_with("raftgate_leader{") && **value > 0.5)?;
+        Some(series.split_once("node=\"")?.1.split_once('"')?.0.to_owned())
+    }
+
+    async fn bound_address(&mut self, message: &str) -> SocketAddr {
+        let log = self.log.clone();
+        until(&format!("the gate logs `{message}`"), async || {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                panic!("the gate ended with {status} before `{message}`:\n{}", log.text());
+            }
+            log.lines_saying(message).first().and_then(|line| line["address"].as_str()?.parse().ok())
+        })
+        .await
+    }
+}
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("--- the gate's log:\n{}", self.log.text());
+        }
+    }
+}
+
+impl Log {
+    fn follow(&self, stream: impl AsyncRead + Unpin + Send + 'static) {
+        let log = Arc::clone(&self.0);
+        tokio::spawn(async move {
+            let mut lines = BufReader::new(stream).lines();
+            while let Ok(Some(line)) = lines.next_line().await {
+                log.lock().unwrap().push(line);
+            }
+        });
+    }
+
+    /// Every line.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        self.0.lock().unwrap().clone()
+    }
+
+    /// All of it.
+    pub(crate) fn text(&self) -> String {
+        self.lines().join("\n")
+    }
+
+    /// The fields of each line with exactly this message.
+    pub(crate) fn lines_saying(&self, message: &str) -> Vec<Value> {
+        let lines = self.lines();
+        let parsed = lines.iter().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        parsed.map(fields).filter(|fields| fields["message"] == message).collect()
+    }
+}
+
+/// A log line's fields, wherever the format puts them.
+pub(crate) fn fields(mut line: Value) -> Value {
+    if line["fields"].is_object() { line["fields"].take() } else { line }
+}
+
+/// The sum over the series of `name` whose labels contain `label`.
+pub(crate) fn sum(metrics: &Metrics, name: &str, label: &str) -> f64 {
+    metrics
+        .iter()
+        .filter(|(series, _)| series.split('{').next() == Some(name) && series.contains(label))
+        .map(|(_, value)| value)
+        .sum()
+}
+
+fn parse_sample(line: &str) -> Option<(String, f64)> {
+    let (series, value) = line.rsplit_once(' ')?;
+    Some((series.to_owned(), value.parse().ok()?))
+}

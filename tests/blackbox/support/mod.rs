@@ -1,0 +1,45 @@
+//! The stage of the black-box tests.
+//!
+//! ```text
+//! scene         a cluster of nodes with the gate before it: where a test begins and ends
+//! crowd         a new client every few milliseconds, and what each of them lived through
+//! client        one verifying TLS client
+//! gate          the real binary: start, log, admin endpoints, exit
+//! node          a TLS node as its own process: order, kill, freeze, wake
+//! node_process  what runs inside that process
+//! bulk          bytes by the megabyte, compared by digest
+//! certs         one authority, one certificate a node
+//! wait          until a condition holds, within a deadline
+//! clock         stamps that processes can compare
+//! ```
+
+pub(crate) mod bulk;
+pub(crate) mod certs;
+pub(crate) mod client;
+pub(crate) mod clock;
+pub(crate) mod crowd;
+pub(crate) mod gate;
+pub(crate) mod node;
+pub(crate) mod node_process;
+pub(crate) mod scene;
+pub(crate) mod wait;
+
+/// Whether `tool` can be run here. Where it cannot, says that `what` is not run; with `RAFTGATE_REQUIRE_TOOLS=1`
+/// that is a failure, so that a skipped check never passes for a done one.
+pub(crate) fn require_tool(tool: &str, what: &str) -> bool {
+    let found = std::env::var_os("PATH")
+        .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(tool).is_file()));
+    if !found {
+        skip(&format!("{what}: `{tool}` is not installed"));
+    }
+    found
+}
+
+/// Says that a check is not run, and why.
+pub(crate) fn skip(why: &str) {
+    assert!(
+        std::env::var_os("RAFTGATE_REQUIRE_TOOLS").is_none_or(|v| v != "1"),
+        "required, but not run: {why}"
+    );
+    eprintln!("skipped: {why}: not run");
+}

@@ -1,0 +1,172 @@
+//! A TLS node as its own process, so that it can be killed, frozen and woken as a real one.
+
+use std::process::Stdio;
+use std::sync::{Arc, Mutex};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::process::{Child, ChildStdin, Command};
+
+use super::bulk::Sum;
+use super::certs::{Authority, Identity};
+use super::clock::Stamp;
+use super::node_process::{Birth, ENTRY, MARK, MARKER};
+use super::wait::{until, within_deadline};
+
+/// A node's process; it is killed when this is dropped.
+pub(crate) struct Node {
+    /// Its name in the gate's configuration.
+    pub(crate) name: String,
+    /// Where clients' bytes go.
+    pub(crate) port: u16,
+    /// A second port with the same service, for set-ups in which the probes' path is another one.
+    pub(crate) probe_port: u16,
+    /// What it proves itself with.
+    pub(crate) identity: Identity,
+    child: Child,
+    orders: ChildStdin,
+    told: Arc<Mutex<Vec<String>>>,
+}
+
+/// One answer of the leader endpoint.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Probe {
+    /// When its request had arrived.
+    pub(crate) arrived: Stamp,
+    /// When its answer had been written.
+    pub(crate) answered: Stamp,
+    /// The answer's status.
+    pub(crate) status: u16,
+}
+
+impl Node {
+    /// Starts a node; `first_order` says what it is from the first moment on.
+    pub(crate) async fn start(authority: &Authority, name: &str, first_order: &str) -> Self {
+        let identity = authority.issue(name);
+        let birth = Birth {
+            name: name.to_owned(),
+            certificate_pem: identity.certificate_pem.clone(),
+            key_pem: identity.key_pem.clone(),
+            first_order: first_order.to_owned(),
+        };
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", ENTRY, "--nocapture", "--test-threads=1"])
+            .env(MARKER, serde_json::to_string(&birth).unwrap())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let listener = Arc::clone(&told);
+        tokio::spawn(async move {
+            while let Ok(Some(line)) = lines.next_line().await {
+                // The harness may have begun the line with words of its own.
+                if let Some((_, told)) = line.split_once(MARK) {
+                    listener.lock().unwrap().push(told.to_owned());
+                }
+            }
+        });
+        let orders = child.stdin.take().unwrap();
+        let mut node = Node { name: name.to_owned(), port: 0, probe_port: 0, identity, child, orders, told };
+        let ready = node.hears("ready ", 0).await;
+        let (data, probes) = ready.split_once(' ').unwrap();
+        (node.port, node.probe_port) = (data.parse().unwrap(), probes.parse().unwrap());
+        node
+    }
+
+    /// Orders the node to change; see `node_process` for what it understands. The answer is the moment of the change:
+    /// everything that arrives later is treated the new way.
+    pub(crate) async fn order(&mut self, order: &str) -> Stamp {
+        let heard = self.told.lock().unwrap().len();
+        self.orders.write_all(format!("{order}\n").as_bytes()).await.unwrap();
+        let done = self.hears("done ", heard).await;
+        done.split_once(' ').unwrap().0.parse().unwrap()
+    }
+
+    /// Ends it as a crash or an out-of-memory kill does; the moment returned comes before the end.
+    pub(crate) async fn kill(&mut self) -> Stamp {
+        let before = Stamp::now();
+        self.child.start_kill().unwrap();
+        within_deadline("a killed node's end", self.child.wait()).await.unwrap();
+        before
+    }
+
+    /// Stops it where it stands: its sockets stay open, its kernel still accepts.
+    pub(crate) fn freeze(&self) -> Stamp {
+        let before = Stamp::now();
+        self.signal(Signal::STOP);
+        before
+    }
+
+    /// Lets a frozen node go on as if nothing had happened.
+    pub(crate) fn wake(&self) -> Stamp {
+        let before = Stamp::now();
+        self.signal(Signal::CONT);
+        before
+    }
+
+    /// Every answer of its leader endpoint so far.
+    pub(crate) fn probes(&self) -> Vec<Probe> {
+        self.told.lock().unwrap().iter().filter_map(|line| parse_probe(line)).collect()
+    }
+
+    /// The first probe that arrived after `moment`.
+    pub(crate) async fn probed_after(&self, moment: Stamp) -> Probe {
+        until(&format!("{} is probed", self.name), async || {
+            self.probes().into_iter().find(|probe| probe.arrived > moment)
+        })
+        .await
+    }
+
+    /// A moment from which on the gate must have acted upon what the node says since `change`.
+    ///
+    /// The gate asks a node one thing at a time: when the next probe arrives, the gate has had the answer to the one before.
+    pub(crate) async fn known_since(&self, change: Stamp) -> Stamp {
+        let first = self.probed_after(change).await;
+        self.probed_after(first.answered).await.arrived
+    }
+
+    /// What the client of a `FAREWELL` had sent by its end.
+    pub(crate) async fn farewell_sum(&self) -> Sum {
+        let told = self.hears("digest ", 0).await;
+        let (bytes, digest) = told.split_once(' ').unwrap();
+        Sum { bytes: bytes.parse().unwrap(), digest: digest.to_owned() }
+    }
+
+    /// The rest of the first line that begins with `what`, of those told after the first `heard`.
+    async fn hears(&self, what: &str, heard: usize) -> String {
+        until(&format!("{} tells `{what}`", self.name), async || {
+            let told = self.told.lock().unwrap();
+            told[heard..].iter().find_map(|line| line.strip_prefix(what)).map(str::to_owned)
+        })
+        .await
+    }
+
+    fn signal(&self, signal: Signal) {
+        let id = self.child.id().expect("the node's process has not been waited for");
+        let id = Pid::from_raw(i32::try_from(id).unwrap()).unwrap();
+        kill_process(id, signal).unwrap();
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let told = self.told.lock().unwrap();
+            eprintln!("--- node {} (port {}), its last words:", self.name, self.port);
+            for line in &told[told.len().saturating_sub(40)..] {
+                eprintln!("{line}");
+            }
+        }
+    }
+}
+
+fn parse_probe(line: &str) -> Option<Probe> {
+    let mut words = line.strip_prefix("probe ")?.split(' ');
+    let arrived = words.next()?.parse().ok()?;
+    let answered = words.next()?.parse().ok()?;
+    let status = words.next()?.parse().ok()?;
+    Some(Probe { arrived, answered, status })
+}

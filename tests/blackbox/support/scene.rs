@@ -1,0 +1,98 @@
+//! A cluster of nodes with the gate before it: where a test begins and ends.
+
+use std::fmt::Write as _;
+
+use tempfile::TempDir;
+
+use super::certs::{Authority, own_name};
+use super::client::Trust;
+use super::clock::Stamp;
+use super::crowd::Crowd;
+use super::gate::Gate;
+use super::node::Node;
+
+/// Nodes `n1`, `n2`, ..., a gate before them, and what clients need.
+pub(crate) struct Scene {
+    // Dropped in this order: the gate must not see its nodes die and shout about it.
+    /// The gate.
+    pub(crate) gate: Gate,
+    /// The nodes, in the order of their names.
+    pub(crate) nodes: Vec<Node>,
+    /// What clients know.
+    pub(crate) trust: Trust,
+    /// The folder of the configuration and of `ca.pem`.
+    pub(crate) folder: TempDir,
+}
+
+/// What differs from the least configuration that works.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Settings<'a> {
+    /// Lines at the top level.
+    pub(crate) top: &'a str,
+    /// Lines in `[clusters.controllers]`.
+    pub(crate) cluster: &'a str,
+    /// Whether the probes go to the nodes' second ports.
+    pub(crate) separate_probe_ports: bool,
+}
+
+impl Scene {
+    /// One node for each first order, the least configuration that works, and a route if a node leads.
+    pub(crate) async fn start(first_orders: &[&str]) -> Self {
+        Self::with(first_orders, Settings::default()).await
+    }
+
+    /// The same with settings.
+    pub(crate) async fn with(first_orders: &[&str], settings: Settings<'_>) -> Self {
+        let authority = Authority::new();
+        let mut nodes = Vec::new();
+        for (order, number) in first_orders.iter().zip(1..) {
+            nodes.push(Node::start(&authority, &format!("n{number}"), order).await);
+        }
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("ca.pem"), authority.pem()).unwrap();
+        let file = folder.path().join("raftgate.toml");
+        std::fs::write(&file, configuration(&nodes, &folder, settings)).unwrap();
+        let gate = Gate::start(&file).await;
+        let scene = Scene { trust: Trust::new(&authority, &nodes), gate, nodes, folder };
+        if let Some(leader) = first_orders.iter().position(|order| *order == "lead") {
+            scene.gate.routes_to(Some(&scene.nodes[leader].name)).await;
+        }
+        scene
+    }
+
+    /// Lets clients arrive.
+    pub(crate) fn crowd(&self) -> Crowd {
+        Crowd::arrive(&self.trust, self.gate.address)
+    }
+
+    /// The leadership goes from one node to another in good order. Returns when the old one had stepped down
+    /// and when the new one claimed.
+    pub(crate) async fn hand_over(&mut self, from: usize, to: usize) -> (Stamp, Stamp) {
+        let down = self.nodes[from].order("follow").await;
+        let up = self.nodes[to].order("lead").await;
+        (down, up)
+    }
+}
+
+fn configuration(nodes: &[Node], folder: &TempDir, settings: Settings<'_>) -> String {
+    let mut text = format!(
+        "workers = 2\nlog.format = \"json\"\nadmin.bind = \"127.0.0.1:0\"\n{}\n\
+         [listeners.edge]\nbind = \"127.0.0.1:0\"\ncluster = \"controllers\"\n\n\
+         [clusters.controllers]\npreset = \"openziti\"\nprobe.tls.ca_file = \"{}\"\n{}\n",
+        settings.top,
+        folder.path().join("ca.pem").display(),
+        settings.cluster,
+    );
+    for node in nodes {
+        let probe_port = if settings.separate_probe_ports { node.probe_port } else { node.port };
+        writeln!(
+            text,
+            "nodes.{} = {{ address = \"127.0.0.1:{}\", probe_address = \"127.0.0.1:{probe_port}\", server_name = \"{}\" }}",
+            node.name,
+            node.port,
+            own_name(&node.name),
+        )
+        .expect("writing to a string does not fail");
+    }
+    text
+}
