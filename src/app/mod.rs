@@ -1,1 +1,15 @@
 //! Wires the roles and owns their threads: start and stop.
+//!
+//! A [`Gate`] is everything that serves: workers (data plane), one thread for probes and trackers,
+//! one for admin (D5, O6). [`run`] is a gate in a process: its log, its signals, its end.
+
+mod control;
+mod gate;
+mod logs;
+mod resolve;
+mod run;
+
+pub use control::ControlError;
+pub use gate::{Gate, StartError};
+pub use resolve::ResolveError;
+pub use run::{RunError, run};

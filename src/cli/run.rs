@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{ConfigFile, Exit};
-use crate::config::{self, Flags, Loaded, Sources};
+use crate::app;
+use crate::config::{self, Flags, Sources};
 
 /// Follow the leader and serve clients until told to stop.
 ///
@@ -45,19 +46,13 @@ pub(super) fn run(options: Options) -> Exit {
             return Exit::Configuration;
         }
     };
-    match serve(loaded) {
+    match app::run(&loaded) {
         Ok(()) => Exit::Done,
         Err(error) => {
             eprintln!("raftgate: {error}");
-            Exit::Failed
+            if error.is_configuration() { Exit::Configuration } else { Exit::Failed }
         }
     }
-}
-
-/// PLACEHOLDER for `crate::app::run(loaded)`: replace the call above, then delete this.
-#[expect(clippy::needless_pass_by_value, reason = "has the signature of what it stands for")]
-fn serve(loaded: Loaded) -> Result<(), String> {
-    Err(format!("{} listeners are configured, but nothing serves them yet", loaded.config.listeners.len()))
 }
 
 impl Options {

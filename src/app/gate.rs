@@ -1,0 +1,241 @@
+//! Everything that serves, started as one: what `run` runs and what the demo puts to the test.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use prometheus::Registry;
+use thiserror::Error;
+use tokio::runtime::Builder;
+use tokio::sync::{oneshot, watch};
+use tokio::time::timeout;
+use tracing::info;
+
+use super::control::{self, Control, ControlError, Plan};
+use super::resolve::{ResolveError, resolve};
+use crate::admin;
+use crate::board::Board;
+use crate::config::{Cluster, Config};
+use crate::follow;
+use crate::metrics;
+use crate::probe;
+use crate::probe::tls::{Connector, TlsSetupError};
+use crate::proxy::{self, ClusterHandle, Proxy};
+use crate::sockets;
+
+/// A running gate.
+pub struct Gate {
+    board: Arc<Board>,
+    proxy: Proxy,
+    admin: Option<AdminThread>,
+    control: Control,
+    failed: watch::Receiver<Option<String>>,
+    drain: Duration,
+}
+
+/// Why a gate could not start. Nothing of it is left running.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// A node's name has no address.
+    #[error(transparent)]
+    Resolve(#[from] ResolveError),
+    /// A cluster's TLS cannot be set up.
+    #[error("cluster {cluster}: {cause}")]
+    Tls {
+        /// The cluster's name.
+        cluster: String,
+        /// Why.
+        cause: TlsSetupError,
+    },
+    /// A listener cannot be bound.
+    #[error("listener {listener}: {cause}")]
+    Bind {
+        /// The listener's name.
+        listener: String,
+        /// Why.
+        cause: sockets::BindError,
+    },
+    /// The admin listener cannot be bound.
+    #[error("admin.bind: {0}; `admin.bind = \"\"` turns it off")]
+    BindAdmin(sockets::BindError),
+    /// Probes cannot be started.
+    #[error(transparent)]
+    Control(#[from] ControlError),
+    /// The operating system refused a thread or a poller.
+    #[error("cannot start a thread: {0}")]
+    Thread(#[from] io::Error),
+    /// Two metrics share a name: a defect of the program.
+    #[error("metrics: {0}")]
+    Metrics(#[from] prometheus::Error),
+}
+
+impl Gate {
+    /// Starts a gate; it serves when this returns. `dropped_lines` tells how many log lines have
+    /// been dropped so far.
+    ///
+    /// # Errors
+    /// If an address cannot be found or bound, or TLS cannot be set up; see [`StartError`].
+    pub fn start(
+        config: &Config,
+        dropped_lines: impl Fn() -> u64 + Send + Sync + 'static,
+    ) -> Result<Gate, StartError> {
+        let registry = metrics::registry()?;
+        let board = Arc::new(Board::new(config.clusters.iter().map(|cluster| Arc::clone(&cluster.name))));
+        let admin_state = Arc::new(admin::State::new(registry.clone(), Arc::clone(&board), dropped_lines)?);
+        count_panics(&admin_state.metrics);
+        let plans = plan_clusters(config, &board)?;
+        // Bind before probing: a gate that cannot serve should not bother the nodes.
+        let (sockets, addresses) = bind_listeners(config)?;
+        let admin = config.admin_bind.map(|address| AdminThread::start(address, admin_state)).transpose()?;
+        let (failing, failed) = watch::channel(None);
+        let (control, ends) = control::start(plans, &control_metrics(&registry)?, failing)?;
+        let handles = ends.into_iter().map(|(route, inbox)| ClusterHandle { route, inbox }).collect();
+        let proxy_metrics = proxy::Metrics::register(&registry)?;
+        let proxy = proxy::start(config.proxy_settings(), sockets, handles, proxy_metrics)?;
+        for (listener, address) in &addresses {
+            info!(%listener, %address, "listening");
+        }
+        board.set_bound(addresses);
+        Ok(Gate { board, proxy, admin, control, failed, drain: config.shutdown_drain })
+    }
+
+    /// The listeners with the addresses that they are bound to.
+    pub fn listeners(&self) -> Vec<(Arc<str>, SocketAddr)> {
+        self.board.listeners().collect()
+    }
+
+    /// Where the admin listener is bound.
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().map(|admin| admin.address)
+    }
+
+    /// What the gate publishes about itself.
+    pub fn board(&self) -> &Arc<Board> {
+        &self.board
+    }
+
+    /// Waits until the gate can no longer do its work; says why.
+    pub async fn failed(&self) -> String {
+        let mut failed = self.failed.clone();
+        match failed.wait_for(Option::is_some).await {
+            Ok(why) => why.clone().unwrap_or_default(),
+            Err(_) => "the thread for probes is gone".to_owned(),
+        }
+    }
+
+    /// Stops (O4): not ready, no new connections but none lost, sessions drain up to
+    /// `shutdown.drain` while leaders are still followed, then what is left is cut.
+    pub async fn stop(self) {
+        self.board.set_draining();
+        self.proxy.quiesce();
+        info!(active = self.proxy.active(), "stopping: no new connections, sessions drain");
+        if timeout(self.drain, self.proxy.drained()).await.is_err() {
+            info!(active = self.proxy.active(), "drain is over: what is left is cut");
+        }
+        self.proxy.cut();
+        self.proxy.join();
+        drop(self.control);
+        drop(self.admin);
+    }
+}
+
+fn control_metrics(registry: &Registry) -> Result<control::Metrics, prometheus::Error> {
+    Ok(control::Metrics {
+        follow: follow::Metrics::register(registry)?,
+        probe: probe::MetricFamilies::register(registry)?,
+    })
+}
+
+fn plan_clusters(config: &Config, board: &Board) -> Result<Vec<Plan>, StartError> {
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let boards = board.clusters().map(|(_, board)| Arc::clone(board));
+    let plan = |(cluster, board): (&Cluster, _)| {
+        let addresses = runtime.block_on(resolve(cluster))?;
+        let probes = cluster.probe_settings(&addresses);
+        Ok(Plan {
+            tls: connector(cluster, &probes)?,
+            probes,
+            follow: cluster.follow_settings(&addresses),
+            board,
+        })
+    };
+    config.clusters.iter().zip(boards).map(plan).collect()
+}
+
+/// The cluster's TLS: its nodes differ in their names only, which the connector is told each time.
+fn connector(cluster: &Cluster, probes: &[probe::Settings]) -> Result<Option<Connector>, StartError> {
+    let tls = probes.iter().find_map(|settings| settings.tls.as_ref());
+    tls.map(Connector::new)
+        .transpose()
+        .map_err(|cause| StartError::Tls { cluster: cluster.name.to_string(), cause })
+}
+
+type Bound = (Vec<Vec<std::net::TcpListener>>, Vec<(Arc<str>, SocketAddr)>);
+
+fn bind_listeners(config: &Config) -> Result<Bound, StartError> {
+    let mut sockets = Vec::new();
+    let mut addresses = Vec::new();
+    for listener in &config.listeners {
+        let mut of_listener = Vec::new();
+        for address in &listener.bind {
+            let bound = sockets::bind(*address, config.workers)
+                .map_err(|cause| StartError::Bind { listener: listener.name.to_string(), cause })?;
+            addresses.push((Arc::clone(&listener.name), bound[0].local_addr()?));
+            of_listener.extend(bound);
+        }
+        sockets.push(of_listener);
+    }
+    Ok((sockets, addresses))
+}
+
+/// Counts and logs every panic of the process, with its place: a defect that must not go unnoticed.
+fn count_panics(metrics: &admin::Metrics) {
+    let counter = metrics.task_panics.clone();
+    let previous = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        counter.inc();
+        tracing::error!(place = ?panic.location().map(ToString::to_string), "panic: this is a defect");
+        previous(panic);
+    }));
+}
+
+/// The admin listener's thread (O6). Dropping it closes the listener.
+struct AdminThread {
+    address: SocketAddr,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+impl AdminThread {
+    fn start(address: SocketAddr, state: Arc<admin::State>) -> Result<Self, StartError> {
+        let listener = sockets::bind(address, 1).map_err(StartError::BindAdmin)?.swap_remove(0);
+        let address = listener.local_addr()?;
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let (stop, stopped) = oneshot::channel::<()>();
+        let thread = thread::Builder::new().name("admin".to_owned()).spawn(move || {
+            runtime.block_on(async {
+                match tokio::net::TcpListener::from_std(listener) {
+                    Ok(listener) => tokio::select! {
+                        () = admin::serve(listener, state) => {}
+                        _ = stopped => {}
+                    },
+                    Err(error) => tracing::error!(%error, "admin listener cannot be served"),
+                }
+            });
+        })?;
+        info!(%address, "admin listening");
+        Ok(AdminThread { address, stop: Some(stop), thread: Some(thread) })
+    }
+}
+
+impl Drop for AdminThread {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            // The thread only serves; if it panicked, the hook has said so.
+            let _ = thread.join();
+        }
+    }
+}
