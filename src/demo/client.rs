@@ -3,7 +3,7 @@
 //! It notes when the first byte of whoever answers reached it, below TLS: up to there a proxy may still move the
 //! client to another node, from there on nobody can (S4).
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, OnceLock};
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::body::Bytes;
-use hyper::header::{CONNECTION, HOST, UPGRADE};
+use hyper::header::{CONNECTION, HOST, HeaderValue, UPGRADE};
 use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
@@ -23,7 +23,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::certs::PUBLIC_NAME;
-use super::https::ECHO;
+use super::https::{ECHO, WhoAmI};
 
 /// The patience of OpenZiti's own clients.
 pub(super) const DEADLINE: Duration = Duration::from_secs(15);
@@ -34,10 +34,10 @@ const LONGEST_ANSWER: usize = 64 * 1024;
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ClientError {
     /// The connection could not be made, or broke, or TLS did not like what came.
-    #[error("{0}")]
+    #[error("{}", in_words(.0))]
     Connection(#[from] io::Error),
     /// It broke in the midst of HTTP, or the answer is no HTTP.
-    #[error("{}", innermost(.0))]
+    #[error("{}", connection_error(.0).map_or_else(|| .0.to_string(), in_words))]
     Http(#[from] hyper::Error),
     /// The answer is not the one expected.
     #[error("unexpected answer: {0}")]
@@ -53,12 +53,7 @@ impl ClientError {
         match self {
             ClientError::Connection(error) => is_disconnect(error),
             ClientError::Http(error) => {
-                error.is_incomplete_message()
-                    || error.is_closed()
-                    || error.is_canceled()
-                    || std::error::Error::source(error)
-                        .and_then(|source| source.downcast_ref())
-                        .is_some_and(is_disconnect)
+                error.is_incomplete_message() || connection_error(error).is_some_and(is_disconnect)
             }
             ClientError::Answer(_) => false,
             ClientError::Timeout => true,
@@ -66,18 +61,28 @@ impl ClientError {
     }
 }
 
+fn connection_error(error: &hyper::Error) -> Option<&io::Error> {
+    std::error::Error::source(error)?.downcast_ref()
+}
+
 fn is_disconnect(error: &io::Error) -> bool {
-    use io::ErrorKind::{
-        BrokenPipe, ConnectionAborted, ConnectionRefused, ConnectionReset, TimedOut, UnexpectedEof,
-    };
     matches!(
         error.kind(),
-        BrokenPipe | ConnectionAborted | ConnectionRefused | ConnectionReset | TimedOut | UnexpectedEof
+        ErrorKind::BrokenPipe
+            | ErrorKind::ConnectionAborted
+            | ErrorKind::ConnectionRefused
+            | ErrorKind::ConnectionReset
+            | ErrorKind::UnexpectedEof
     )
 }
 
-fn innermost(error: &hyper::Error) -> String {
-    std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string)
+fn in_words(error: &io::Error) -> String {
+    match error.kind() {
+        ErrorKind::ConnectionRefused => "connection refused".to_owned(),
+        ErrorKind::ConnectionReset => "connection reset".to_owned(),
+        ErrorKind::UnexpectedEof => "connection closed".to_owned(),
+        _ => error.to_string(),
+    }
 }
 
 /// What came of one client, and when.
@@ -135,30 +140,35 @@ impl Client {
             }
         };
         // The connection only has to be driven: what ends it shows in the exchange.
-        let driver = async {
-            let _ = connection.await;
-            std::future::pending().await
-        };
-        tokio::select! { answer = exchange => answer, () = driver => Err(ClientError::Timeout) }
+        let mut exchange = pin!(exchange);
+        tokio::select! {
+            answer = &mut exchange => answer,
+            _ = connection => exchange.await,
+        }
     }
 
-    /// Opens an echo session, within [`DEADLINE`]: what is written comes back.
+    /// Opens an echo session, within [`DEADLINE`], with the node that it names by its place: what is written comes
+    /// back.
     pub(super) async fn open_echo(
         &self,
         address: SocketAddr,
-    ) -> Result<impl AsyncRead + AsyncWrite + Unpin + use<>, ClientError> {
+    ) -> Result<(usize, impl AsyncRead + AsyncWrite + Unpin + use<>), ClientError> {
         let opening = async {
             let stream = self.connect(address, Arc::default()).await?;
             let (mut requests, connection) =
                 hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
             tokio::spawn(connection.with_upgrades());
+            let response = requests.send_request(request("/whoami", "keep-alive")?).await?;
+            let answer = response.into_body().collect().await?.to_bytes();
+            let (node, _) =
+                WhoAmI::parse(&answer).ok_or_else(|| ClientError::Answer("no node's".to_owned()))?;
             let mut request = request("/echo", "upgrade")?;
-            request.headers_mut().insert(UPGRADE, hyper::header::HeaderValue::from_static(ECHO));
+            request.headers_mut().insert(UPGRADE, HeaderValue::from_static(ECHO));
             let response = requests.send_request(request).await?;
             if response.status() != StatusCode::SWITCHING_PROTOCOLS {
                 return Err(ClientError::Answer(response.status().to_string()));
             }
-            Ok(TokioIo::new(hyper::upgrade::on(response).await?))
+            Ok((node, TokioIo::new(hyper::upgrade::on(response).await?)))
         };
         timeout(DEADLINE, opening).await.unwrap_or(Err(ClientError::Timeout))
     }

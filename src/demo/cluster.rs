@@ -7,11 +7,8 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
 use super::certs::Authority;
-use super::node::{Members, NAMES, Node, NodeError};
-use super::standing::{Standing, Standings, agreed_leader, raft_id};
-
-/// How long a successor gets before it stands for election once more.
-const CAMPAIGN: Duration = Duration::from_millis(200);
+use super::node::{Members, Node, NodeError};
+use super::standing::{NAMES, Standing, Standings, describe, raft_id};
 
 /// What can go wrong with the cluster as a whole.
 #[derive(Debug, thiserror::Error)]
@@ -20,16 +17,19 @@ pub(super) enum ClusterError {
     #[error(transparent)]
     Node(#[from] NodeError),
     /// It did not come to what was waited for.
-    #[error("waited {} s in vain for {awaited}; the nodes: {standings:?}", patience.as_secs())]
+    #[error("waited {} s in vain for {awaited}: {found}", PATIENCE.as_secs())]
     Stuck {
         /// What was waited for.
         awaited: &'static str,
-        /// For how long.
-        patience: Duration,
-        /// What the nodes say instead.
-        standings: Vec<Standing>,
+        /// What there is instead.
+        found: String,
     },
 }
+
+/// Far more than anything takes here, even on a busy machine.
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a successor gets before it stands for election once more.
+const CAMPAIGN: Duration = Duration::from_millis(200);
 
 /// The nodes, by their places.
 pub(super) struct Cluster {
@@ -108,8 +108,9 @@ impl Cluster {
     }
 
     /// Waits until every node is up and all agree on who leads.
+    #[cfg(test)]
     pub(super) async fn settled(&self) -> Result<usize, ClusterError> {
-        self.until("all nodes to agree on a leader", agreed_leader).await
+        self.until("all nodes to agree on a leader", super::standing::agreed_leader).await
     }
 
     /// Waits until something can be found in the nodes' standings.
@@ -136,13 +137,13 @@ impl Cluster {
         }
     }
 
-    fn stuck(&self, awaited: &'static str) -> ClusterError {
-        ClusterError::Stuck { awaited, patience: PATIENCE, standings: self.standings.now() }
+    /// The error of having waited in vain.
+    pub(super) fn stuck(&self, awaited: &'static str) -> ClusterError {
+        let mut found = self.standings.failures();
+        found.push(describe(&self.standings.now()));
+        ClusterError::Stuck { awaited, found: found.join("; ") }
     }
 }
-
-/// Far more than any of it takes, even on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 #[cfg(test)]
 mod tests;

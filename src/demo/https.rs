@@ -22,7 +22,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
-use super::standing::Standing;
+use super::standing::{NAMES, Standing};
 
 /// The protocol name of the echo upgrade.
 pub(super) const ECHO: &str = "echo";
@@ -44,6 +44,15 @@ pub(super) struct WhoAmI {
     pub(super) leader: bool,
     /// Its term.
     pub(super) term: u64,
+}
+
+impl WhoAmI {
+    /// Reads an answer, and finds the node's place among the nodes; `None` if it is no answer of theirs.
+    pub(super) fn parse(body: &[u8]) -> Option<(usize, Self)> {
+        let answer: Self = serde_json::from_slice(body).ok()?;
+        let place = NAMES.iter().position(|name| *name == answer.node)?;
+        Some((place, answer))
+    }
 }
 
 /// What the endpoints have to know.

@@ -19,11 +19,8 @@ use super::certs::{Authority, CertificateError};
 use super::https::{self, Subject};
 use super::network::{self, Peers};
 use super::raft::{self, Raft};
-use super::standing::{Condition, Standings, raft_id};
+use super::standing::{Condition, NAMES, Standings, raft_id};
 use super::store::{Disk, Machine};
-
-/// The nodes' names: every place among the nodes has one.
-pub(super) const NAMES: [&str; 3] = ["ctrl1", "ctrl2", "ctrl3"];
 
 /// What can go wrong with a node, other than what is done to it on purpose.
 #[derive(Debug, thiserror::Error)]
@@ -39,13 +36,11 @@ pub(super) enum NodeError {
         /// Why not.
         source: io::Error,
     },
-    /// Its raft would not run, or its thread ended.
-    #[error("node {node} has failed: {reason}")]
-    Failed {
+    /// It was to do something, and does not run.
+    #[error("node {node} does not run (any more)")]
+    Gone {
         /// The node's name.
         node: &'static str,
-        /// Why.
-        reason: String,
     },
 }
 
@@ -181,7 +176,7 @@ impl Node {
     }
 
     fn gone(&self) -> NodeError {
-        NodeError::Failed { node: self.name(), reason: "it does not run".to_owned() }
+        NodeError::Gone { node: self.name() }
     }
 }
 
@@ -203,10 +198,10 @@ impl Body {
             .map_err(|error| error.to_string())
             // The runtime is dropped when this returns, and every task and socket of the node with it.
             .and_then(|runtime| runtime.block_on(self.obey(https, raft, orders)));
-        standings.set_condition(place, Condition::Down);
         if let Err(reason) = outcome {
-            tracing::error!(node = NAMES[place], reason, "a demo node has failed");
+            standings.note_failure(place, &reason);
         }
+        standings.set_condition(place, Condition::Down);
     }
 
     /// Runs the node until nobody is left to give it orders.
@@ -242,7 +237,7 @@ impl Body {
     }
 
     async fn begin(&self, https: TcpListener, raft: TcpListener) -> Result<Raft, String> {
-        let config = raft::config().map_err(|error| error.to_string())?;
+        let config = raft::config()?;
         let log = self.disk.clone();
         let node = Raft::new(raft_id(self.place), config, Peers, log, Machine::default())
             .await

@@ -4,7 +4,7 @@ use std::io::Cursor;
 use std::sync::Arc;
 use std::time::Duration;
 
-use openraft::{Config, ConfigError, SnapshotPolicy};
+use openraft::{Config, SnapshotPolicy};
 
 openraft::declare_raft_types!(
     /// A raft that agrees on nothing but who leads: its log holds memberships and blank entries.
@@ -29,10 +29,10 @@ const HEARTBEAT: Duration = Duration::from_millis(100);
 
 /// How long a node that starts listens before it may stand for election: openraft itself would stand at its first
 /// tick, and a node back from the dead would unseat a healthy leader.
-pub(super) const LISTEN_FIRST: Duration = Duration::from_millis(2 * 500);
+pub(super) const LISTEN_FIRST: Duration = Duration::from_secs(1);
 
 /// The timings, checked.
-pub(super) fn config() -> Result<Arc<Config>, ConfigError> {
+pub(super) fn config() -> Result<Arc<Config>, String> {
     let config = Config {
         cluster_name: "raftgate-demo".to_owned(),
         heartbeat_interval: millis(HEARTBEAT),
@@ -43,7 +43,7 @@ pub(super) fn config() -> Result<Arc<Config>, ConfigError> {
         enable_elect: false,
         ..Config::default()
     };
-    config.validate().map(Arc::new)
+    config.validate().map(Arc::new).map_err(|error| error.to_string())
 }
 
 fn millis(duration: Duration) -> u64 {

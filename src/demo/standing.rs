@@ -2,11 +2,16 @@
 //!
 //! This is the truth against which the gate is judged, so it never passes through the gate.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use openraft::ServerState;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::raft::Metrics;
+
+/// The nodes' names; everywhere else a node is known by its place among them.
+pub(super) const NAMES: [&str; 3] = ["ctrl1", "ctrl2", "ctrl3"];
 
 /// Whether a node's process, so to speak, runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,29 +42,32 @@ pub(super) struct Standing {
 
 /// All nodes.
 #[derive(Clone, Debug)]
-pub(super) struct Standings(watch::Sender<Vec<Standing>>);
+pub(super) struct Standings {
+    all: watch::Sender<Vec<Standing>>,
+    failures: Arc<Mutex<Vec<String>>>,
+}
 
 impl Standings {
     /// As many nodes, none of them up.
     pub(super) fn new(nodes: usize) -> Self {
-        Standings(watch::Sender::new(vec![Standing::default(); nodes]))
+        Standings { all: watch::Sender::new(vec![Standing::default(); nodes]), failures: Arc::default() }
     }
 
     /// Sees every change from now on.
     pub(super) fn subscribe(&self) -> watch::Receiver<Vec<Standing>> {
-        self.0.subscribe()
+        self.all.subscribe()
     }
 
     /// All nodes now.
     pub(super) fn now(&self) -> Vec<Standing> {
-        self.0.borrow().clone()
+        self.all.borrow().clone()
     }
 
     /// Notes what openraft says of a node, and returns it: whoever asks a node hears nothing that is not noted here.
     pub(super) fn observe(&self, node: usize, metrics: &Metrics) -> Standing {
         let leads = metrics.state == ServerState::Leader;
         let mut noted = Standing::default();
-        self.0.send_if_modified(|all| {
+        self.all.send_if_modified(|all| {
             let before = all[node];
             let standing = &mut all[node];
             if leads && !(before.leads && before.term == metrics.current_term) {
@@ -74,9 +82,20 @@ impl Standings {
         noted
     }
 
+    /// Notes that a node has failed by itself, which no fault of the demo's makes it do.
+    pub(super) fn note_failure(&self, node: usize, reason: &str) {
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        failures.push(format!("{} has failed: {reason}", NAMES[node]));
+    }
+
+    /// The failures noted.
+    pub(super) fn failures(&self) -> Vec<String> {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Notes whether a node runs. One that is down says nothing.
     pub(super) fn set_condition(&self, node: usize, condition: Condition) {
-        self.0.send_modify(|all| {
+        self.all.send_modify(|all| {
             all[node].condition = condition;
             if condition == Condition::Down {
                 all[node].leads = false;
@@ -84,6 +103,15 @@ impl Standings {
             }
         });
     }
+}
+
+/// In words, for an error.
+pub(super) fn describe(all: &[Standing]) -> String {
+    let words = all.iter().zip(NAMES).map(|(node, name)| {
+        let Standing { condition, leads, term, .. } = node;
+        format!("{name} is {condition:?}, in term {term}{}", if *leads { ", and leads" } else { "" })
+    });
+    words.collect::<Vec<_>>().join("; ").to_lowercase()
 }
 
 /// The running node that leads: of two that say so, the one of the later term, as raft would have it.

@@ -50,7 +50,7 @@ impl Fixture {
 #[tokio::test]
 async fn it_elects_and_speaks_as_openziti_does() {
     let (fixture, leader) = Fixture::settled().await;
-    for place in 0..3 {
+    for (place, name) in NAMES.into_iter().enumerate() {
         let (status, body) = fixture.get(place, HEALTH).await;
         assert_eq!(status.as_u16(), if place == leader { 200 } else { 429 });
         assert_eq!(body["raft"]["isLeader"], place == leader);
@@ -65,7 +65,7 @@ async fn it_elects_and_speaks_as_openziti_does() {
         );
 
         let answer = fixture.whoami(place).await;
-        assert_eq!((answer.node.as_str(), answer.leader), (NAMES[place], place == leader));
+        assert_eq!((answer.node.as_str(), answer.leader), (name, place == leader));
     }
     fixture.cluster.stop().await;
 }
@@ -73,7 +73,7 @@ async fn it_elects_and_speaks_as_openziti_does() {
 #[tokio::test]
 async fn an_echo_session_returns_what_it_is_sent() {
     let (fixture, leader) = Fixture::settled().await;
-    let mut session = fixture.client.open_echo(fixture.address(leader)).await.unwrap();
+    let (_, mut session) = fixture.client.open_echo(fixture.address(leader)).await.unwrap();
     for message in [b"one".as_slice(), b"two and more"] {
         session.write_all(message).await.unwrap();
         let mut back = vec![0; message.len()];
@@ -111,7 +111,7 @@ async fn a_killed_leader_closes_everything_is_replaced_and_rejoins_on_its_old_po
 #[tokio::test]
 async fn a_frozen_leader_accepts_but_says_nothing_and_steps_down_once_awake() {
     let (mut fixture, old) = Fixture::settled().await;
-    let mut session = fixture.client.open_echo(fixture.address(old)).await.unwrap();
+    let (_, mut session) = fixture.client.open_echo(fixture.address(old)).await.unwrap();
 
     fixture.cluster.freeze(old).await.unwrap();
     assert_eq!(fixture.cluster.standings.now()[old].condition, Condition::Frozen);
@@ -133,7 +133,7 @@ async fn a_frozen_leader_accepts_but_says_nothing_and_steps_down_once_awake() {
 #[tokio::test]
 async fn leadership_is_handed_over_in_order_and_again() {
     let (mut fixture, first) = Fixture::settled().await;
-    let mut session = fixture.client.open_echo(fixture.address(first)).await.unwrap();
+    let (_, mut session) = fixture.client.open_echo(fixture.address(first)).await.unwrap();
     let mut leader = first;
     for _ in 0..2 {
         let successor = (leader + 1) % 3;
