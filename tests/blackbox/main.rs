@@ -5,5 +5,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test ends by a panic, wherever in its support that happens")]
 
+mod bytes;
+mod commands;
+mod failover;
+mod hold;
+mod house;
 mod stage;
+mod stop;
 mod support;
+mod telling;

@@ -60,7 +60,7 @@ async fn a_crowd_sees_what_a_single_client_suffers() {
 #[tokio::test]
 async fn a_frozen_node_goes_on_where_it_stopped() {
     let (node, trust) = one_node("lead").await;
-    node.freeze();
+    node.freeze().await;
     let address = ([127, 0, 0, 1], node.port).into();
     let waiting = tokio::spawn(async move { trust.visit(address).await });
     let woken = node.wake();

@@ -158,6 +158,13 @@ pub(crate) struct Counted {
     received: Arc<AtomicU64>,
 }
 
+impl Counted {
+    /// Where this client connects from.
+    pub(crate) fn local_addr(&self) -> SocketAddr {
+        self.stream.local_addr().expect("a connected socket has an address")
+    }
+}
+
 impl AsyncRead for Counted {
     fn poll_read(
         mut self: Pin<&mut Self>,

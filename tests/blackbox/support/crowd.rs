@@ -101,8 +101,3 @@ pub(crate) fn assert_avoided(visits: &[Visit], node: &str, moment: Stamp) {
         visits.iter().filter(|visit| visit.started > moment && visit.node.as_deref() == Some(node)).collect();
     assert!(misled.is_empty(), "{} clients reached {node} after {moment}: {misled:#?}", misled.len());
 }
-
-/// How long the client that waited longest took from its start to its end.
-pub(crate) fn longest(visits: &[Visit]) -> Duration {
-    visits.iter().map(|visit| visit.ended.since(visit.started)).max().unwrap_or_default()
-}

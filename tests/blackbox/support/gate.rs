@@ -69,6 +69,11 @@ impl Gate {
         &self.log
     }
 
+    /// Waits until every listener is bound and every node has been probed once.
+    pub(crate) async fn is_ready(&self) {
+        until("the gate is ready", async || (self.get("/readyz").await?.0 == 200).then_some(())).await;
+    }
+
     /// Waits until the route is `node`, or until there is none.
     pub(crate) async fn routes_to(&self, node: Option<&str>) {
         let what = format!("the gate routes to {node:?}");

@@ -85,19 +85,22 @@ impl Node {
         done.split_once(' ').unwrap().0.parse().unwrap()
     }
 
-    /// Ends it as a crash or an out-of-memory kill does; the moment returned comes before the end.
+    /// Ends it as a crash or an out-of-memory kill does; since the moment returned it sends nothing.
     pub(crate) async fn kill(&mut self) -> Stamp {
-        let before = Stamp::now();
         self.child.start_kill().unwrap();
         within_deadline("a killed node's end", self.child.wait()).await.unwrap();
-        before
+        Stamp::now()
     }
 
-    /// Stops it where it stands: its sockets stay open, its kernel still accepts.
-    pub(crate) fn freeze(&self) -> Stamp {
-        let before = Stamp::now();
+    /// Stops it where it stands: its sockets stay open, its kernel still accepts. Since the moment returned it sends nothing.
+    pub(crate) async fn freeze(&self) -> Stamp {
         self.signal(Signal::STOP);
-        before
+        let stat = format!("/proc/{}/stat", self.id().as_raw_nonzero());
+        until(&format!("{} has stopped", self.name), async || {
+            std::fs::read_to_string(&stat).ok()?.contains(") T ").then_some(())
+        })
+        .await;
+        Stamp::now()
     }
 
     /// Lets a frozen node go on as if nothing had happened.
@@ -145,9 +148,12 @@ impl Node {
     }
 
     fn signal(&self, signal: Signal) {
+        kill_process(self.id(), signal).unwrap();
+    }
+
+    fn id(&self) -> Pid {
         let id = self.child.id().expect("the node's process has not been waited for");
-        let id = Pid::from_raw(i32::try_from(id).unwrap()).unwrap();
-        kill_process(id, signal).unwrap();
+        Pid::from_raw(i32::try_from(id).unwrap()).unwrap()
     }
 }
 
@@ -156,7 +162,7 @@ impl Drop for Node {
         if std::thread::panicking() {
             let told = self.told.lock().unwrap();
             eprintln!("--- node {} (port {}), its last words:", self.name, self.port);
-            for line in &told[told.len().saturating_sub(40)..] {
+            for line in &told[told.len().saturating_sub(20)..] {
                 eprintln!("{line}");
             }
         }

@@ -68,11 +68,11 @@ enum Says {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Manner {
     Answers,
-    /// Each answer is the connection's last.
+    /// Each answer is the connection's last, and nobody is told before.
     ClosesEach,
     /// TLS is done, then nothing.
     SilentAfterTls,
-    /// Accepted, then nothing, not even TLS.
+    /// Accepted, then nothing, not even TLS; what was open before falls silent, too.
     Mute,
 }
 
@@ -244,12 +244,13 @@ async fn answer_requests(tls: &mut TlsStream<TcpStream>, mut read: Vec<u8>, node
         let head = String::from_utf8_lossy(&head).to_ascii_lowercase();
         let path = head.split(' ').nth(1).unwrap_or_default();
         let manner = node.borrow().manner;
-        if manner == Manner::SilentAfterTls {
+        if matches!(manner, Manner::SilentAfterTls | Manner::Mute) {
             return std::future::pending().await;
         }
-        let last = manner == Manner::ClosesEach || head.contains("\r\nconnection: close");
+        let told_to_close = head.contains("\r\nconnection: close");
+        let last = told_to_close || manner == Manner::ClosesEach;
         let (status, body) = answer(path, &node.borrow());
-        tls.write_all(response(status, &body, last).as_bytes()).await?;
+        tls.write_all(response(status, &body, told_to_close).as_bytes()).await?;
         tls.flush().await?;
         if path == LEADER_PATH {
             tell(&format!("probe {arrived} {} {status}", Stamp::now()));

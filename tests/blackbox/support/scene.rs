@@ -54,6 +54,7 @@ impl Scene {
         std::fs::write(&file, configuration(&nodes, &folder, settings)).unwrap();
         let gate = Gate::start(&file).await;
         let scene = Scene { trust: Trust::new(&authority, &nodes), gate, nodes, folder };
+        scene.gate.is_ready().await;
         if let Some(leader) = first_orders.iter().position(|order| *order == "lead") {
             scene.gate.routes_to(Some(&scene.nodes[leader].name)).await;
         }
