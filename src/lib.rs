@@ -8,6 +8,7 @@
 //!
 //! ```text
 //! cli/      one file a command
+//! demo/     an embedded raft cluster with TLS, and a gate before it put to the test (feature `demo`)
 //! app/      wires the roles and owns their threads: start, stop
 //! config/   what users write (raw) -> what the program needs (model); errors with file and line
 //! -- roles --
@@ -25,7 +26,6 @@
 //! metrics   the registry
 //! -- ground --
 //! leader/   which node leads, as a pure state machine: no socket, no clock, no tokio
-//! demo/     an embedded raft cluster with TLS (feature `demo`)
 //! ```
 //!
 //! Rules are cited by their number (`L3`, `S4`, ...): README.md, "The rules", lists them.

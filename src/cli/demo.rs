@@ -3,6 +3,7 @@
 use clap::Args;
 
 use super::Exit;
+use crate::demo;
 
 /// Start a raft cluster and a gate in this process, and watch failovers that no client notices.
 #[derive(Args, Debug)]
@@ -13,16 +14,12 @@ pub(super) struct Options {
 }
 
 pub(super) fn run(options: &Options) -> Exit {
-    match play(options.failovers) {
-        Ok(()) => Exit::Done,
+    match demo::run(demo::Options { failovers: options.failovers }) {
+        Ok(summary) if summary.kept_promise() => Exit::Done,
+        Ok(_) => Exit::Failed, // the summary has said which client failed, and why
         Err(error) => {
             eprintln!("raftgate: {error}");
             Exit::Failed
         }
     }
-}
-
-/// PLACEHOLDER for `crate::demo::run(failovers)`: replace the call above, then delete this.
-fn play(failovers: Option<u32>) -> Result<(), String> {
-    Err(format!("there is no demo yet (failovers: {failovers:?})"))
 }

@@ -70,7 +70,7 @@ pub fn run(options: Options) -> Result<Summary, DemoError> {
     let cluster = Cluster::start(&authority).map_err(|error| DemoError::Cluster(error.to_string()))?;
     let text = config_text::write(&cluster, root.path());
     write_out(&format!("# The gate's configuration:\n\n{text}\n"));
-    let gate = Gate::start(&text, &cluster)?;
+    let gate = Gate::start(&text)?;
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let summary = runtime.block_on(stage::play(options, cluster, gate, Client::new(tls)))?;
     write_out(&format!("\n{summary}"));
