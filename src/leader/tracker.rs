@@ -300,8 +300,8 @@ impl Tracker {
         self.events.push_back(Event::Elected { node: id, ordinal: claim.ordinal(), previous_last_good });
     }
 
-    /// Ends the route if it is this node. What claims remain have to be confirmed: they had a leader above them
-    /// until now, and may have given way to the same successor.
+    /// Ends the route if it is this node. The claims that remain have to be confirmed (L3): whatever ended this
+    /// one may have ended theirs.
     fn end_route_of(&mut self, now: Instant, id: NodeId, cause: LossCause) {
         if self.incumbent.take_if(|incumbent| incumbent.node == id).is_none() {
             return;

@@ -150,6 +150,18 @@ fn l3_a_woken_leader_is_routed_on_its_second_word() {
 }
 
 #[test]
+fn l3_a_woken_leader_takes_the_route_from_an_older_claim_on_its_second_word() {
+    let mut s = Script::led_by_0();
+    s.at(1050).says(1, LEADER).at(1100).says(1, SILENT).at(1150).says(1, SILENT);
+    s.at(1200).says(0, LEADER);
+    assert_eq!(s.route(), Some(0), "0 still says that it leads, and 1 is silent");
+    s.at(1250).says(1, LEADER);
+    assert_eq!(s.route(), Some(0));
+    s.at(1300).says(1, LEADER);
+    assert_eq!(s.route(), Some(1));
+}
+
+#[test]
 fn l3_with_rise_a_woken_leader_needs_that_many_words_again() {
     let mut s = Script::with(&[0, 0], Policy { rise: 3, ..Policy::default() });
     s.rounds(0, 500, 50, &[LEADER, FOLLOWER]).rounds(550, 600, 50, &[SILENT, FOLLOWER]);
@@ -175,6 +187,18 @@ fn l3_the_highest_remaining_claim_succeeds_after_a_confirmation_begun_afterwards
     assert_eq!(s.route(), None, "a higher claim stands than this one");
     s.at(1214).says(1, LEADER);
     assert_eq!(s.changes(), [s.elected(1, Some(1), Some(1150 - LATENCY))]);
+}
+
+#[test]
+fn l3_of_two_remaining_claims_the_higher_is_waited_for() {
+    let mut s = Script::led_by_0();
+    s.at(1050).says(0, FOLLOWER).at(1100).says(1, LEADER).says(2, FOLLOWER);
+    s.at(1150).says(0, FOLLOWER).at(1200).says(0, LEADER).at(1250).says(2, FOLLOWER).at(1300).says(2, LEADER);
+    assert_eq!((s.route(), s.tracker.claims()), (Some(2), 3));
+    s.at(1350).says(2, FOLLOWER).at(1400).says(1, LEADER);
+    assert_eq!(s.route(), None, "claim 1 is confirmed, but claim 2 stands as well");
+    s.at(1450).says(0, LEADER);
+    assert_eq!(s.route(), Some(0));
 }
 
 #[test]

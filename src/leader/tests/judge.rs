@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::raft::Micros;
-use crate::leader::{Event, NodeId, NodeState, Policy, Tracker, Verdict};
+use crate::leader::{Event, LossCause, NodeId, NodeState, Policy, Tracker, Verdict};
 
 /// One probe's result, with what only the simulation knows.
 #[derive(Clone, Copy, Debug)]
@@ -175,8 +175,8 @@ impl Judge {
         for event in events {
             match event {
                 Event::Elected { node, ordinal, .. } => self.judge_election(now, node.0, *ordinal, tracker),
-                Event::Lost { node, .. } => {
-                    assert_eq!(self.route, Some(node.0), "only the route can be lost");
+                Event::Lost { node, cause } => {
+                    self.judge_loss(now, node.0, *cause);
                     self.route = None;
                     for claim in self.nodes.iter_mut().filter_map(|memory| memory.claim.as_mut()) {
                         claim.confirm_from = Some(now);
@@ -212,6 +212,19 @@ impl Judge {
             assert!(higher.is_none(), "elected a lower claim than {higher:?}");
         }
         self.route = Some(node);
+    }
+
+    fn judge_loss(&self, now: Micros, node: usize, cause: LossCause) {
+        assert_eq!(self.route, Some(node), "only the route can be lost");
+        let memory = &self.nodes[node];
+        let is_so = match cause {
+            LossCause::SteppedDown => memory.claim.is_none(),
+            LossCause::Silent => memory.silences >= self.policy.fall,
+            LossCause::LeaseExpired => {
+                memory.claim.is_some_and(|claim| claim.last_good + micros(self.policy.lease()) <= now)
+            }
+        };
+        assert!(is_so, "the route was lost, {cause:?}, by a node of which {memory:?} is known");
     }
 
     /// The claims that stand beyond doubt.

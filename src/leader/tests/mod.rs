@@ -8,3 +8,4 @@ mod raft;
 mod script;
 mod simulation;
 mod statements;
+mod world;

@@ -1,7 +1,9 @@
 //! L1, L2 and L4: what verdicts make of nodes, and which of them count.
 
-use super::script::{FOLLOWER, LEADER, SILENT, Script, UNFIT};
-use crate::leader::{Event, NodeId, NodeState, Observation, Policy, ProbeId};
+use std::time::Duration;
+
+use super::script::{FOLLOWER, LEADER, SILENT, Script, UNFIT, base};
+use crate::leader::{Event, NodeId, NodeState, Observation, Policy, ProbeId, Signal, Suspicion, Tracker};
 
 fn state(script: &Script, node: usize) -> NodeState {
     script.tracker.node_state(NodeId(node))
@@ -101,4 +103,26 @@ fn an_observation_of_a_node_that_is_not_listed_is_ignored() {
         Observation { node: NodeId(usize::MAX), probe: ProbeId(1), began: s.instant(0), verdict: FOLLOWER };
     s.tracker.handle_observation(s.instant(1000), observation);
     assert_eq!((s.route(), s.events(), state(&s, 7)), (Some(0), vec![], NodeState::Unknown));
+}
+
+#[test]
+fn whatever_comes_in_nothing_panics_and_no_timeout_stays_due() {
+    let mut rng = fastrand::Rng::with_seed(1);
+    let base = base();
+    let mut tracker = Tracker::new(base, &[0, 0, 0], Policy { fall: 0, rise: 0, ..Policy::default() });
+    let mut latest = base;
+    for _ in 0..20_000 {
+        let mut somewhen = || base + Duration::from_millis(rng.u64(0..100_000));
+        let (now, began) = (somewhen(), somewhen());
+        let (node, probe) = (NodeId(rng.usize(0..4)), ProbeId(rng.u64(0..30_000)));
+        let verdict = *rng.choice(&[LEADER, FOLLOWER, UNFIT, SILENT]).unwrap();
+        match rng.u8(0..4) {
+            0 => tracker.handle_timeout(now),
+            1 => tracker.handle_signal(now, Signal { node, suspicion: Suspicion::ProbeLate }),
+            _ => tracker.handle_observation(now, Observation { node, probe, began, verdict }),
+        }
+        latest = latest.max(now);
+        while tracker.poll_event().is_some() {}
+        assert!(tracker.poll_timeout().is_none_or(|due| latest < due));
+    }
 }
