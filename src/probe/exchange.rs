@@ -21,13 +21,13 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::failure::{Failure, Phase};
-use super::tls::{Connector, PresentedLeaf};
+use super::tls::{Connector, Leaf};
 use crate::intent::Certificate;
 
 #[cfg(test)]
 mod tests;
 
-/// How many bytes of an answer's head are read before it is given up.
+/// How many bytes of an answer's head may have been read without an end to it.
 pub(super) const HEAD_LIMIT: usize = 16 * 1024;
 /// How many bytes of an answer's body are read before it is given up.
 pub(super) const BODY_LIMIT: usize = 64 * 1024;
@@ -99,7 +99,7 @@ impl Endpoint {
         match shaken {
             Err(timeout) => (Err(timeout), None),
             Ok((result, leaf)) => {
-                let certificate = leaf.as_ref().map(|leaf: &PresentedLeaf| Arc::clone(&leaf.certificate));
+                let certificate = leaf.as_ref().map(|leaf: &Leaf| Arc::clone(&leaf.certificate));
                 let connection = match result {
                     Ok(stream) => Ok(Connection::start(stream, certificate.clone()).await),
                     Err(error) => Err(Failure::handshake(&error, leaf.as_ref(), name)),
@@ -122,7 +122,6 @@ impl Connection {
     async fn start<S: Stream + 'static>(stream: S, certificate: Option<Arc<Certificate>>) -> Self {
         let (requests, connection) = http1::Builder::new()
             .max_buf_size(HEAD_LIMIT)
-            .max_header_size(HEAD_LIMIT)
             .handshake(TokioIo::new(stream))
             .await
             .expect("for HTTP/1.1 there is nothing to agree on, hence nothing to fail");

@@ -10,7 +10,7 @@ use rustls::pki_types::{ServerName, UnixTime};
 use rustls::{AlertDescription, CertificateError};
 
 use super::exchange::{BODY_LIMIT, HEAD_LIMIT};
-use super::tls::PresentedLeaf;
+use super::tls::Leaf;
 use crate::leader::ProbeFailure;
 
 /// A failed exchange: the kind that the tracker and the metrics know, and words for people.
@@ -56,11 +56,7 @@ impl Failure {
         Failure::new(kind, format!("cannot connect to {address}: {error}{hint}"))
     }
 
-    pub(super) fn handshake(
-        error: &io::Error,
-        leaf: Option<&PresentedLeaf>,
-        name: &ServerName<'static>,
-    ) -> Self {
+    pub(super) fn handshake(error: &io::Error, leaf: Option<&Leaf>, name: &ServerName<'static>) -> Self {
         match tls_error(error) {
             Some(rustls::Error::InvalidCertificate(cause)) => {
                 Failure::new(ProbeFailure::Certificate, certificate(cause, leaf, name))
@@ -96,7 +92,7 @@ impl Failure {
             }
             Some(http) if http.is_parse_too_large() => Failure::new(
                 ProbeFailure::Protocol,
-                format!("the answer's head is larger than {HEAD_LIMIT} bytes"),
+                format!("the answer's head has no end within {HEAD_LIMIT} bytes"),
             ),
             Some(http) if http.is_parse() => Failure::new(
                 ProbeFailure::Protocol,
@@ -115,7 +111,7 @@ impl Failure {
 }
 
 /// What is wrong with a certificate, and how to get it right.
-fn certificate(cause: &CertificateError, leaf: Option<&PresentedLeaf>, name: &ServerName<'static>) -> String {
+fn certificate(cause: &CertificateError, leaf: Option<&Leaf>, name: &ServerName<'static>) -> String {
     let issuer = leaf.map_or("an unknown authority", |leaf| leaf.issuer.as_str());
     let names = leaf.map(|leaf| leaf.certificate.names.join(", ")).filter(|names| !names.is_empty());
     let names = names.as_deref().unwrap_or("no name at all");

@@ -69,7 +69,9 @@ fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), RequestE
     if RESERVED.contains(&parsed) {
         return Err(RequestError::Reserved(name.to_owned()));
     }
-    let value = HeaderValue::from_str(value).map_err(|_| RequestError::HeaderValue(name.to_owned()))?;
+    let mut value = HeaderValue::from_str(value).map_err(|_| RequestError::HeaderValue(name.to_owned()))?;
+    // It may be a token: not for logs.
+    value.set_sensitive(true);
     Ok((parsed, value))
 }
 
@@ -91,6 +93,7 @@ mod tests {
         assert_eq!((parsed.method().as_str(), parsed.uri().to_string()), ("GET", "/a?b=c".to_owned()));
         assert_eq!(parsed.headers()[HOST], "n1:1280");
         assert_eq!(parsed.headers()["x-token"], "secret");
+        assert!(!format!("{parsed:?}").contains("secret"));
         assert_eq!(parsed.headers()[USER_AGENT], AGENT);
         assert_eq!(parse(&with_header("User-Agent", "me")).unwrap().headers()[USER_AGENT], "me");
     }

@@ -14,14 +14,13 @@ use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
 use super::settings::{Roots, TlsSettings, Verify};
-use leaf::Leaf;
 
 mod leaf;
 #[cfg(test)]
 mod tests;
 mod verify;
 
-pub(super) use leaf::Leaf as PresentedLeaf;
+pub(super) use leaf::Leaf;
 
 /// The only protocol offered: nodes multiplex by ALPN, and the leader endpoint is plain HTTP/1.1.
 const ALPN: &[u8] = b"http/1.1";

@@ -34,13 +34,17 @@ async fn ask_for(text: &'static str) -> Result<Answer, Failure> {
     .await
 }
 
-/// Asks a node that says `first` and then `more`, again and again at this distance, as long as it is heard.
+/// Asks a node that says `first` and then `more`, again and again as long as it is heard, with this distance
+/// before each.
 async fn ask_flood(first: &'static str, more: &'static str, distance: Duration) -> Result<Answer, Failure> {
     ask(async move |mut node| {
-        let mut more = node.write_all(first.as_bytes()).await.map(|()| more);
-        while let Ok(text) = more {
+        let mut said = first;
+        loop {
             sleep(distance).await;
-            more = node.write_all(text.as_bytes()).await.map(|()| text);
+            if node.write_all(said.as_bytes()).await.is_err() {
+                return;
+            }
+            said = more;
         }
     })
     .await
@@ -79,8 +83,8 @@ async fn l6_no_byte_rearms_the_deadline() {
 #[tokio::test(start_paused = true)]
 async fn l6_head_and_body_are_capped() {
     for (first, more, words) in [
-        ("HTTP/1.1 200 OK\r\nA: ", "aaaaaaaaaaaaaaaa", "head is larger than 16384 bytes"),
-        ("HTTP/1.1 200 OK\r\n", "A: a\r\n", "head is larger than 16384 bytes"),
+        ("HTTP/1.1 200 OK\r\nA: ", "aaaaaaaaaaaaaaaa", "head has no end within 16384 bytes"),
+        ("HTTP/1.1 200 OK\r\n", "A: a\r\n", "head has no end within 16384 bytes"),
         ("HTTP/1.1 200 OK\r\n\r\n", "aaaaaaaaaaaaaaaa", "body is larger than 65536 bytes"),
         (
             "HTTP/1.1 200 OK\r\nContent-Length: 65537\r\n\r\n",
@@ -96,6 +100,19 @@ async fn l6_head_and_body_are_capped() {
         let result = ask_flood(first, more, Duration::ZERO).await;
         assert_failed(result, ProbeFailure::Protocol, words);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn l6_a_head_up_to_the_cap_is_read_and_one_far_beyond_is_not() {
+    let ask_with_header = async |length| {
+        ask(async move |mut node| {
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nA: {}\r\n\r\n", "a".repeat(length));
+            let _ = node.write_all(head.as_bytes()).await;
+        })
+        .await
+    };
+    assert_eq!(ask_with_header(HEAD_LIMIT - 100).await.unwrap().status, 200);
+    assert_failed(ask_with_header(2 * HEAD_LIMIT).await, ProbeFailure::Protocol, "no end within 16384 bytes");
 }
 
 #[tokio::test(start_paused = true)]
