@@ -17,7 +17,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
@@ -186,11 +185,6 @@ impl Journey {
 
     /// Waits until the client has said something (D10), and leaves it unread.
     async fn wait_for_first_byte(&mut self) -> Result<(), Outcome> {
-        let ready = self.client.ready(Interest::READABLE | Interest::ERROR).await;
-        if ready.is_ok_and(|ready| !ready.is_error() && !ready.is_read_closed()) {
-            return Ok(());
-        }
-        // It may have said something before it closed.
         match self.client.peek(&mut [0]).await {
             Ok(0) => {
                 self.client.keep_orderly();

@@ -73,7 +73,7 @@ pub(super) async fn open(
             Standing::Adopt(newer) => tenure = newer,
             // A byte that is there already ends every thought of moving.
             Standing::Leave => match exchange.read_node_once_more(journey) {
-                Some(first) => return Ok(exchange.joined(tenure, first)),
+                Some(first) => return Ok(exchange.joined(journey, tenure, first)),
                 None => return Ok(Opened::Moved { opening: exchange.opening, closed_early: None }),
             },
         }
@@ -83,11 +83,11 @@ pub(super) async fn open(
             () = next_change(&mut journey.route) => continue,
         };
         return match happened {
-            Happened::NodeSpoke(first) => Ok(exchange.joined(tenure, first)),
-            Happened::ClientCommitted => Ok(exchange.joined(tenure, Vec::new())),
+            Happened::NodeSpoke(first) => Ok(exchange.joined(journey, tenure, first)),
+            Happened::ClientCommitted => Ok(exchange.joined(journey, tenure, Vec::new())),
             Happened::ClientFailed => Err(Outcome::ClientError.into()),
             Happened::NodeClosed { orderly } => match exchange.read_node_once_more(journey) {
-                Some(first) => Ok(exchange.joined(tenure, first)),
+                Some(first) => Ok(exchange.joined(journey, tenure, first)),
                 None => exchange.after_close(journey, orderly, setback, tenure),
             },
         };
@@ -185,7 +185,12 @@ impl Exchange {
         }
     }
 
-    fn joined(self, tenure: Arc<Tenure>, first: Vec<u8>) -> Opened {
+    fn joined(self, journey: &Journey, tenure: Arc<Tenure>, first: Vec<u8>) -> Opened {
+        // The node's byte may have been seen before its new tenure was: the old one's fate is not this session's.
+        let tenure = match standing(&tenure, &journey.route.load()) {
+            Standing::Adopt(newer) => newer,
+            Standing::Stay | Standing::Leave => tenure,
+        };
         let finished = self.opening.is_finished();
         Opened::Joined {
             node: self.node,

@@ -68,6 +68,16 @@ impl Gate {
         client
     }
 
+    /// A client comes and is reset at once: by the time its `connect` returns, or soon after.
+    pub(super) async fn turns_away(&self) {
+        let coming = async {
+            let mut client = TcpStream::connect(self.address).await?;
+            client.read_u8().await
+        };
+        let error = within("a client is turned away", coming).await.expect_err("a reset was expected");
+        assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+    }
+
     /// Makes the node lead from this moment.
     pub(super) fn lead(&mut self, node: usize, address: SocketAddr) -> Arc<Tenure> {
         self.writer.lead(NodeId(node), NAMES[node].into(), address, Instant::now())

@@ -52,7 +52,7 @@ async fn s2_past_the_hold_a_client_is_reset() {
     assert_reset(&mut held).await;
     // The hold counts from the cluster's loss, not from the client's coming.
     gate.leaderless(LONG_AGO, None);
-    assert_reset(&mut gate.client_saying(&hello()).await).await;
+    gate.turns_away().await;
     gate.until("connections_closed_total", &["leaderless"], 2).await;
     assert_eq!(gate.metric("hold_timeouts_total", &["raft"]), 2);
     gate.end().await;
@@ -106,7 +106,7 @@ async fn s2_no_more_are_held_than_the_limit() {
     let gate = Gate::with(|cluster| cluster.hold_limit = 1);
     let _held = gate.client().await;
     gate.until("held_connections", &["raft"], 1).await;
-    assert_reset(&mut gate.client().await).await;
+    gate.turns_away().await;
     gate.until("connections_refused_total", &["hold_limit"], 1).await;
     gate.end().await;
 }

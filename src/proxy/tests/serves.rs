@@ -121,7 +121,7 @@ async fn s8_beyond_max_connections_clients_are_reset_and_counted() {
         assert_joined(&mut client, &mut node).await;
         inside.push((client, node));
     }
-    assert_reset(&mut gate.client().await).await;
+    gate.turns_away().await;
     assert_eq!(gate.metric("connections_refused_total", &["limit"]), 1);
     let (client, joined) = inside.pop().unwrap();
     drop((client, joined));
