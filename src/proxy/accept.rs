@@ -16,8 +16,9 @@ use crate::sockets::{self, AcceptError};
 
 /// How long accepting pauses when the machine is out of descriptors or memory: between this and twice as long.
 const PAUSE: Duration = Duration::from_millis(50);
-/// How long a quiesced socket has to stay quiet before it is closed: handshakes under way complete meanwhile.
-const QUIET: Duration = Duration::from_millis(100);
+/// How long a quiesced socket has to stay quiet before it is closed: handshakes under way complete meanwhile, which takes
+/// a client its round trip.
+const QUIET: Duration = Duration::from_millis(500);
 
 /// Accepts until told otherwise. `open` says to the outside that the socket is not closed yet.
 pub(super) async fn accept(
@@ -110,5 +111,38 @@ impl Door {
         while let Ok(accepted) = tokio::time::timeout(QUIET, socket.accept()).await {
             self.admit(accepted).await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::task::LocalSet;
+    use tokio::time::Instant;
+
+    use super::super::tests::harness::bare_worker;
+    use super::*;
+
+    fn failed(errno: i32) -> io::Result<(TcpStream, SocketAddr)> {
+        Err(io::Error::from_raw_os_error(errno))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn want_of_descriptors_pauses_and_a_lost_connection_does_not() {
+        const EMFILE: i32 = 24;
+        const ECONNABORTED: i32 = 103;
+        let (worker, listener) = bare_worker();
+        let mut door = Door { worker, listener, paused: false };
+        let admissions = async {
+            let before = Instant::now();
+            door.admit(failed(ECONNABORTED)).await;
+            assert_eq!((before.elapsed(), door.listener.metrics.accept_pauses.get()), (Duration::ZERO, 0));
+            for pauses in 1..=3 {
+                let before = Instant::now();
+                door.admit(failed(EMFILE)).await;
+                assert!(before.elapsed() >= PAUSE && before.elapsed() <= PAUSE * 3);
+                assert_eq!(door.listener.metrics.accept_pauses.get(), pauses);
+            }
+        };
+        LocalSet::new().run_until(admissions).await;
     }
 }

@@ -142,3 +142,148 @@ pub(super) fn later(at: Instant, by: Duration) -> Instant {
     const VERY_LONG: Duration = Duration::from_hours(30 * 365 * 24);
     at + by.min(VERY_LONG)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::leader::NodeId;
+    use crate::tenure::{TenureReader, TenureWriter, channel};
+
+    const PATIENCE: Duration = Duration::from_secs(10);
+    const NEARLY: Duration = Duration::from_millis(9999);
+    const MS: Duration = Duration::from_millis(1);
+
+    struct Scene {
+        start: Instant,
+        writer: TenureWriter,
+        reader: TenureReader,
+    }
+
+    impl Scene {
+        fn new() -> Self {
+            let start = Instant::now();
+            let (writer, reader) = channel(start, Arc::default());
+            Scene { start, writer, reader }
+        }
+
+        fn lead(&mut self, node: usize) -> Arc<Tenure> {
+            self.writer.lead(NodeId(node), "n".into(), ([127, 0, 0, 1], 1).into(), self.start)
+        }
+
+        fn stand_in(&mut self) -> Arc<Tenure> {
+            let tenure = self.writer.stand_in(NodeId(0), "n".into(), ([127, 0, 0, 1], 1).into(), self.start);
+            self.writer.leaderless(self.start, Some(Arc::clone(&tenure)));
+            tenure
+        }
+
+        fn choose(&self, setback: Option<&Setback>, after: Duration) -> Choice {
+            choose(&self.reader.load(), setback, self.start + after, PATIENCE)
+        }
+
+        fn fail(&self, before: Option<&Setback>, tenure: &Tenure, fault: Fault, after: Duration) -> Setback {
+            Setback::note(before, tenure, fault, self.start + after, 0.5)
+        }
+    }
+
+    fn dials(choice: &Choice) -> bool {
+        matches!(choice, Choice::Dial(_))
+    }
+
+    fn waits_until(choice: &Choice) -> Instant {
+        let Choice::Wait(until) = choice else { panic!("no wait but {choice:?}") };
+        *until
+    }
+
+    fn gives_up(choice: &Choice) -> Option<Outcome> {
+        let Choice::GiveUp(outcome) = choice else { return None };
+        Some(*outcome)
+    }
+
+    #[test]
+    fn s2_a_client_is_held_until_the_patience_since_the_loss_is_over() {
+        let mut scene = Scene::new();
+        assert_eq!(waits_until(&scene.choose(None, Duration::ZERO)), scene.start + PATIENCE);
+        assert_eq!(waits_until(&scene.choose(None, NEARLY)), scene.start + PATIENCE);
+        assert_eq!(gives_up(&scene.choose(None, PATIENCE)), Some(Outcome::Leaderless));
+        scene.stand_in();
+        assert_eq!(waits_until(&scene.choose(None, NEARLY)), scene.start + PATIENCE);
+        assert!(dials(&scene.choose(None, PATIENCE)));
+        scene.lead(0);
+        assert!(dials(&scene.choose(None, PATIENCE * 9)));
+    }
+
+    #[test]
+    fn s3_a_failed_route_counts_again_after_backoff_and_a_later_statement() {
+        let mut scene = Scene::new();
+        let tenure = scene.lead(0);
+        let setback = scene.fail(None, &tenure, Fault::Node, 100 * MS);
+        // Confirmed by a probe begun before the failure, or at that moment: worth nothing.
+        tenure.confirm(scene.start + 100 * MS);
+        assert_eq!(waits_until(&scene.choose(Some(&setback), 100 * MS)), setback.retry_at);
+        assert!(waits_until(&scene.choose(Some(&setback), 1000 * MS)) > scene.start + 1000 * MS);
+        // By one begun later: worth something, but not before the backoff is over.
+        tenure.confirm(scene.start + 101 * MS);
+        assert_eq!(waits_until(&scene.choose(Some(&setback), 102 * MS)), setback.retry_at);
+        assert!(dials(&scene.choose(Some(&setback), 1000 * MS)));
+    }
+
+    #[test]
+    fn s3_another_tenure_starts_afresh() {
+        let mut scene = Scene::new();
+        let tenure = scene.lead(0);
+        let setback = scene.fail(None, &tenure, Fault::Node, MS);
+        let next = scene.lead(0);
+        assert!(dials(&scene.choose(Some(&setback), MS)));
+        let later = scene.fail(Some(&setback), &next, Fault::Node, 2 * MS);
+        assert_eq!((later.failures, later.first), (1, scene.start + 2 * MS));
+    }
+
+    #[test]
+    fn s3_patience_counts_from_the_first_failure() {
+        let mut scene = Scene::new();
+        let tenure = scene.lead(0);
+        let first = scene.fail(None, &tenure, Fault::Node, MS);
+        let second = scene.fail(Some(&first), &tenure, Fault::Node, 5000 * MS);
+        tenure.confirm(scene.start + PATIENCE);
+        assert!(dials(&scene.choose(Some(&second), PATIENCE)));
+        assert_eq!(gives_up(&scene.choose(Some(&second), PATIENCE + MS)), Some(Outcome::NodeError));
+        // A wait never outlasts it.
+        let late = scene.fail(Some(&second), &tenure, Fault::Node, PATIENCE);
+        assert_eq!(waits_until(&scene.choose(Some(&late), PATIENCE)), scene.start + PATIENCE + MS);
+    }
+
+    #[test]
+    fn s3_a_local_fault_or_a_stand_ins_needs_no_statement() {
+        let mut scene = Scene::new();
+        let tenure = scene.lead(0);
+        let local = scene.fail(None, &tenure, Fault::Local, MS);
+        assert_eq!(waits_until(&scene.choose(Some(&local), MS)), local.retry_at);
+        assert!(dials(&scene.choose(Some(&local), 500 * MS)));
+        let stand_in = scene.stand_in();
+        let refused = scene.fail(None, &stand_in, Fault::Node, PATIENCE);
+        assert_eq!(waits_until(&scene.choose(Some(&refused), PATIENCE)), refused.retry_at);
+        assert!(dials(&scene.choose(Some(&refused), PATIENCE + 500 * MS)));
+    }
+
+    #[test]
+    fn s3_backoff_grows_from_50_to_250_ms_with_jitter() {
+        let range = |failures| (backoff(failures, 0.0).as_millis(), backoff(failures, 1.0).as_millis());
+        assert_eq!(
+            [1, 2, 3, 4, 1000].map(range),
+            [(50, 100), (100, 200), (125, 250), (125, 250), (125, 250)]
+        );
+    }
+
+    #[test]
+    fn s3_a_dial_ends_with_its_tenure() {
+        let mut scene = Scene::new();
+        let tenure = scene.lead(0);
+        assert!(leads_to(&scene.reader.load(), &tenure));
+        let next = scene.lead(1);
+        assert!(!leads_to(&scene.reader.load(), &tenure) && leads_to(&scene.reader.load(), &next));
+        let stand_in = scene.stand_in();
+        assert!(!leads_to(&scene.reader.load(), &next) && leads_to(&scene.reader.load(), &stand_in));
+        scene.writer.leaderless(scene.start, None);
+        assert!(!leads_to(&scene.reader.load(), &stand_in));
+    }
+}

@@ -300,3 +300,34 @@ impl Trace {
 fn milliseconds(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1e6).round() / 1e3
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+    use tokio::task::LocalSet;
+
+    use super::super::tests::harness::bare_worker;
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_gives_back_what_the_connection_held() {
+        let (worker, listener) = bare_worker();
+        let port = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let _peer = TcpStream::connect(port.local_addr().unwrap()).await.unwrap();
+        let (client, peer) = port.accept().await.unwrap();
+        let place = worker.places.take().unwrap();
+        let mut connection = Connection::new(&worker, &listener, client, peer, place);
+        assert_eq!((worker.places.taken(), listener.metrics.active.get()), (1, 1));
+        connection.phase = Phase::Arriving(Box::pin(async { panic!("on purpose") }));
+        let ended = LocalSet::new().run_until(async { tokio::task::spawn_local(connection).await }).await;
+        assert!(ended.unwrap_err().is_panic());
+        assert_eq!((worker.places.taken(), listener.metrics.active.get()), (0, 0));
+        assert_eq!(listener.metrics.closed(Outcome::Shutdown).get(), 1);
+        worker.sessions.emptied().await;
+    }
+
+    #[test]
+    fn d4_a_relaying_connection_is_small() {
+        assert!(size_of::<Connection>() <= 256, "{} bytes", size_of::<Connection>());
+    }
+}

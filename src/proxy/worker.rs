@@ -111,7 +111,7 @@ pub(super) fn run(plan: Plan, sockets: Vec<Socket>, started: &mpsc::Sender<io::R
 }
 
 impl Worker {
-    fn new(plan: &Plan) -> Rc<Self> {
+    pub(super) fn new(plan: &Plan) -> Rc<Self> {
         let clusters = plan.settings.clusters.iter().zip(&plan.clusters).zip(&plan.held);
         Rc::new(Worker {
             clusters: clusters

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::super::choice::Setback;
+use super::super::choice::{Setback, leads_to};
 use crate::tenure::{Fate, Route, Tenure};
 use crate::wire::hello::{OPENING_LIMIT, Opening as Judgement, classify};
 
@@ -82,11 +82,13 @@ impl Opening {
         orderly: bool,
         setback: Option<&Setback>,
         tenure: &Tenure,
+        route: &Route,
     ) -> AfterClose {
         // A client that said nothing and closed got its answer: a balancer's check, not a failure.
         let answered = orderly && self.finished && self.kept.is_empty();
-        // It was tried again after the leader had confirmed itself: closing is what it wants.
-        let insists = setback.is_some_and(|setback| setback.concerns(tenure) && setback.closed_early() > 0);
+        // It was tried again after the leader had confirmed itself, and still leads: closing is what it wants.
+        let again = setback.is_some_and(|setback| setback.concerns(tenure) && setback.closed_early() > 0);
+        let insists = again && leads_to(route, tenure);
         if answered || insists { AfterClose::PassOn } else { AfterClose::Move }
     }
 }

@@ -208,7 +208,7 @@ impl Exchange {
         setback: Option<&Setback>,
         tenure: Arc<Tenure>,
     ) -> Result<Opened, Ending> {
-        match self.opening.after_close(orderly, setback, &tenure) {
+        match self.opening.after_close(orderly, setback, &tenure, &journey.route.load()) {
             AfterClose::Move => {
                 let at = Instant::now();
                 journey.cluster.inbox.signal(tenure.node, Suspicion::ClosedEarly);

@@ -1,1 +1,131 @@
+//! The decisions of an opening (S4), each route and each close by script.
 
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::super::choice::{Fault, Setback};
+use super::decision::{AfterClose, Opening, Standing, standing};
+use crate::leader::NodeId;
+use crate::tenure::{Fate, Tenure, TenureReader, TenureWriter, channel};
+use crate::wire::hello::{OPENING_LIMIT, Opening as Judgement};
+
+fn cluster() -> (TenureWriter, TenureReader) {
+    channel(Instant::now(), Arc::default())
+}
+
+fn lead(writer: &mut TenureWriter, node: usize) -> Arc<Tenure> {
+    writer.lead(
+        NodeId(node),
+        "n".into(),
+        ([127, 0, 0, 1], 100 + u16::try_from(node).unwrap()).into(),
+        Instant::now(),
+    )
+}
+
+fn is_stay(standing: &Standing) -> bool {
+    matches!(standing, Standing::Stay)
+}
+
+#[test]
+fn s4_only_a_successor_makes_a_client_leave_its_node() {
+    let (mut writer, route) = cluster();
+    let tenure = lead(&mut writer, 0);
+    assert!(is_stay(&standing(&tenure, &route.load())));
+    writer.leaderless(Instant::now(), None);
+    assert!(is_stay(&standing(&tenure, &route.load())), "a frozen leader may only be slow");
+    for fate in [Fate::Drain, Fate::Keep] {
+        writer.set_fate(&tenure, fate);
+        assert!(is_stay(&standing(&tenure, &route.load())));
+    }
+    lead(&mut writer, 1);
+    assert!(matches!(standing(&tenure, &route.load()), Standing::Leave));
+}
+
+#[test]
+fn s4_a_readdressed_node_is_another_one() {
+    let (mut writer, route) = cluster();
+    let tenure = lead(&mut writer, 0);
+    writer.lead(NodeId(0), "n".into(), ([127, 0, 0, 1], 999).into(), Instant::now());
+    assert!(matches!(standing(&tenure, &route.load()), Standing::Leave));
+}
+
+#[test]
+fn s4_a_node_elected_again_keeps_its_clients_under_the_new_tenure() {
+    let (mut writer, route) = cluster();
+    let old = lead(&mut writer, 0);
+    let new = lead(&mut writer, 0);
+    writer.set_fate(&old, Fate::Cut);
+    let Standing::Adopt(adopted) = standing(&old, &route.load()) else { panic!("not adopted") };
+    assert_eq!(adopted.epoch, new.epoch);
+}
+
+#[test]
+fn s4_a_cut_without_a_successor_lets_the_client_wait_for_one() {
+    let (mut writer, route) = cluster();
+    let tenure = lead(&mut writer, 0);
+    writer.leaderless(Instant::now(), None);
+    writer.set_fate(&tenure, Fate::Cut);
+    assert!(matches!(standing(&tenure, &route.load()), Standing::Leave));
+}
+
+#[test]
+fn s4_closing_early_is_borne_once_and_only_once() {
+    let (mut writer, route) = cluster();
+    let tenure = lead(&mut writer, 0);
+    let mut opening = Opening::default();
+    opening.add(&[22]);
+    for orderly in [true, false] {
+        let note = |before, fault| Setback::note(before, &tenure, fault, Instant::now(), 0.5);
+        let after = |setback| opening.after_close(orderly, setback, &tenure, &route.load());
+        assert_eq!(after(None), AfterClose::Move);
+        let refused = note(None, Fault::Node);
+        assert_eq!(after(Some(&refused)), AfterClose::Move, "a refusal is no close");
+        let closed = note(Some(&refused), Fault::ClosedEarly);
+        assert_eq!(after(Some(&closed)), AfterClose::PassOn);
+    }
+}
+
+#[test]
+fn s4_what_another_tenure_did_does_not_count() {
+    let (mut writer, route) = cluster();
+    let old = lead(&mut writer, 0);
+    let closed = Setback::note(None, &old, Fault::ClosedEarly, Instant::now(), 0.5);
+    let opening = Opening::default();
+    writer.leaderless(Instant::now(), None);
+    let after = opening.after_close(true, Some(&closed), &old, &route.load());
+    assert_eq!(after, AfterClose::Move, "who leads no more has nothing to insist on");
+    let new = lead(&mut writer, 1);
+    assert_eq!(opening.after_close(true, Some(&closed), &new, &route.load()), AfterClose::Move);
+}
+
+#[test]
+fn s4_a_close_that_answers_a_close_is_passed_on() {
+    let (mut writer, route) = cluster();
+    let tenure = lead(&mut writer, 0);
+    let mut opening = Opening::default();
+    opening.finish();
+    assert_eq!(opening.after_close(true, None, &tenure, &route.load()), AfterClose::PassOn);
+    assert_eq!(opening.after_close(false, None, &tenure, &route.load()), AfterClose::Move);
+    opening.add(&[22]);
+    assert_eq!(opening.after_close(true, None, &tenure, &route.load()), AfterClose::Move);
+}
+
+#[test]
+fn s8_no_more_is_kept_than_the_limit() {
+    let mut opening = Opening::default();
+    // A record whose length is beyond what has come: replayable until it is too much.
+    let mut judgement = opening.add(&[22, 3, 1]);
+    while judgement == Judgement::Replayable && opening.kept().len() <= OPENING_LIMIT {
+        judgement = opening.add(&[0x40]);
+    }
+    assert_eq!(judgement, Judgement::Committed);
+    assert!(opening.kept().len() <= OPENING_LIMIT + 1);
+}
+
+#[test]
+fn s4_what_a_node_has_not_got_yet_is_the_rest() {
+    let mut opening = Opening::default();
+    opening.add(b"abc");
+    assert_eq!(opening.into_unsent(1), b"bc");
+}

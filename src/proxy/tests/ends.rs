@@ -93,7 +93,7 @@ async fn s6_an_idle_session_ends() {
 #[tokio::test]
 async fn s6_a_half_closed_session_ends_sooner() {
     let mut gate = Gate::with(|cluster| {
-        cluster.idle = Some(Duration::from_secs(3600));
+        cluster.idle = Some(Duration::from_hours(1));
         cluster.half_closed = Some(Duration::from_millis(200));
     });
     let a = Node::start().await;

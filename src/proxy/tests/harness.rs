@@ -1,6 +1,7 @@
 //! A gate in this process, nodes that do as the test says, and clients.
 
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +11,8 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use super::super::limits::Places;
+use super::super::worker::{Listener, Order, Plan, Worker};
 use super::super::{ClusterHandle, ClusterSettings, ListenerSettings, Metrics, Proxy, Settings, start};
 use crate::intent::{Input, Signal, inbox};
 use crate::leader::NodeId;
@@ -113,18 +116,16 @@ impl Gate {
     pub(super) fn metric(&self, name: &str, labels: &[&str]) -> u64 {
         let families = self.registry.gather();
         let metrics = families.iter().filter(|family| family.name() == format!("raftgate_{name}"));
-        let sum: f64 = metrics
+        metrics
             .flat_map(prometheus::proto::MetricFamily::get_metric)
             .filter(|metric| {
                 labels.iter().all(|value| metric.get_label().iter().any(|l| l.value() == *value))
             })
             .map(|metric| {
-                metric.get_counter().get_value()
-                    + metric.get_gauge().get_value()
-                    + metric.get_histogram().get_sample_count() as f64
+                let value = metric.get_counter().get_value() + metric.get_gauge().get_value();
+                whole(value) + metric.get_histogram().get_sample_count()
             })
-            .sum();
-        sum as u64
+            .sum()
     }
 
     /// Waits until a metric has a value.
@@ -155,6 +156,34 @@ impl Gate {
         assert_eq!(self.proxy.active(), 0);
         tokio::task::spawn_blocking(|| self.proxy.join()).await.unwrap();
     }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "what is counted here is small, whole and never negative"
+)]
+fn whole(value: f64) -> u64 {
+    assert!(value >= 0.0 && value.fract() == 0.0, "{value} is no count");
+    value as u64
+}
+
+/// What one worker's connections share, without a thread, a route or a socket.
+pub(in super::super) fn bare_worker() -> (Rc<Worker>, Rc<Listener>) {
+    let settings = settings();
+    let metrics = Metrics::register(&Registry::new()).unwrap();
+    let listener = Listener { name: "edge".into(), cluster: 0, metrics: metrics.listener("edge") };
+    let (_, route) = channel(Instant::now(), Arc::default());
+    let plan = Plan {
+        places: Places::new(settings.max_connections),
+        held: vec![Places::new(1)],
+        open: Places::new(1),
+        settings: Arc::new(settings),
+        clusters: vec![ClusterHandle { route, inbox: inbox().0 }],
+        metrics,
+        orders: tokio::sync::watch::channel(Order::Serve).1,
+    };
+    (Worker::new(&plan), Rc::new(listener))
 }
 
 const NAMES: [&str; 2] = ["a", "b"];

@@ -1,7 +1,7 @@
 //! Whole lives of clients, over real sockets on loopback, with the route driven by hand.
 
 mod ends;
-mod harness;
+pub(super) mod harness;
 mod holds;
 mod openings;
 mod serves;

@@ -73,9 +73,9 @@ async fn s4_a_node_that_closes_early_is_tried_again_after_its_word() {
         let mut client = gate.client_saying(&hello()).await;
         let left = a.accept_hearing(&hello()).await;
         if orderly {
-            drop(left)
+            drop(left);
         } else {
-            reset(left)
+            reset(left);
         }
         assert_eq!(gate.signal().await.suspicion, Suspicion::ClosedEarly);
         gate.until("held_connections", &["raft"], 1).await;
