@@ -65,3 +65,6 @@ impl Drop for RootFile {
         let _ = std::fs::remove_dir(&self.folder);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -133,9 +133,9 @@ impl Ledger {
         &self.failovers
     }
 
-    /// The newest failover's line in the table.
+    /// The newest failover, in a sentence.
     pub(super) fn last_failover(&self) -> Option<String> {
-        Some(self.failovers.last()?.row(self.failovers.len()))
+        Some(format!("failover {}: {}", self.failovers.len(), self.failovers.last()?.sentence()))
     }
 
     /// All that there is to say.
@@ -175,10 +175,7 @@ impl Ledger {
             Verdict::Interrupted => self.totals.interrupted += 1,
             Verdict::Failed(why) => {
                 self.totals.failed += 1;
-                if self.losses.len() < LOSSES_KEPT {
-                    let at = report.started - self.began;
-                    self.losses.push(Loss { at, why: why.clone() });
-                }
+                self.note_loss(report.started, why.clone());
             }
         }
         if let Some(trial) = &mut self.trial {
@@ -220,6 +217,7 @@ impl Ledger {
     pub(super) fn end_trial(&mut self, new: usize, claimed: Instant) {
         let Some(first) = self.first_reached(new, claimed) else { return };
         let Some(trial) = self.trial.take() else { return };
+        let misled = self.charge_misled(&trial, first);
         let waited = trial.clients.iter().filter(|done| done.started <= first);
         let count =
             |lost: fn(&Verdict) -> bool| trial.clients.iter().filter(|done| lost(&done.verdict)).count();
@@ -231,8 +229,30 @@ impl Ledger {
             follow: first - claimed,
             longest_wait: waited.map(|done| done.ended - done.started).max().unwrap_or_default(),
             interrupted: count(|verdict| *verdict == Verdict::Interrupted),
-            failed: count(|verdict| matches!(verdict, Verdict::Failed(_))),
+            failed: misled + count(|verdict| matches!(verdict, Verdict::Failed(_))),
         });
+    }
+
+    /// A client of the old leader that came when the gate had already followed the new one has been misled: that is
+    /// no better than a failure. Counts these, and moves them to where they belong.
+    fn charge_misled(&mut self, trial: &Trial, followed: Instant) -> usize {
+        let by_old = Verdict::Served { by: trial.old, leader: false };
+        let misled = trial.clients.iter().filter(|done| done.verdict == by_old && done.started > followed);
+        let mut count = 0;
+        for client in misled {
+            count += 1;
+            self.totals.served_elsewhere -= 1;
+            self.totals.failed += 1;
+            let why = format!("sent to {}, which no longer led, after others had gone on", NAMES[trial.old]);
+            self.note_loss(client.started, why);
+        }
+        count
+    }
+
+    fn note_loss(&mut self, started: Instant, why: String) {
+        if self.losses.len() < LOSSES_KEPT {
+            self.losses.push(Loss { at: started - self.began, why });
+        }
     }
 
     /// Whether a session with `node`, opened at `opened`, can have ended at `ended` because of what was done to it.
@@ -253,9 +273,7 @@ impl Ledger {
             return;
         }
         self.totals.sessions_broken += 1;
-        if self.losses.len() < LOSSES_KEPT {
-            self.losses.push(Loss { at: opened - self.began, why: format!("echo session broke: {why}") });
-        }
+        self.note_loss(opened, format!("long session broken: {why}"));
     }
 }
 

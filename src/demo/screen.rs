@@ -36,7 +36,7 @@ impl Screen {
 
     /// Tells a result that also has its place in the table.
     pub(super) fn record(&self, result: &str) {
-        self.print_plain(result.trim());
+        self.print_plain(result);
     }
 
     /// What was last said to go on.

@@ -60,7 +60,7 @@ pub struct Totals {
     pub served_elsewhere: u64,
     /// Their node died or froze after its first byte had reached them.
     pub interrupted: u64,
-    /// Refused, reset, timed out or misled.
+    /// Refused, reset, timed out, or sent to a former leader when the new one was known.
     pub failed: u64,
     /// Not started, because too many others were waiting.
     pub postponed: u64,
@@ -117,6 +117,20 @@ impl Failover {
         )
     }
 
+    /// The same in a sentence.
+    pub(super) fn sentence(&self) -> String {
+        format!(
+            "{} {}, {} elected after {}, first client {} later, longest wait {}, lost: {}",
+            self.fault.as_str(),
+            self.from,
+            self.to,
+            shown(self.election),
+            shown(self.follow),
+            shown(self.longest_wait),
+            self.lost(),
+        )
+    }
+
     fn lost(&self) -> String {
         match (self.failed, self.interrupted) {
             (0, 0) => "none".to_owned(),
@@ -151,7 +165,9 @@ impl fmt::Display for Summary {
             writeln!(f, "longest wait: of any client, from its connect to its answer")?;
         }
         writeln!(f)?;
-        self.write_clients(f)
+        self.write_clients(f)?;
+        writeln!(f)?;
+        writeln!(f, "{}", self.verdict())
     }
 }
 
@@ -162,6 +178,14 @@ impl Summary {
         all.sort_unstable();
         let median = all.get((all.len().saturating_sub(1)) / 2).copied().unwrap_or_default();
         [median, all.last().copied().unwrap_or_default()]
+    }
+
+    fn verdict(&self) -> &'static str {
+        if self.kept_promise() {
+            "The gate kept its promise: nobody was refused, reset or misled while their node lived."
+        } else {
+            "The gate did NOT keep its promise: clients were lost while they need not have been."
+        }
     }
 
     fn write_clients(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -145,6 +145,27 @@ fn a_failover_is_measured_from_the_fault_over_the_claim_to_the_first_client() {
 }
 
 #[test]
+fn a_client_of_the_old_leader_is_misled_only_once_others_had_gone_on() {
+    let base = Instant::now();
+    let mut ledger = Ledger::new(base);
+    ledger.begin_trial(Fault::HandOver, 0, at(base, 100));
+    for client in [
+        served(base, [105, 110], "ctrl1", false, 4), // the gate cannot know yet
+        served(base, [110, 130], "ctrl2", true, 4),  // its first byte came at 129
+        served(base, [128, 140], "ctrl1", false, 4),
+        served(base, [131, 140], "ctrl1", false, 4), // misled
+    ] {
+        let ticket = ledger.set_out(client.started);
+        ledger.record(ticket, &client, 4);
+    }
+    ledger.end_trial(1, at(base, 101));
+    assert_eq!((ledger.totals().served_elsewhere, ledger.totals().failed), (2, 1));
+    assert_eq!(ledger.failovers()[0].failed, 1);
+    assert_eq!(ledger.summary().losses[0].at, Duration::from_millis(131));
+    assert!(!ledger.summary().kept_promise());
+}
+
+#[test]
 fn a_client_still_under_way_keeps_its_failover_open() {
     let base = Instant::now();
     let mut ledger = Ledger::new(base);

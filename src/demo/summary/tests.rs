@@ -58,8 +58,17 @@ fn a_failed_client_breaks_the_promise_and_is_named() {
     };
     let text = summary.to_string();
     assert!(text.contains("1 FAILED, 1 cut off"), "{text}");
-    assert!(text.ends_with("What went wrong:\n  at 1.24 s: connection refused\n"), "{text}");
+    assert!(text.contains("\nWhat went wrong:\n  at 1.24 s: connection refused\n"), "{text}");
+    assert!(text.trim_end().ends_with("clients were lost while they need not have been."), "{text}");
     assert!(!summary.kept_promise());
+}
+
+#[test]
+fn a_failover_can_be_told_in_a_sentence() {
+    assert_eq!(
+        Failover { interrupted: 2, ..failover(Fault::Kill, [812, 34, 940]) }.sentence(),
+        "kill ctrl1, ctrl2 elected after 812 ms, first client 34 ms later, longest wait 940 ms, lost: 2 cut off"
+    );
 }
 
 #[test]
