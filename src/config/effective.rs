@@ -144,8 +144,13 @@ fn toml(json: &serde_json::Value) -> Value {
     }
 }
 
+/// As people write it: `1500ms`, not `1s 500ms`.
 fn span(duration: Duration) -> String {
-    humantime::format_duration(duration).to_string()
+    match duration.subsec_nanos() {
+        0 => humantime::format_duration(duration).to_string(),
+        nanos if nanos % 1_000_000 == 0 => format!("{}ms", duration.as_millis()),
+        _ => humantime::format_duration(duration).to_string(),
+    }
 }
 
 /// TOML's integers end where nothing is counted any more.

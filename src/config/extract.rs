@@ -50,7 +50,7 @@ fn report(origins: &Origins<'_>, error: &Error, key: &KeyPath, findings: &mut Fi
     match (&error.kind, origins.variable(key)) {
         // A Kubernetes service named raftgate injects RAFTGATE_PORT and the like.
         (Kind::UnknownField(..), Some(_)) => {
-            findings.warnings.push(finding("ignored: there is no such key".to_owned()))
+            findings.warnings.push(finding("ignored: there is no such key".to_owned()));
         }
         (Kind::UnknownField(name, known), None) => findings.errors.push(finding(unknown_key(name, known))),
         (kind, _) => findings.errors.push(finding(in_words(kind))),

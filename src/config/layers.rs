@@ -8,7 +8,7 @@ use figment::value::{Dict, Map, Value};
 use figment::{Error, Figment, Metadata, Profile, Provider};
 use toml_edit::{ImDocument, TomlError};
 
-use super::findings::{Finding, Findings, KeyPath};
+use super::findings::{Findings, KeyPath};
 use super::origins::{Origins, line_of};
 use super::{ConfigError, Loaded, check, extract};
 
@@ -113,6 +113,8 @@ pub(super) struct Layers {
     pub(super) file: Option<Text>,
     pub(super) environment: Vec<(String, String)>,
     pub(super) flags: Flags,
+    /// Whether the files that the configuration names have to be there.
+    pub(super) look_at_files: bool,
 }
 
 impl Layers {
@@ -121,7 +123,7 @@ impl Layers {
         let document = self.file.as_ref().map(parse).transpose()?;
         let file = self.file.as_ref().map_or_else(Dict::new, |text| values(&text.toml));
         let findings = RefCell::new(Findings::default());
-        let environment = settings_of(self.environment, &file, &findings);
+        let environment = settings_of(self.environment, &file);
         let flags = self.flags.given();
         let figment = Figment::new()
             .merge(LayerValues { layer: Layer::File, values: file })
@@ -130,7 +132,10 @@ impl Layers {
         let origins = Origins::new(figment, self.file.as_ref().zip(document.as_ref()), &environment, &flags);
 
         let raw = extract::extract(&origins, &findings);
-        let config = check::config(&raw, &findings);
+        let mut config = check::config(&raw, &findings);
+        if self.look_at_files {
+            config = config.filter(|config| check::files(config, &findings).is_some());
+        }
         let Findings { errors, warnings } = findings.into_inner();
         match config {
             Some(config) if errors.is_empty() => Ok(Loaded { config, warnings: origins.tell(warnings) }),
@@ -143,7 +148,10 @@ impl Layers {
 fn parse(text: &Text) -> Result<ImDocument<&str>, ConfigError> {
     ImDocument::parse(text.toml.as_str()).map_err(|error: TomlError| {
         let line = error.span().map_or(1, |span| line_of(&text.toml, span.start));
-        let message = error.message().lines().collect::<Vec<_>>().join("; ");
+        let message = match error.message() {
+            "" => "check the line's value, quotes and brackets".to_owned(),
+            message => message.lines().collect::<Vec<_>>().join("; "),
+        };
         ConfigError::Invalid(vec![format!("{}:{line}: this is not TOML: {message}", text.name)])
     })
 }
@@ -154,20 +162,11 @@ fn values(toml: &str) -> Dict {
 }
 
 /// What is set by the variables that are ours: `RAFTGATE_A__B` sets `a.b`.
-fn settings_of(
-    environment: Vec<(String, String)>,
-    file: &Dict,
-    findings: &RefCell<Findings>,
-) -> Vec<Setting> {
+fn settings_of(environment: Vec<(String, String)>, file: &Dict) -> Vec<Setting> {
     let mut settings = Vec::new();
     for (name, text) in environment {
         let Some(keys) = name.strip_prefix("RAFTGATE_") else { continue };
         let keys: Vec<String> = keys.split("__").map(str::to_lowercase).collect();
-        if keys.iter().any(String::is_empty) {
-            let message = format!("environment variable {name} is ignored: it names no key");
-            findings.borrow_mut().warnings.push(Finding { key: KeyPath::default(), message });
-            continue;
-        }
         settings.push(Setting { name, key: KeyPath(as_spelled_in(file, keys)), text });
     }
     settings

@@ -113,8 +113,7 @@ fn load_from(sources: &Sources, environment: Vec<(String, String)>) -> Result<Lo
         None if sources.flags.suffice() => None,
         None => Some(read_default()?),
     };
-    let loaded = Layers { file, environment, flags: sources.flags.clone() }.assemble()?;
-    Ok(loaded)
+    Layers { file, environment, flags: sources.flags.clone(), look_at_files: true }.assemble()
 }
 
 fn read(path: &Path) -> Result<Text, ConfigError> {

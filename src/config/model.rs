@@ -1,7 +1,6 @@
 //! What the program needs to know, checked and typed: nothing later checks it again.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -130,16 +129,6 @@ pub struct Tls {
     pub verify: Verify,
     /// Whom to trust.
     pub roots: Roots,
-}
-
-impl Roots {
-    /// The file that they are read from, if there is one.
-    pub(super) fn file(&self) -> Option<&PathBuf> {
-        match self {
-            Roots::System => None,
-            Roots::File(file) => Some(file),
-        }
-    }
 }
 
 /// What happens to clients while nobody leads (S2).

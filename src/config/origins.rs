@@ -89,10 +89,10 @@ impl<'a> Origins<'a> {
             return self.file.map_or(Place::Unknown, |(text, _)| Place::File(text.name.clone()));
         };
         // A table may be of several layers: it is where the file says, else where its first key is set.
-        if value.as_dict().is_some() {
-            if let Some(place @ Place::Line(..)) = in_file(keys) {
-                return place;
-            }
+        if value.as_dict().is_some()
+            && let Some(place @ Place::Line(..)) = in_file(keys)
+        {
+            return place;
         }
         let starts = |setting: &&Setting| setting.key.0.starts_with(keys) || keys.starts_with(&setting.key.0);
         match Layer::of(&self.figment, value) {

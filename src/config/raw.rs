@@ -175,7 +175,7 @@ impl<'de> Deserialize<'de> for Node {
 pub(super) struct Span(pub(super) Duration);
 
 /// Longer ones are mistakes, and would overflow when they are added to a moment or to one another.
-const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
+const LONGEST: Duration = Duration::from_hours(365 * 24);
 
 impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -1,9 +1,14 @@
-//! Whole configurations, from text to model.
+//! Whole configurations: what they mean, who wins, and what is said about mistakes.
+
+mod layering;
+mod mistakes;
+mod sample;
+mod values;
 
 use super::*;
 
-const LEAST: &str = r#"
-[listeners.edge]
+/// The least that works, as the README shows it; the lines of a test's own begin at 9.
+const LEAST: &str = r#"[listeners.edge]
 bind = "0.0.0.0:443"
 cluster = "controllers"
 
@@ -13,31 +18,29 @@ nodes = { ctrl1 = "10.0.0.1:1280", ctrl2 = "10.0.0.2:1280", ctrl3 = "10.0.0.3:12
 probe.tls.ca_file = "/etc/raftgate/ziti-root.pem"
 "#;
 
-#[test]
-fn the_least_that_works() {
-    let loaded = load_text("t.toml", LEAST).unwrap();
-    println!("{}", loaded.config.effective_toml());
-    assert_eq!(loaded.warnings, [""; 0]);
-    let again = load_text("effective.toml", &loaded.config.effective_toml()).unwrap();
-    assert_eq!(again.config, loaded.config);
+/// [`LEAST`] with further keys of the cluster.
+fn least_and(keys: &str) -> String {
+    format!("{LEAST}{keys}")
 }
 
-#[test]
-fn experiment() {
-    let bad = r#"
-workers = -1
-[listeners.edge]
-bind = ["0.0.0.0:443", "x"]
-cluster = "controler"
+fn config(toml: &str) -> Config {
+    match load_text("t.toml", toml) {
+        Ok(loaded) => loaded.config,
+        Err(error) => panic!("{error}\nin\n{toml}"),
+    }
+}
 
-[clusters.controllers]
-preset = "opensiti"
-nodes = { ctrl1 = "10.0.0.1", ctrl2 = {address="10.0.0.2:1280", prio=5}, ctrl3 = "10.0.0.3:1280" }
-probe.interval = 250
-hold.timout = "1"
-[[clusters.controllers.probe.leader]]
-status = [200, "x"]
-[[clusters.controllers.probe.leader]]
-"#;
-    println!("{}", load_text("t.toml", bad).unwrap_err());
+fn warnings(toml: &str) -> Vec<String> {
+    load_text("t.toml", toml).unwrap().warnings
+}
+
+fn mistakes(toml: &str) -> Vec<String> {
+    lines(load_text("t.toml", toml))
+}
+
+fn lines(result: Result<Loaded, ConfigError>) -> Vec<String> {
+    match result {
+        Err(ConfigError::Invalid(lines)) => lines,
+        other => panic!("not invalid: {other:?}"),
+    }
 }

@@ -134,8 +134,8 @@ fn connect(raw: &raw::Connect, defaults: &Defaults, at: &At<'_>) -> Option<Conne
 }
 
 fn timeouts(raw: &raw::Timeouts, at: &At<'_>) -> Option<Timeouts> {
-    let idle = inactivity(raw.idle, Duration::from_secs(3600), &at.key("idle"));
-    let half_closed = inactivity(raw.half_closed, Duration::from_secs(60), &at.key("half_closed"));
+    let idle = inactivity(raw.idle, Duration::from_hours(1), &at.key("idle"));
+    let half_closed = inactivity(raw.half_closed, Duration::from_mins(1), &at.key("half_closed"));
     Some(Timeouts { idle: idle?, half_closed: half_closed? })
 }
 

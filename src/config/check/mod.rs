@@ -1,6 +1,7 @@
 //! From what users write to what the program needs: defaults filled in, every value checked, all mistakes told at once.
 
 mod cluster;
+mod files;
 mod listener;
 mod probe;
 mod values;
@@ -48,6 +49,11 @@ pub(super) fn config(raw: &Raw, findings: &RefCell<Findings>) -> Option<Config> 
         listeners: listeners?,
         clusters: clusters?,
     })
+}
+
+/// Checks the files that a configuration names; `None` if the findings have an error.
+pub(super) fn files(config: &Config, findings: &RefCell<Findings>) -> Option<()> {
+    files::look_at(config, &At::root(findings))
 }
 
 fn workers(raw: &Raw, at: &At<'_>) -> Option<usize> {

@@ -1,0 +1,231 @@
+//! Defaults, presets, and the way to each role's settings and back to TOML.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::*;
+use crate::config::words::{
+    HOLD_THEN, LOG_FORMAT, LOG_LEVEL, ON_DEMOTION, ON_UNREACHABLE, PRESET, VERIFY, word,
+};
+use crate::follow::{FateSettings, HoldThen, OnDemotion, OnUnreachable};
+use crate::leader::{NodeId, Policy};
+use crate::probe::judge::Condition;
+use crate::probe::{Roots, TlsSettings, Verify};
+
+const PLAIN: &str = r#"
+listeners.edge = { bind = ":443", cluster = "c" }
+clusters.c.nodes.a = "10.0.0.1:1280"
+"#;
+
+fn secs(secs: u64) -> Duration {
+    Duration::from_secs(secs)
+}
+
+#[test]
+fn defaults_without_a_preset() {
+    let config = config(PLAIN);
+    assert_eq!(config.workers, std::thread::available_parallelism().unwrap().get());
+    assert!(config.max_connections >= 1);
+    assert_eq!((config.log.format, config.log.level), (LogFormat::Text, tracing::Level::INFO));
+    assert!(config.log.connections);
+    assert_eq!(config.shutdown_drain, secs(20));
+    assert_eq!(config.admin_bind, Some("127.0.0.1:9180".parse().unwrap()));
+    assert_eq!(config.listeners[0].bind, ["[::]:443".parse().unwrap()]);
+    let cluster = &config.clusters[0];
+    assert_eq!(cluster.preset, Preset::None);
+    assert_eq!((cluster.probe.path.as_str(), cluster.probe.method.as_str()), ("/", "GET"));
+    assert_eq!((&cluster.probe.host, cluster.probe.headers.len()), (&None, 0));
+    assert_eq!(cluster.probe.rules.leader, [Condition { status: vec![200..=200], json: vec![] }]);
+    assert_eq!(cluster.probe.rules.follower, [Condition { status: vec![429..=429], json: vec![] }]);
+    assert_eq!(cluster.probe.policy, Policy::default());
+    assert_eq!(cluster.probe.renew, secs(30));
+    assert_eq!(cluster.probe.tls, Some(Tls { verify: Verify::Full, roots: Roots::System }));
+    assert_eq!(cluster.hold, Hold { timeout: secs(10), limit: 10_000, then: HoldThen::Refuse });
+    let fates = FateSettings {
+        on_demotion: OnDemotion::Drain,
+        on_unreachable: OnUnreachable::Cut,
+        unreachable_after: secs(10),
+    };
+    assert_eq!((cluster.fates, cluster.drain), (fates, secs(30)));
+    assert_eq!(cluster.connect, Connect { timeout: secs(2), on_first_byte: false });
+    assert_eq!(cluster.timeouts, Timeouts { idle: Some(secs(3600)), half_closed: Some(secs(60)) });
+}
+
+#[test]
+fn the_openziti_preset_reads_the_body_too() {
+    let config = config(LEAST);
+    let cluster = &config.clusters[0];
+    assert_eq!(cluster.probe.path, "/health-checks/controller/raft");
+    let leads = |pointer: &str, value: bool| Condition {
+        status: vec![200..=200],
+        json: vec![(pointer.to_owned(), json!(value))],
+    };
+    assert_eq!(
+        cluster.probe.rules.leader,
+        [leads("/raft/isLeader", true), leads("/raft/isRaftEnabled", false)]
+    );
+    assert_eq!(cluster.probe.rules.follower, [Condition { status: vec![429..=429], json: vec![] }]);
+    assert_eq!((cluster.hold.then, cluster.fates.on_demotion), (HoldThen::AnyReachable, OnDemotion::Keep));
+    assert!(cluster.connect.on_first_byte);
+}
+
+#[test]
+fn explicit_keys_win_over_the_preset() {
+    let config = config(&least_and(
+        "probe.path = \"/other\"\nprobe.leader.status = \"200-204\"\nhold.then = \"refuse\"\n\
+         sessions.on_demotion = \"cut\"\nconnect.on_first_byte = false\n",
+    ));
+    let cluster = &config.clusters[0];
+    assert_eq!(cluster.probe.path, "/other");
+    assert_eq!(cluster.probe.rules.leader, [Condition { status: vec![200..=204], json: vec![] }]);
+    assert_eq!(cluster.probe.rules.follower, Preset::OpenZiti.defaults().rules.follower);
+    assert_eq!((cluster.hold.then, cluster.fates.on_demotion), (HoldThen::Refuse, OnDemotion::Cut));
+    assert!(!cluster.connect.on_first_byte);
+}
+
+#[test]
+fn a_json_condition_alone_takes_any_status() {
+    let config = config(&least_and("probe.leader = { json = { \"/a\" = 1, \"/b~1c\" = \"x\" } }"));
+    let json = vec![("/a".to_owned(), json!(1)), ("/b~1c".to_owned(), json!("x"))];
+    assert_eq!(config.clusters[0].probe.rules.leader, [Condition { status: vec![100..=999], json }]);
+}
+
+#[test]
+fn a_short_interval_alone_takes_the_fast_one_along() {
+    let policy = config(&least_and("probe.interval = \"20ms\"")).clusters[0].probe.policy;
+    assert_eq!(
+        (policy.interval, policy.fast_interval),
+        (Duration::from_millis(20), Duration::from_millis(20))
+    );
+}
+
+#[test]
+fn l7_the_longest_lease_does_not_overflow() {
+    let config = config(&least_and(
+        "probe.interval = \"365days\"\nprobe.fast_interval = \"365days\"\nprobe.timeout = \"365days\"\nprobe.fall = 100",
+    ));
+    assert_eq!(config.clusters[0].probe.policy.lease(), secs(365 * 24 * 3600) * 201);
+}
+
+const RICH: &str = r#"
+workers = 3
+max_connections = 77
+log = { format = "json", level = "trace", connections = false }
+shutdown.drain = "0s"
+admin.bind = ""
+listeners.a = { bind = ["127.0.0.1:0", "[::1]:8443", ":9000"], cluster = "two" }
+listeners.b-2 = { bind = "127.0.0.1:0", cluster = "one" }
+
+[clusters.two]
+nodes.z = { address = "Z.example.org:1", probe_address = "[::1]:443", priority = -5 }
+nodes.y = { address = "y.example.org:1", server_name = "why" }
+probe.host = "every:80"
+probe.headers = { X-A = "1", b = "\"quoted\"" }
+probe.leader = [{ status = [200, "202-204"], json = { "/n" = 1.5, "/l" = [1, "x"], "/t" = { a = true } } }]
+probe.follower = []
+probe.method = "POST"
+probe.tls = { verify = "chain", server_name = "all" }
+probe.timeout = "1250ms"
+probe.renew = "1us 1s"
+hold = { timeout = "0s", limit = 0, then = "last_leader" }
+sessions = { on_demotion = "cut", on_unreachable = "keep", unreachable_after = "1m 1ms", drain = "5s" }
+timeouts = { idle = "off", half_closed = "off" }
+
+[clusters.one]
+preset = "openziti"
+nodes.a = "[2001:db8::1]:1280"
+probe.tls.enabled = false
+"#;
+
+#[test]
+fn the_effective_configuration_reads_back_as_the_same() {
+    for toml in [PLAIN, LEAST, RICH] {
+        let written = config(toml);
+        let effective = written.effective_toml();
+        assert_eq!(config(&effective), written, "{effective}");
+    }
+}
+
+#[test]
+fn secrets_are_not_shown() {
+    let toml = least_and(
+        "probe.headers = { Authorization = \"s3\", cookie = \"s3\", X-Vault-Token = \"s3\", X-A = \"open\" }",
+    );
+    let effective = config(&toml).effective_toml();
+    assert!(!effective.contains("s3"), "{effective}");
+    assert_eq!(effective.matches("(hidden)").count(), 3);
+    assert!(effective.contains("open"));
+}
+
+#[test]
+fn every_choice_has_its_word() {
+    assert_eq!([Preset::None, Preset::OpenZiti].map(|it| word(PRESET, &it)), ["none", "openziti"]);
+    assert_eq!([LogFormat::Text, LogFormat::Json].map(|it| word(LOG_FORMAT, &it)), ["text", "json"]);
+    assert_eq!(
+        [Verify::Full, Verify::Chain, Verify::None].map(|it| word(VERIFY, &it)),
+        ["full", "chain", "none"]
+    );
+    let thens =
+        [HoldThen::Refuse, HoldThen::LastLeader, HoldThen::AnyReachable].map(|it| word(HOLD_THEN, &it));
+    assert_eq!(thens, ["refuse", "last_leader", "any_reachable"]);
+    let demotions = [OnDemotion::Keep, OnDemotion::Drain, OnDemotion::Cut].map(|it| word(ON_DEMOTION, &it));
+    assert_eq!(demotions, ["keep", "drain", "cut"]);
+    let silences = [OnUnreachable::Cut, OnUnreachable::Keep].map(|it| word(ON_UNREACHABLE, &it));
+    assert_eq!(silences, ["cut", "keep"]);
+    for (name, level) in LOG_LEVEL {
+        assert_eq!(level.as_str().to_lowercase(), *name);
+    }
+    assert_eq!(LOG_LEVEL.len(), 5);
+}
+
+#[test]
+fn each_role_gets_its_own_settings() {
+    let config = config(RICH);
+    let proxy = config.proxy_settings();
+    assert_eq!((proxy.workers, proxy.max_connections, proxy.log_connections), (3, 77, false));
+    let names = |names: &[std::sync::Arc<str>]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let clusters: Vec<_> = proxy.clusters.iter().map(|it| (it.name.to_string(), names(&it.nodes))).collect();
+    assert_eq!(clusters, [("one".into(), vec!["a".into()]), ("two".into(), vec!["y".into(), "z".into()])]);
+    let listeners: Vec<_> = proxy.listeners.iter().map(|it| (&*it.name, it.bind.len(), it.cluster)).collect();
+    assert_eq!(listeners, [("a", 3, 1), ("b-2", 1, 0)]);
+
+    let two = &config.clusters[1];
+    let address = |port| std::net::SocketAddr::from(([192, 0, 2, 1], port));
+    let addresses = [(1, 2), (3, 4)]
+        .map(|(node, probe)| NodeAddresses { address: address(node), probe_address: address(probe) });
+    let follow = two.follow_settings(&addresses);
+    let nodes: Vec<_> = follow.nodes.iter().map(|it| (&*it.name, it.address, it.priority)).collect();
+    assert_eq!(nodes, [("y", address(1), 0), ("z", address(3), -5)]);
+    assert_eq!(follow.hold_then, HoldThen::LastLeader);
+    assert_eq!(follow.policy.timeout, Duration::from_millis(1250));
+
+    let probes = two.probe_settings(&addresses);
+    let who: Vec<_> = probes.iter().map(|it| (it.id, &*it.node, it.address)).collect();
+    assert_eq!(who, [(NodeId(0), "y", address(2)), (NodeId(1), "z", address(4))]);
+    let tls =
+        |name: &str| TlsSettings { verify: Verify::Chain, roots: Roots::System, server_name: name.into() };
+    assert_eq!(probes[0].tls, Some(tls("why")));
+    assert_eq!(probes[1].tls, Some(tls("all")));
+    assert_eq!((probes[0].request.method.as_str(), probes[0].request.host.as_str()), ("POST", "every:80"));
+}
+
+#[test]
+fn the_host_header_is_what_a_client_of_the_node_would_send() {
+    for (node, tls, host) in [
+        (r#""Ctrl1.example.org:1280""#, true, "ctrl1.example.org:1280"),
+        (r#""ctrl1.example.org:443""#, true, "ctrl1.example.org"),
+        (r#""ctrl1.example.org:443""#, false, "ctrl1.example.org:443"),
+        (r#""ctrl1.example.org:80""#, false, "ctrl1.example.org"),
+        (r#""[::1]:1280""#, true, "[::1]:1280"),
+        (r#"{ address = "10.0.0.1:1", probe_address = "10.0.0.2:2" }"#, true, "10.0.0.2:2"),
+        (r#"{ address = "10.0.0.1:1", server_name = "c" }"#, true, "c:1"),
+    ] {
+        let toml = format!(
+            "listeners.e = {{ bind = \":1\", cluster = \"c\" }}\n[clusters.c]\nnodes.n = {node}\nprobe.tls.enabled = {tls}"
+        );
+        let any = std::net::SocketAddr::from(([127, 0, 0, 1], 1));
+        let addresses = [NodeAddresses { address: any, probe_address: any }];
+        assert_eq!(config(&toml).clusters[0].probe_settings(&addresses)[0].request.host, host, "{node}");
+    }
+}
