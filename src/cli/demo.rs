@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::Exit;
+use super::{Exit, complain};
 use crate::demo;
 
 /// Start a raft cluster and a gate in this process, and watch failovers that no client notices.
@@ -18,7 +18,7 @@ pub(super) fn run(options: &Options) -> Exit {
         Ok(summary) if summary.kept_promise() => Exit::Done,
         Ok(_) => Exit::Failed, // the summary has said which client failed, and why
         Err(error) => {
-            eprintln!("raftgate: {error}");
+            complain(format_args!("raftgate: {error}"));
             Exit::Failed
         }
     }

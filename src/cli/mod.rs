@@ -5,6 +5,8 @@ mod check;
 mod demo;
 mod run;
 
+use std::fmt::Display;
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 
 use clap::error::ErrorKind;
@@ -60,6 +62,11 @@ pub fn run() -> Exit {
             }
         }
     }
+}
+
+/// Says why a command failed, or what is doubtful. Nobody is left to tell if standard error is closed.
+fn complain(about: impl Display) {
+    let _ = writeln!(io::stderr(), "{about}");
 }
 
 impl Command {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{ConfigFile, Exit};
+use super::{ConfigFile, Exit, complain};
 use crate::app;
 use crate::config::{self, Flags, Sources};
 
@@ -42,14 +42,14 @@ pub(super) fn run(options: Options) -> Exit {
     let loaded = match config::load(&options.into_sources()) {
         Ok(loaded) => loaded,
         Err(error) => {
-            eprintln!("{error}");
+            complain(error);
             return Exit::Configuration;
         }
     };
     match app::run(&loaded) {
         Ok(()) => Exit::Done,
         Err(error) => {
-            eprintln!("raftgate: {error}");
+            complain(format_args!("raftgate: {error}"));
             if error.is_configuration() { Exit::Configuration } else { Exit::Failed }
         }
     }

@@ -8,7 +8,7 @@ use figment::value::{Dict, Map, Value};
 use figment::{Error, Figment, Metadata, Profile, Provider};
 use toml_edit::{ImDocument, TomlError};
 
-use super::findings::{Findings, KeyPath};
+use super::findings::{Finding, Findings, KeyPath};
 use super::origins::{Origins, line_of};
 use super::{ConfigError, Loaded, check, extract};
 
@@ -125,6 +125,7 @@ impl Layers {
         let findings = RefCell::new(Findings::default());
         let environment = settings_of(self.environment, &file);
         let flags = self.flags.given();
+        report_repeated(&flags, &findings);
         let figment = Figment::new()
             .merge(LayerValues { layer: Layer::File, values: file })
             .merge(LayerValues { layer: Layer::Environment, values: nested(&environment, guess) })
@@ -192,6 +193,16 @@ fn as_spelled_in(file: &Dict, keys: Vec<String>) -> Vec<String> {
 fn guess(text: String) -> Value {
     // The error type is empty: what is nothing else is a string.
     text.parse().unwrap_or_else(|_| Value::from(text))
+}
+
+/// A variable cannot be set twice, but a node can be named twice.
+fn report_repeated(flags: &[Setting], findings: &RefCell<Findings>) {
+    for (place, flag) in flags.iter().enumerate() {
+        if flags[..place].iter().any(|earlier| earlier.key == flag.key) {
+            let message = "is given twice; each needs a name of its own".to_owned();
+            findings.borrow_mut().errors.push(Finding { key: flag.key.clone(), message });
+        }
+    }
 }
 
 fn nested(settings: &[Setting], read: fn(String) -> Value) -> Dict {

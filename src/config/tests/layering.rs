@@ -137,6 +137,13 @@ fn flags_alone_make_a_configuration() {
     );
     assert_eq!(loaded.config.clusters[0].nodes.len(), 2);
 
+    let twice = [("a", "h:1"), ("a", "h:2")].map(|(name, address)| (name.to_owned(), address.to_owned()));
+    let twice = Flags { nodes: twice.into(), ..flags.clone() };
+    assert_eq!(
+        lines(load_from(&Sources { file: None, flags: twice }, Vec::new())),
+        ["--node: clusters.controllers.nodes.a: is given twice; each needs a name of its own"]
+    );
+
     let wrong = Flags { nodes: vec![("a.b".into(), "h".into())], listen: Some("443".into()), ..flags };
     assert_eq!(
         lines(load_from(&Sources { file: None, flags: wrong }, Vec::new())),
