@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! layers     file, environment, flags: who wins, and where each key was written
-//! raw        what users write, as it is spelled
+//! raw        what users write: the names and nesting of keys; spelling: single values
 //! extract    layers -> raw, every misspelled or mistyped key reported at once
 //! check      raw -> model, every other mistake reported at once
 //! model      what the program needs; nothing later checks it again
@@ -23,6 +23,7 @@ mod origins;
 mod presets;
 mod raw;
 mod settings;
+mod spelling;
 mod words;
 
 #[cfg(test)]
