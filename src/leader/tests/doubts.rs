@@ -181,6 +181,14 @@ fn l7_the_grace_after_a_pause_is_given_once() {
 }
 
 #[test]
+fn l7_the_grace_ends_with_the_tenure_for_which_it_was_given() {
+    let mut s = steady();
+    s.oversleep(60_000).at(60_004).says(1, LEADER);
+    assert_eq!((s.route(), s.tracker.claims()), (Some(1), 1), "0 has not spoken for a minute");
+    s.at(60_500);
+}
+
+#[test]
 fn l7_after_a_confirmation_the_next_pause_is_forgiven_again() {
     let mut s = steady();
     s.oversleep(60_000).at(60_004).says(0, LEADER).oversleep(90_000);
