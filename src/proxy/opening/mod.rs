@@ -22,6 +22,7 @@ use super::connection::Journey;
 use super::hold::next_change;
 use super::outcome::{Ending, Outcome};
 use super::unjoined::Unjoined;
+use super::worker::Scratch;
 use crate::intent::Suspicion;
 use crate::relay::Meter;
 use crate::tenure::Tenure;
@@ -66,13 +67,13 @@ pub(super) async fn open(
     node: Unjoined,
     setback: Option<&Setback>,
 ) -> Result<Opened, Ending> {
-    let mut exchange = Exchange { opening, sent: 0, finish_sent: false, node };
+    let mut exchange = Exchange::new(opening, node);
     loop {
         match standing(&tenure, &journey.route.load()) {
             Standing::Stay => {}
             Standing::Adopt(newer) => tenure = newer,
             // A byte that is there already ends every thought of moving.
-            Standing::Leave => match exchange.read_node_once_more(journey) {
+            Standing::Leave => match exchange.read_node_once_more(&journey.worker.scratch) {
                 Some(first) => return Ok(exchange.joined(journey, tenure, first)),
                 None => return Ok(Opened::Moved { opening: exchange.opening, closed_early: None }),
             },
@@ -86,7 +87,7 @@ pub(super) async fn open(
             Happened::NodeSpoke(first) => Ok(exchange.joined(journey, tenure, first)),
             Happened::ClientCommitted => Ok(exchange.joined(journey, tenure, Vec::new())),
             Happened::ClientFailed => Err(Outcome::ClientError.into()),
-            Happened::NodeClosed { orderly } => match exchange.read_node_once_more(journey) {
+            Happened::NodeClosed { orderly } => match exchange.read_node_once_more(&journey.worker.scratch) {
                 Some(first) => Ok(exchange.joined(journey, tenure, first)),
                 None => exchange.after_close(journey, orderly, setback, tenure),
             },
@@ -115,12 +116,11 @@ struct Exchange {
 }
 
 impl Exchange {
-    async fn next(
-        &mut self,
-        client: &mut TcpStream,
-        meter: &Meter,
-        scratch: &super::worker::Scratch,
-    ) -> Happened {
+    fn new(opening: Opening, node: Unjoined) -> Self {
+        Exchange { opening, sent: 0, finish_sent: false, node }
+    }
+
+    async fn next(&mut self, client: &mut TcpStream, meter: &Meter, scratch: &Scratch) -> Happened {
         std::future::poll_fn(|cx| self.poll(cx, client, meter, &mut scratch.borrow_mut())).await
     }
 
@@ -177,8 +177,8 @@ impl Exchange {
     }
 
     /// Asks the kernel itself: the runtime may not have heard yet of what has come.
-    fn read_node_once_more(&self, journey: &Journey) -> Option<Vec<u8>> {
-        let mut scratch = journey.worker.scratch.borrow_mut();
+    fn read_node_once_more(&self, scratch: &Scratch) -> Option<Vec<u8>> {
+        let mut scratch = scratch.borrow_mut();
         match (&*socket2::SockRef::from(&*self.node)).read(&mut scratch) {
             Ok(n) if n > 0 => Some(scratch[..n].to_vec()),
             _ => None,

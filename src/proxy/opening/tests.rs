@@ -1,11 +1,16 @@
 //! The decisions of an opening (S4), each route and each close by script.
 
+use std::cell::RefCell;
+use std::io::Write;
 use std::sync::Arc;
 
+use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use super::super::choice::{Fault, Setback};
+use super::super::unjoined::Unjoined;
 use super::decision::{AfterClose, Opening, Standing, standing};
+use super::{Exchange, SCRATCH};
 use crate::leader::NodeId;
 use crate::tenure::{Fate, Tenure, TenureReader, TenureWriter, channel};
 use crate::wire::hello::{OPENING_LIMIT, Opening as Judgement};
@@ -128,4 +133,19 @@ fn s4_what_a_node_has_not_got_yet_is_the_rest() {
     let mut opening = Opening::default();
     opening.add(b"abc");
     assert_eq!(opening.into_unsent(1), b"bc");
+}
+
+#[tokio::test]
+async fn s4_the_last_look_sees_what_the_runtime_has_not_heard_of() {
+    let port = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let ours = std::net::TcpStream::connect(port.local_addr().unwrap()).unwrap();
+    ours.set_nonblocking(true).unwrap();
+    let (mut node, _) = port.accept().unwrap();
+    let exchange = Exchange::new(Opening::default(), Unjoined::new(TcpStream::from_std(ours).unwrap()));
+    let scratch = RefCell::new(vec![0; SCRATCH].into_boxed_slice());
+    assert_eq!(exchange.read_node_once_more(&scratch), None);
+    node.write_all(b"!").unwrap();
+    // Nothing was awaited since: the runtime still takes the socket for empty.
+    assert!(exchange.node.try_read(&mut [0]).is_err());
+    assert_eq!(exchange.read_node_once_more(&scratch), Some(b"!".to_vec()));
 }

@@ -2,7 +2,9 @@
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+use super::super::distribute;
 use super::harness::*;
+use crate::sockets;
 
 #[tokio::test]
 async fn s7_what_either_side_sends_arrives_whole() {
@@ -130,4 +132,23 @@ async fn s8_beyond_max_connections_clients_are_reset_and_counted() {
     assert_joined(&mut client, &mut node.accept().await).await;
     assert_eq!(gate.metric("connections_active", &["edge"]), 2);
     gate.end().await;
+}
+
+#[test]
+fn d1_every_worker_and_every_socket_has_its_part() {
+    let bind = |count| sockets::bind(([127, 0, 0, 1], 0).into(), count).unwrap();
+    for (sockets, workers) in [(1, 3), (2, 3), (3, 3), (5, 3)] {
+        // One listener with two addresses, and another one.
+        let listeners = vec![bind(sockets).into_iter().chain(bind(sockets)).collect(), bind(sockets)];
+        let shares = distribute(listeners, workers).unwrap();
+        assert_eq!(shares.len(), workers);
+        for share in &shares {
+            let mut ports: Vec<_> = share.iter().map(|(_, socket)| socket.local_addr().unwrap()).collect();
+            ports.sort_unstable();
+            ports.dedup();
+            assert_eq!(ports.len(), 3, "{sockets} sockets, {workers} workers: {share:?}");
+        }
+        let parts: usize = shares.iter().map(Vec::len).sum();
+        assert_eq!(parts, 3 * sockets.max(workers));
+    }
 }
