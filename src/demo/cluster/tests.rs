@@ -8,6 +8,7 @@ use tokio::net::TcpStream;
 
 use super::super::client::Client;
 use super::super::https::WhoAmI;
+use super::super::raft::LISTEN_FIRST;
 use super::super::standing::{Condition, leader};
 use super::*;
 
@@ -143,5 +144,20 @@ async fn leadership_is_handed_over_in_order_and_again() {
     }
     session.write_all(b"x").await.expect("nobody died");
     session.read_exact(&mut [0]).await.expect("nobody died");
+    fixture.cluster.stop().await;
+}
+
+#[tokio::test]
+async fn a_node_that_starts_listens_before_it_stands_for_election() {
+    let (mut fixture, _) = Fixture::settled().await;
+    for place in 0..NAMES.len() {
+        fixture.cluster.kill(place).await;
+    }
+    let term = fixture.cluster.standings.now().iter().map(|node| node.term).max().unwrap();
+    let started = Instant::now();
+    fixture.cluster.restart(0).unwrap();
+    let stood = |all: &[Standing]| (all[0].term > term).then_some(());
+    fixture.cluster.until("a candidacy", stood).await.unwrap();
+    assert!(started.elapsed() >= LISTEN_FIRST, "{:?}", started.elapsed());
     fixture.cluster.stop().await;
 }
