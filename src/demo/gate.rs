@@ -11,7 +11,7 @@ use crate::config;
 
 /// The running gate.
 pub(super) struct Gate {
-    gate: app::Gate,
+    inner: app::Gate,
     address: SocketAddr,
     cluster: Arc<ClusterBoard>,
 }
@@ -26,7 +26,7 @@ impl Gate {
         let missing = |what| DemoError::Gate(format!("the configuration has no {what}"));
         let (_, address) = gate.listeners().into_iter().next().ok_or_else(|| missing("listener"))?;
         let cluster = gate.board().cluster(CLUSTER).cloned().ok_or_else(|| missing("cluster"))?;
-        Ok(Gate { gate, address, cluster })
+        Ok(Gate { inner: gate, address, cluster })
     }
 
     /// Where it listens.
@@ -41,11 +41,11 @@ impl Gate {
 
     /// Stops it as a signal would.
     pub(super) async fn stop(self) {
-        self.gate.stop().await;
+        self.inner.stop().await;
     }
 
     /// Waits until it can no longer do its work; says why.
     pub(super) async fn failed(&self) -> String {
-        self.gate.failed().await
+        self.inner.failed().await
     }
 }
