@@ -21,6 +21,7 @@ struct Probed {
     orders: watch::Sender<ProbeOrder>,
     inputs: mpsc::Receiver<Input>,
     registry: Registry,
+    ids: Arc<ProbeIds>,
     task: JoinHandle<()>,
 }
 
@@ -46,11 +47,12 @@ impl Probed {
     fn start(settings: Settings) -> Self {
         let (orders, ordered) = watch::channel(ProbeOrder { pace: Pace::Steady, round: 5 });
         let (inbox, inputs) = inbox();
+        let ids = Arc::<ProbeIds>::default();
         let registry = Registry::new();
         let metrics = MetricFamilies::register(&registry).unwrap().node("c", "n1");
         let connector = settings.tls.as_ref().map(|tls| Connector::new(tls).unwrap());
-        let prober = Prober::new(settings, connector, ordered, inbox, Arc::default(), metrics).unwrap();
-        Probed { orders, inputs, registry, task: tokio::spawn(prober.run()) }
+        let prober = Prober::new(settings, connector, ordered, inbox, Arc::clone(&ids), metrics).unwrap();
+        Probed { orders, inputs, registry, ids, task: tokio::spawn(prober.run()) }
     }
 
     async fn next(&mut self) -> Input {
@@ -110,8 +112,14 @@ async fn l5_a_new_round_is_probed_once_and_at_once() {
         probed.verdict().await;
     }
     // Neither a change of nothing nor a step back is a new round.
-    probed.order_round(9);
-    probed.order_round(2);
+    for round in [9, 2] {
+        probed.order_round(round);
+        // On a test's one thread this lets the prober see each order.
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+    }
+    assert_eq!(probed.ids.next(), ProbeId(5), "another probe has begun");
     probed.assert_ends_when_dismissed().await;
     node.until(Happened::Farewell(0)).await;
     assert_eq!(node.asked(), 4);
