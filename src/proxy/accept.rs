@@ -29,24 +29,21 @@ pub(super) async fn accept(
     open: Place,
 ) {
     let mut door = Door { worker, listener, paused: false };
-    loop {
+    let order = loop {
         // The runtime's budget makes this yield after a batch.
         tokio::select! {
             biased;
-            order = orders.wait_for(|order| *order != Order::Serve) => {
-                // Without a sender the proxy itself is gone.
-                if order.is_ok_and(|order| *order == Order::Quiesce) {
-                    break;
-                }
-                return;
-            }
+            // Without a sender the proxy itself is gone.
+            order = orders.wait_for(|order| *order != Order::Serve) => break order.map_or(Order::Cut, |order| *order),
             accepted = socket.accept() => door.admit(accepted).await,
         }
-    }
-    tokio::select! {
-        biased;
-        _ = orders.wait_for(|order| *order == Order::Cut) => {}
-        () = door.empty(&socket) => {}
+    };
+    if order == Order::Quiesce {
+        tokio::select! {
+            biased;
+            _ = orders.wait_for(|order| *order == Order::Cut) => {}
+            () = door.empty(&socket) => {}
+        }
     }
     drop(socket);
     drop(open);

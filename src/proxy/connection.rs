@@ -261,7 +261,8 @@ pub(super) struct Trace {
 impl Trace {
     fn new(peer: SocketAddr) -> Self {
         Trace {
-            peer,
+            // A dual-stack listener knows IPv4 clients by a mapped address; people do not.
+            peer: SocketAddr::new(peer.ip().to_canonical(), peer.port()),
             accepted: Instant::now(),
             held: Cell::default(),
             connect: Cell::default(),

@@ -137,6 +137,9 @@ pub(super) async fn dial(journey: &mut Journey, tenure: &Tenure) -> Result<Diall
 
 async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    sockets::tune(&socket)?;
+    if let Err(error) = sockets::tune(&socket) {
+        // It works without.
+        tracing::debug!(%address, %error, "cannot set socket options");
+    }
     socket.connect(address).await
 }

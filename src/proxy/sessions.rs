@@ -112,10 +112,11 @@ impl Sessions {
 
     /// Notes that the connection is joined: from here on the tenure's fate is its own (S5).
     pub(super) fn join(&self, key: Key, tenure: Arc<Tenure>) {
+        let now = Instant::now();
         self.with(key, |entry| {
             entry.stage = Stage::Joined { tenure, drain_until: None };
-            entry.active_at = Instant::now();
-            if entry.apply_fate(&self.timeouts, Instant::now()) == Fate::Cut {
+            entry.active_at = now;
+            if entry.apply_fate(&self.timeouts, now) == Fate::Cut {
                 entry.end(Outcome::Cut);
             }
         });
@@ -157,7 +158,7 @@ impl Sessions {
         loop {
             let now = ticks.tick().await;
             self.walk(|_, entry| {
-                entry.count_bytes();
+                entry.count_bytes(now);
                 if let Some(outcome) = entry.overdue(&self.timeouts, now) {
                     entry.end(outcome);
                 }
@@ -251,7 +252,7 @@ impl Drop for Slot {
     fn drop(&mut self) {
         let entry = self.sessions.entries.borrow_mut().try_remove(self.key.0);
         if let Some(mut entry) = entry {
-            entry.count_bytes();
+            entry.count_bytes(Instant::now());
         }
         if self.sessions.entries.borrow().is_empty() {
             self.sessions.emptied.notify_waiters();
@@ -301,13 +302,13 @@ impl Entry {
     }
 
     /// Adds what has moved to the listener's counters; where something has, the connection is not inactive.
-    fn count_bytes(&mut self) {
+    fn count_bytes(&mut self, now: Instant) {
         let seen = (self.meter.to_node.get(), self.meter.to_client.get());
         if seen != self.counted {
             self.listener.metrics.to_node.inc_by(seen.0.saturating_sub(self.counted.0));
             self.listener.metrics.to_client.inc_by(seen.1.saturating_sub(self.counted.1));
             self.counted = seen;
-            self.active_at = Instant::now();
+            self.active_at = now;
         }
     }
 }
