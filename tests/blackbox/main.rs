@@ -10,6 +10,7 @@ mod commands;
 mod failover;
 mod hold;
 mod house;
+mod openziti;
 mod stage;
 mod stop;
 mod support;

@@ -1,7 +1,6 @@
 //! Promise 5: it says what it does, on the log, on `/metrics` and on `/status`.
 
 use serde_json::Value;
-use tokio::io::AsyncWriteExt;
 
 use crate::support::client::{hear, say};
 use crate::support::gate::fields;
@@ -16,7 +15,7 @@ async fn every_log_line_is_json_and_a_session_leaves_one_that_tells_all() {
     say(&mut stream, "ECHO").await.unwrap();
     say(&mut stream, "word").await.unwrap();
     assert_eq!(hear(&mut stream).await.unwrap(), "word");
-    stream.shutdown().await.unwrap();
+    // Without a farewell in TLS, which the node would answer with an end of its own: the client is the first to close.
     drop(stream);
     scene.hand_over(0, 1).await;
     scene.gate.routes_to(Some("n2")).await;

@@ -148,7 +148,8 @@ impl Gate {
         within_deadline("the gate's exit", self.child.wait()).await.unwrap()
     }
 
-    async fn leader(&self) -> Option<String> {
+    /// The route's node at this moment.
+    pub(crate) async fn leader(&self) -> Option<String> {
         let metrics = self.metrics().await?;
         let (series, _) =
             metrics.iter().find(|(series, value)| series.starts_with("raftgate_leader{") && **value > 0.5)?;

@@ -9,6 +9,7 @@
 //! node_process  what runs inside that process
 //! bulk          bytes by the megabyte, compared by digest
 //! certs         one authority, one certificate a node
+//! ziti          three real OpenZiti controllers
 //! wait          until a condition holds, within a deadline
 //! clock         stamps that processes can compare
 //! ```
@@ -23,6 +24,7 @@ pub(crate) mod node;
 pub(crate) mod node_process;
 pub(crate) mod scene;
 pub(crate) mod wait;
+pub(crate) mod ziti;
 
 /// Whether `tool` can be run here. Where it cannot, says that `what` is not run; with `RAFTGATE_REQUIRE_TOOLS=1`
 /// that is a failure, so that a skipped check never passes for a done one.

@@ -57,6 +57,11 @@ impl Scene {
         scene.gate.is_ready().await;
         if let Some(leader) = first_orders.iter().position(|order| *order == "lead") {
             scene.gate.routes_to(Some(&scene.nodes[leader].name)).await;
+            // A claim is proven to be newer only if its node was heard following after the older claim began (L3).
+            let elected = Stamp::now();
+            for node in &scene.nodes {
+                node.known_since(elected).await;
+            }
         }
         scene
     }

@@ -11,13 +11,22 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 const LOOK: Duration = Duration::from_millis(5);
 
 /// Looks again and again until `look` finds something.
-pub(crate) async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + DEADLINE;
+pub(crate) async fn until<T>(what: &str, look: impl AsyncFnMut() -> Option<T>) -> T {
+    until_after(DEADLINE, what, look).await
+}
+
+/// The same with another deadline, for what takes its time.
+pub(crate) async fn until_after<T>(
+    patience: Duration,
+    what: &str,
+    mut look: impl AsyncFnMut() -> Option<T>,
+) -> T {
+    let deadline = Instant::now() + patience;
     loop {
         if let Some(found) = look().await {
             return found;
         }
-        assert!(Instant::now() < deadline, "waited {DEADLINE:?} in vain until {what}");
+        assert!(Instant::now() < deadline, "waited {patience:?} in vain until {what}");
         sleep(LOOK).await;
     }
 }
