@@ -253,7 +253,6 @@ impl Body {
         tokio::spawn(https::serve(clients, Arc::clone(&self.tls), subject));
 
         tokio::spawn(watch(node.clone(), place, self.standings.clone()));
-        tokio::spawn(join_elections(node.clone()));
         Ok(node)
     }
 }
@@ -267,11 +266,6 @@ async fn watch(node: Raft, place: usize, standings: Standings) {
             return;
         }
     }
-}
-
-async fn join_elections(node: Raft) {
-    tokio::time::sleep(raft::LISTEN_FIRST).await;
-    node.runtime_config().elect(true);
 }
 
 /// A loopback port that stays the node's own while nobody listens on it: a bound socket that never listens keeps the

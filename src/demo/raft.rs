@@ -27,10 +27,6 @@ const ELECTION_TIMEOUT_MIN: Duration = Duration::from_millis(250);
 const ELECTION_TIMEOUT_MAX: Duration = Duration::from_millis(500);
 const HEARTBEAT: Duration = Duration::from_millis(100);
 
-/// How long a node that starts listens before it may stand for election: openraft itself would stand at its first
-/// tick, and a node back from the dead would unseat a healthy leader.
-pub(super) const LISTEN_FIRST: Duration = Duration::from_secs(1);
-
 /// The timings, checked.
 pub(super) fn config() -> Result<Arc<Config>, String> {
     let config = Config {
@@ -40,7 +36,6 @@ pub(super) fn config() -> Result<Arc<Config>, String> {
         election_timeout_max: millis(ELECTION_TIMEOUT_MAX),
         // The log grows by one entry an election: nothing to compact.
         snapshot_policy: SnapshotPolicy::Never,
-        enable_elect: false,
         ..Config::default()
     };
     config.validate().map(Arc::new).map_err(|error| error.to_string())
