@@ -8,7 +8,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
 use crate::support::certs::PUBLIC_NAME;
-use crate::support::client::{hear, say};
+use crate::support::client::{half_close, hear, say};
 use crate::support::scene::Scene;
 use crate::support::wait::within_deadline;
 use crate::support::{bulk, require_tool};
@@ -22,7 +22,7 @@ async fn s7_ten_megabytes_each_way_arrive_as_they_were_sent() {
     say(&mut up, "SINK").await.unwrap();
     let sent = within_deadline("10 MB up", bulk::send(&mut up, 5, TEN_MEGABYTES)).await.unwrap();
     // The client ends its side first; the node's answer comes after that (S6).
-    up.shutdown().await.unwrap();
+    half_close(&mut up).await.unwrap();
     assert_eq!(hear(&mut up).await.unwrap(), format!("{} {}", sent.bytes, sent.digest));
     drop(up);
 
@@ -61,7 +61,7 @@ async fn s6_a_node_may_end_its_side_first() {
     let rest = within_deadline("the node's end", bulk::receive(&mut stream, &[])).await.unwrap();
     assert_eq!(rest.bytes, 0);
     let sent = bulk::send(&mut stream, 13, 1_000_000).await.unwrap();
-    stream.shutdown().await.unwrap();
+    half_close(&mut stream).await.unwrap();
     assert_eq!(scene.nodes[0].farewell_sum().await, sent);
     drop(stream);
     scene.gate.assert_books_balance().await;

@@ -11,6 +11,7 @@ mod failover;
 mod hold;
 mod house;
 mod openziti;
+mod sessions;
 mod stage;
 mod stop;
 mod support;

@@ -1,9 +1,7 @@
 //! The stage itself, tried without a gate: a check that cannot fail proves nothing.
 
-use tokio::io::AsyncWriteExt;
-
 use crate::support::certs::Authority;
-use crate::support::client::{Outcome, Trust, hear, say};
+use crate::support::client::{Outcome, Trust, half_close, hear, say};
 use crate::support::clock::Stamp;
 use crate::support::crowd::{Crowd, assert_avoided, assert_nobody_failed};
 use crate::support::node::Node;
@@ -76,7 +74,7 @@ async fn bytes_are_compared_by_digest() {
     let (mut stream, _) = trust.connect(address).await.unwrap();
     say(&mut stream, "SINK").await.unwrap();
     let sent = bulk::send(&mut stream, 7, 100_000).await.unwrap();
-    stream.shutdown().await.unwrap();
+    half_close(&mut stream).await.unwrap();
     assert_eq!(hear(&mut stream).await.unwrap(), format!("{} {}", sent.bytes, sent.digest));
     let other = bulk::send(&mut tokio::io::sink(), 8, 100_000).await.unwrap();
     assert_ne!(sent.digest, other.digest);
@@ -86,6 +84,6 @@ async fn bytes_are_compared_by_digest() {
     assert_eq!(hear(&mut stream).await.unwrap(), "farewell");
     assert_eq!(bulk::receive(&mut stream, &[]).await.unwrap().bytes, 0, "the node has ended its side");
     let sent = bulk::send(&mut stream, 9, 1_000).await.unwrap();
-    stream.shutdown().await.unwrap();
+    half_close(&mut stream).await.unwrap();
     assert_eq!(node.farewell_sum().await, sent);
 }

@@ -81,6 +81,21 @@ async fn o4_a_draining_gate_still_follows_its_leaders() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn o4_clients_that_are_held_when_the_gate_stops_are_still_served() {
+    let settings =
+        Settings { top: "shutdown.drain = \"1h\"", cluster: "hold.timeout = \"30s\"", ..Settings::default() };
+    let mut scene = Scene::with(&["follow", "follow"], settings).await;
+    let crowd = scene.crowd();
+    scene.gate.counts("raftgate_held_connections", "", |held| held >= 10.0).await;
+    terminate(&scene).await;
+    let claimed = scene.nodes[1].order("lead").await;
+    assert_eq!(scene.gate.exits().await.code(), Some(0));
+    let visits = crowd.leave().await;
+    let held: Vec<_> = visits.iter().take(10).collect();
+    assert!(held.iter().all(|visit| visit.started < claimed && visit.is_served_by("n2")), "{held:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn o4_what_has_not_drained_in_time_is_cut() {
     let mut scene =
         Scene::with(&["lead"], Settings { top: "shutdown.drain = \"200ms\"", ..Settings::default() }).await;

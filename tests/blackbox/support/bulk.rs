@@ -33,15 +33,18 @@ pub(crate) async fn send<W: AsyncWrite + Unpin>(to: &mut W, seed: u64, bytes: u6
     Ok(tally.sum())
 }
 
-/// Reads to the end; `begun` was read already.
+/// Reads to the end; `begun` was read already. TLS's own farewell is not waited for: where TCP's direction
+/// is ended without it, that is the end.
 pub(crate) async fn receive<R: AsyncRead + Unpin>(from: &mut R, begun: &[u8]) -> io::Result<Sum> {
     let mut tally = Tally::default();
     tally.add(begun);
     let mut chunk = vec![0; CHUNK];
     loop {
-        match from.read(&mut chunk).await? {
-            0 => return Ok(tally.sum()),
-            size => tally.add(&chunk[..size]),
+        match from.read(&mut chunk).await {
+            Ok(0) => return Ok(tally.sum()),
+            Ok(size) => tally.add(&chunk[..size]),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(tally.sum()),
+            Err(error) => return Err(error),
         }
     }
 }

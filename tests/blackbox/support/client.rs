@@ -152,6 +152,13 @@ pub(crate) async fn hear(stream: &mut Stream) -> io::Result<String> {
     Ok(line.trim_end().to_owned())
 }
 
+/// Ends the client's direction by TCP alone. TLS's own farewell is bytes to a gate: with it, a node would notice
+/// the end even if the gate did not pass it on.
+pub(crate) async fn half_close(stream: &mut Stream) -> io::Result<()> {
+    stream.flush().await?;
+    stream.get_mut().0.shutdown().await
+}
+
 /// Counts what arrives from the gate: with the first byte, a visit is in a node's hands.
 pub(crate) struct Counted {
     stream: TcpStream,

@@ -194,10 +194,11 @@ async fn serve(stream: TcpStream, node: Shared) -> io::Result<()> {
         ("SOURCE", bytes) => {
             bulk::send(&mut tls, 1, bytes.parse().expect("a number of bytes")).await?;
         }
-        // The node ends first; what comes after is told on standard output.
+        // The node ends first, by TCP alone: TLS's farewell would reach the client even if the gate did not pass ends on. What comes after is told on standard output.
         ("FAREWELL", _) => {
             tls.write_all(b"farewell\n").await?;
-            tls.shutdown().await?;
+            tls.flush().await?;
+            tls.get_mut().0.shutdown().await?;
             let sum = bulk::receive(&mut tls, &read).await?;
             tell(&format!("digest {} {}", sum.bytes, sum.digest));
             return Ok(());

@@ -93,6 +93,7 @@ impl Ziti {
 
     async fn run_quickstart(&self, controller_port: u16, router_port: u16) {
         let log = self.path("quickstart.log");
+        let output = std::fs::File::create(&log).unwrap();
         let founder = self
             .command()
             .args([
@@ -107,7 +108,8 @@ impl Ziti {
             .args(["localhost", "--size", &SIZE.to_string(), "--home"])
             .arg(self.home.path())
             .args(["--ctrl-port", &controller_port.to_string(), "--router-port", &router_port.to_string()])
-            .stdout(std::fs::File::create(&log).unwrap())
+            .stdout(output.try_clone().unwrap())
+            .stderr(output)
             .spawn()
             .unwrap();
         let mut founder = Founder(founder);
