@@ -33,7 +33,7 @@ async fn assert_closed_because(scene: &Scene, reason: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn s5_a_demoted_nodes_sessions_stay_with_openziti() {
+async fn s5_a_demoted_nodes_sessions_stay_as_the_preset_says() {
     let mut scene = Scene::start(&["lead", "follow"]).await;
     let mut session = echo_session(&scene).await;
     let (down, _) = scene.hand_over(0, 1).await;

@@ -2,11 +2,15 @@
 
 use rustix::process::Signal;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use crate::support::client::{Outcome, Stream, hear, say};
 use crate::support::clock::Stamp;
 use crate::support::scene::{Scene, Settings};
 use crate::support::wait::{until, within_deadline};
+
+/// How many clients wait in the kernel's queue.
+const QUEUED: usize = 1000;
 
 async fn echo_session(scene: &Scene) -> Stream {
     let (mut session, _) = scene.trust.connect(scene.gate.address).await.unwrap();
@@ -62,6 +66,25 @@ async fn o4_sigterm_under_load_fails_nobody_who_was_accepted() {
     session.shutdown().await.unwrap();
     assert_eq!(session.read(&mut [0]).await.unwrap(), 0);
     drop(session);
+    assert_eq!(scene.gate.exits().await.code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn o4_clients_in_the_kernels_queue_when_the_gate_stops_are_served() {
+    let settings = Settings { top: "shutdown.drain = \"1h\"", ..Settings::default() };
+    let mut scene = Scene::with(&["lead"], settings).await;
+    // While the gate stands still the kernel takes clients in on its behalf, and the signal waits with them.
+    scene.gate.signal(Signal::STOP);
+    let mut queued = Vec::new();
+    for _ in 0..QUEUED {
+        queued.push(within_deadline("a connect", TcpStream::connect(scene.gate.address)).await.unwrap());
+    }
+    scene.gate.signal(Signal::TERM);
+    scene.gate.signal(Signal::CONT);
+    for stream in queued {
+        let (_, node) = within_deadline("a handshake", scene.trust.greet(stream)).await.unwrap();
+        assert_eq!(node, "n1");
+    }
     assert_eq!(scene.gate.exits().await.code(), Some(0));
 }
 

@@ -25,12 +25,17 @@ pub(crate) struct Crowd {
 impl Crowd {
     /// Lets clients arrive at `gate` from now on.
     pub(crate) fn arrive(trust: &Trust, gate: SocketAddr) -> Self {
+        Self::arrive_every(EVERY, trust, gate)
+    }
+
+    /// The same at another pace.
+    pub(crate) fn arrive_every(every: Duration, trust: &Trust, gate: SocketAddr) -> Self {
         let done = Arc::new(Mutex::new(Vec::new()));
         let (enough, mut stop) = oneshot::channel();
         let (trust, visits) = (trust.clone(), Arc::clone(&done));
         let arrivals = tokio::spawn(async move {
             let mut under_way = JoinSet::new();
-            let mut tick = interval(EVERY);
+            let mut tick = interval(every);
             tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
             while stop.try_recv().is_err() {
                 tick.tick().await;

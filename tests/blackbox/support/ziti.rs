@@ -5,18 +5,23 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
+use super::certs::client_config;
+use super::client::Trust;
 use super::wait::{until_after, within_deadline};
 
 /// Three nodes with a key pair, a raft log and a router each are founded one after the other.
-const FOUNDING: Duration = Duration::from_secs(300);
+const FOUNDING: Duration = Duration::from_mins(5);
 /// How long a founder may take to stop its nodes.
-const STOPPING: Duration = Duration::from_secs(60);
+const STOPPING: Duration = Duration::from_mins(1);
 /// How many controllers.
 const SIZE: u16 = 3;
 
@@ -61,6 +66,21 @@ impl Ziti {
     /// The certificate that all controllers' certificates come from.
     pub(crate) fn root_certificate(&self) -> PathBuf {
         self.path("pki/root-ca/certs/root-ca.cert")
+    }
+
+    /// What clients know that ask the controllers, by way of the gate, whether they lead.
+    pub(crate) fn trust(&self) -> Trust {
+        let certificate = |controller: &Controller| {
+            let name = &controller.name;
+            let file = self.path(&format!("pki/intermediate-ca-{name}/certs/server.chain.pem"));
+            (name.clone(), CertificateDer::from_pem_file(file).unwrap())
+        };
+        Trust {
+            config: client_config(CertificateDer::from_pem_file(self.root_certificate()).unwrap()),
+            name: "localhost",
+            path: "/health-checks/controller/raft",
+            nodes: Arc::new(self.controllers.iter().map(certificate).collect()),
+        }
     }
 
     /// A path below the cluster's home.
