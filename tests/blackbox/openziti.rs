@@ -15,7 +15,7 @@ use std::time::Duration;
 use crate::support::clock::Stamp;
 use crate::support::crowd::{Crowd, assert_nobody_failed};
 use crate::support::gate::Gate;
-use crate::support::skip;
+use crate::support::not_run;
 use crate::support::wait::until_after;
 use crate::support::ziti::Ziti;
 
@@ -29,7 +29,7 @@ const ENOUGH: usize = 20;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn openziti_commands_work_through_hand_over_and_crash() {
     let Some(binary) = std::env::var_os("RAFTGATE_ZITI") else {
-        return skip("real OpenZiti controllers: RAFTGATE_ZITI does not name a `ziti`");
+        return not_run("real OpenZiti controllers: RAFTGATE_ZITI does not name a `ziti`");
     };
     let mut ziti = Ziti::found(PathBuf::from(binary)).await;
     let file = ziti.path("raftgate.toml");
