@@ -225,3 +225,23 @@ async fn leaderless_time_is_counted() {
     assert!((2.0..2.1).contains(&counted), "the second with a leader is not counted: {counted}");
     assert!(is(followed.metric("raftgate_leader_changes_total{cluster=\"ctrl\"}"), 1.0));
 }
+
+#[tokio::test(start_paused = true)]
+async fn l4_a_late_verdict_is_not_shown_as_the_newest() {
+    let followed = Followed::start(HoldThen::Refuse, OnDemotion::Keep);
+    let early = followed.ids.next();
+    let asked = Instant::now();
+    followed.round([Leader, Follower, Follower]).await;
+    let verdict_arrived = followed.board.status().nodes[0].last_verdict;
+    let observation =
+        Observation { node: NodeId(0), probe: early, began: asked.into_std(), verdict: Follower };
+    let latency = Duration::from_millis(5);
+    followed
+        .inbox
+        .report(ProbeReport { observation, latency, detail: "late".into(), certificate: None })
+        .await;
+    tokio::task::yield_now().await;
+    let status = followed.board.status();
+    assert_eq!((status.leader.as_deref(), &*status.nodes[0].detail), (Some("n0"), "scripted"));
+    assert_eq!(status.nodes[0].last_verdict, verdict_arrived);
+}

@@ -77,3 +77,27 @@ pub enum Alarm {
     /// The route changes again and again.
     Flapping,
 }
+
+impl Alarm {
+    /// The word used in logs and in the status.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Alarm::Leaderless => "leaderless",
+            Alarm::Conflict => "conflict",
+            Alarm::Unanimity => "unanimity",
+            Alarm::Flapping => "flapping",
+        }
+    }
+
+    /// What it means and where to look, in a sentence.
+    pub fn explanation(self) -> &'static str {
+        match self {
+            Alarm::Leaderless => "no node leads; new clients are held",
+            Alarm::Conflict => {
+                "more than one node claims to lead; clients go to the one proven to be newest, else stay where they are"
+            }
+            Alarm::Unanimity => "every node claims to lead: is the probe's path right, and raft enabled?",
+            Alarm::Flapping => "the leader changes again and again; look at the cluster's network and load",
+        }
+    }
+}

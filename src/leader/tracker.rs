@@ -13,28 +13,6 @@ use super::{Alarm, Event, LossCause, NodeId, NodeState, Observation, Pace, Polic
 /// How long probing stays fast after the route changed (L5).
 const FAST_AFTER_CHANGE: Duration = Duration::from_secs(1);
 
-impl Alarm {
-    /// The word used in logs and in the status.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Alarm::Leaderless => "leaderless",
-            Alarm::Conflict => "conflict",
-            Alarm::Unanimity => "unanimity",
-            Alarm::Flapping => "flapping",
-        }
-    }
-
-    /// What it means and where to look, in a sentence.
-    pub fn explanation(self) -> &'static str {
-        match self {
-            Alarm::Leaderless => "no node leads; new clients are held",
-            Alarm::Conflict => "more than one node claims to lead; clients go to the newest claim",
-            Alarm::Unanimity => "every node claims to lead: is the probe's path right, and raft enabled?",
-            Alarm::Flapping => "the leader changes again and again; look at the cluster's network and load",
-        }
-    }
-}
-
 /// The state machine of one cluster.
 ///
 /// It does no IO and has no clock. Whoever drives it does so in turns, and each turn is one call of a `handle_*`
