@@ -81,7 +81,7 @@ impl Follow {
     /// Follows until every sender of the inbox is gone.
     pub async fn run(mut self) {
         loop {
-            let due = self.poll_timeout();
+            let due = self.tracker.poll_timeout().map(Instant::from_std);
             tokio::select! {
                 // What has arrived counts before what is late: an answer in the inbox outruns its own deadline.
                 biased;
@@ -101,13 +101,6 @@ impl Follow {
                 }
             }
         }
-    }
-
-    fn poll_timeout(&self) -> Option<Instant> {
-        let tracker = self.tracker.poll_timeout().map(Instant::from_std);
-        let facts = self.facts();
-        let fates = self.past.poll_timeout(&self.view(Instant::now(), &facts));
-        tracker.into_iter().chain(fates).min()
     }
 
     fn take_report(&mut self, now: Instant, report: &ProbeReport) {
@@ -247,7 +240,12 @@ impl Follow {
 
     fn set_fates(&mut self, now: Instant) {
         let facts = self.facts();
-        let view = self.view(now, &facts);
+        let view = View {
+            now,
+            settings: self.settings.fates,
+            route: self.route.as_ref().map(|tenure| tenure.node),
+            nodes: &facts,
+        };
         for (tenure, fate) in self.past.decide(&view) {
             if self.links.writer.set_fate(&tenure, fate) {
                 self.log_fate(&tenure, fate);
@@ -301,14 +299,5 @@ impl Follow {
     fn facts(&self) -> Vec<NodeFacts> {
         let nodes = self.nodes.iter().enumerate();
         nodes.map(|(id, node)| node.facts(self.tracker.node_state(NodeId(id)))).collect()
-    }
-
-    fn view<'a>(&self, now: Instant, nodes: &'a [NodeFacts]) -> View<'a> {
-        View {
-            now,
-            settings: self.settings.fates,
-            route: self.route.as_ref().map(|tenure| tenure.node),
-            nodes,
-        }
     }
 }

@@ -36,18 +36,6 @@ impl PastTenures {
         let living = self.0.iter().filter_map(Weak::upgrade);
         living.filter_map(|tenure| view.fate(&tenure).map(|fate| (tenure, fate))).collect()
     }
-
-    /// When silence alone becomes reason enough, if nothing else happens before.
-    pub(super) fn poll_timeout(&self, view: &View<'_>) -> Option<Instant> {
-        let living = self.0.iter().filter_map(Weak::upgrade);
-        living
-            .filter(|tenure| tenure.fate() != Fate::Cut)
-            .filter_map(|tenure| {
-                Some(view.node(tenure.node)?.silent_since? + view.settings.unreachable_after)
-            })
-            .filter(|due| *due > view.now)
-            .min()
-    }
 }
 
 /// The cluster at the moment of a decision.
@@ -226,18 +214,5 @@ mod tests {
         let view = View { now, settings: SETTINGS, route: None, nodes: &nodes };
         assert!(past.decide(&view).is_empty());
         assert!(past.0.is_empty());
-    }
-
-    #[test]
-    fn the_timer_is_the_end_of_patience() {
-        let since = Instant::now();
-        let tenure = tenure_of(0);
-        let mut past = PastTenures::default();
-        past.push(&tenure);
-        let nodes = [silent(since)];
-        let at = |now| View { now, settings: SETTINGS, route: None, nodes: &nodes };
-        let due = since + SETTINGS.unreachable_after;
-        assert_eq!(past.poll_timeout(&at(since)), Some(due));
-        assert_eq!(past.poll_timeout(&at(due)), None, "a timer that is over must not spin");
     }
 }

@@ -195,6 +195,39 @@ async fn s5_a_silent_leaders_sessions_are_cut_once_another_leads() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn s5_a_displaced_leaders_sessions_wait_for_its_own_word() {
+    let followed = Followed::start(HoldThen::Refuse, OnDemotion::Cut);
+    followed.round([Leader, Follower, Follower]).await;
+    let old = followed.tenure();
+    followed.round([Leader, Follower, Follower]).await;
+    followed.round([Leader, Leader, Follower]).await;
+    assert_eq!((followed.leader(), old.fate()), (Some(1), Fate::Keep), "it still claims");
+    followed.round([Follower, Leader, Follower]).await;
+    assert_eq!(old.fate(), Fate::Cut);
+}
+
+#[tokio::test(start_paused = true)]
+async fn s5_patience_with_a_silent_node_starts_with_each_silence() {
+    let followed = Followed::start(HoldThen::Refuse, OnDemotion::Keep);
+    followed.round([Leader, Follower, Follower]).await;
+    let old = followed.tenure();
+    for _ in 0..2 {
+        followed.round([SILENCE, Follower, Follower]).await;
+    }
+    pass(Duration::from_secs(9)).await;
+    followed.round([Leader, Follower, Follower]).await;
+    for _ in 0..2 {
+        followed.round([SILENCE, Follower, Follower]).await;
+    }
+    pass(Duration::from_secs(9)).await;
+    followed.round([SILENCE, Follower, Follower]).await;
+    assert_eq!(old.fate(), Fate::Keep, "18 s since it was first silent, 9 s since it was last");
+    pass(Duration::from_secs(1)).await;
+    followed.round([SILENCE, Follower, Follower]).await;
+    assert_eq!(old.fate(), Fate::Cut);
+}
+
+#[tokio::test(start_paused = true)]
 async fn s2_a_stand_in_is_no_route_and_drains_when_a_leader_appears() {
     let followed = Followed::start(HoldThen::AnyReachable, OnDemotion::Keep);
     followed.round([SILENCE, Follower, Follower]).await;
