@@ -11,6 +11,7 @@ mod failover;
 mod hold;
 mod house;
 mod openziti;
+mod readme;
 mod sessions;
 mod stage;
 mod stop;

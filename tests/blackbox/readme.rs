@@ -1,0 +1,48 @@
+//! What README promises a newcomer: its commands work, its configuration is valid.
+
+use std::time::Duration;
+
+use crate::support::certs::Authority;
+use crate::support::gate::raftgate;
+use crate::support::wait::within_deadline;
+
+const README: &str = include_str!("../../README.md");
+/// Three failovers take ten seconds; on a loaded machine a few times that.
+const DEMO: Duration = Duration::from_mins(3);
+
+/// The first indented block that begins with this line, without its indentation.
+fn block(first_line: &str) -> String {
+    let start = README.find(first_line).expect("README has the block");
+    let indentation = start - README[..start].rfind('\n').map_or(0, |at| at + 1);
+    let lines = README[start - indentation..].lines();
+    let inside =
+        lines.take_while(|line| line.trim().is_empty() || line.starts_with(&" ".repeat(indentation)));
+    inside
+        .map(|line| line.get(indentation..).unwrap_or_default())
+        .fold(String::new(), |all, line| all + line + "\n")
+}
+
+#[tokio::test]
+async fn the_quick_starts_configuration_is_valid() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("root.pem");
+    std::fs::write(&root, Authority::new().pem()).unwrap();
+    let text = block("[listeners.edge]").replace("/etc/raftgate/ziti-root.pem", root.to_str().unwrap());
+    assert!(text.contains("ctrl3"), "not the whole block:\n{text}");
+    let file = folder.path().join("raftgate.toml");
+    std::fs::write(&file, text).unwrap();
+    let output =
+        within_deadline("the check", raftgate().arg("check").arg("-c").arg(&file).output()).await.unwrap();
+    assert!(output.status.success(), "{output:?}");
+}
+
+#[tokio::test]
+async fn the_demo_goes_through_its_failovers_and_fails_nobody() {
+    let demo = raftgate().args(["demo", "--failovers", "3"]).output();
+    let output = tokio::time::timeout(DEMO, demo).await.expect("the demo ends by itself").unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
+    for fault in ["1 kill", "2 freeze", "3 hand over"] {
+        assert!(said.contains(fault), "no {fault} in\n{said}");
+    }
+}
