@@ -18,7 +18,7 @@
 //! proxy/    one client's life: accept, hold, dial, relay
 //! -- mechanism --
 //! relay/    moves bytes            wire/     pure parsers of what clients send first
-//! sockets/  binds and tunes sockets
+//! sockets/  binds and tunes sockets   names/    looks nodes' names up, again and again
 //! -- contract between the roles --
 //! tenure    who is the route, and what becomes of a past one's sessions
 //! intent    what the roles ask of one another
@@ -41,6 +41,7 @@ pub mod follow;
 pub mod intent;
 pub mod leader;
 pub mod metrics;
+pub mod names;
 pub mod probe;
 pub mod proxy;
 pub mod relay;

@@ -4,15 +4,18 @@
 use std::io;
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use tokio::runtime::Builder;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use super::resolve::Names;
 use crate::board::ClusterBoard;
 use crate::follow::{self, Follow, Links};
 use crate::intent::{Inbox, ProbeIds, ProbeOrder, inbox};
+use crate::names::{self, Host};
 use crate::probe::tls::Connector;
 use crate::probe::{self, Prober, ProberSetupError};
 use crate::tenure::{self, Epochs, TenureReader};
@@ -24,6 +27,9 @@ pub(super) struct Plan {
     pub(super) probes: Vec<probe::Settings>,
     /// The TLS that they share, if they speak it.
     pub(super) tls: Option<Connector>,
+    pub(super) names: Names,
+    /// How long after an answer they are looked up again.
+    pub(super) dns_refresh: Duration,
     pub(super) board: Arc<ClusterBoard>,
 }
 
@@ -44,6 +50,9 @@ pub(super) struct Control {
 struct Cluster {
     follow: Follow,
     probers: Vec<Prober>,
+    /// To be looked up.
+    hosts: Vec<Host>,
+    dns_refresh: Duration,
 }
 
 /// Prepares all clusters and starts the thread. `failed` is told if one of its tasks panics: what
@@ -103,9 +112,10 @@ fn prepare(
         let tls = plan.tls.clone();
         probers.push(Prober::new(settings, tls, ordered, sender.clone(), Arc::clone(ids), metrics)?);
     }
-    let links = Links { writer, inbox: receiver, orders, board: plan.board };
+    let links = Links { writer, inbox: receiver, orders, directory: plan.names.directory, board: plan.board };
     let follow = Follow::new(plan.follow, links, &metrics.follow, now);
-    Ok((Cluster { follow, probers }, (reader, sender)))
+    let cluster = Cluster { follow, probers, hosts: plan.names.hosts, dns_refresh: plan.dns_refresh };
+    Ok((cluster, (reader, sender)))
 }
 
 /// Runs until a task ends, which none does by itself before the gate stops; says which.
@@ -115,6 +125,9 @@ async fn drive(clusters: Vec<Cluster>) -> String {
         tasks.spawn(cluster.follow.run());
         for prober in cluster.probers {
             tasks.spawn(prober.run());
+        }
+        for host in cluster.hosts {
+            tasks.spawn(names::keep(host, cluster.dns_refresh, names::system));
         }
     }
     match tasks.join_next().await {

@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use tracing::info;
 
 use super::control::{self, Control, ControlError, Plan};
-use super::resolve::{ResolveError, resolve};
+use super::resolve;
 use crate::admin;
 use crate::board::Board;
 use crate::config::{Cluster, Config};
@@ -38,9 +38,6 @@ pub struct Gate {
 /// Why a gate could not start. Nothing of it is left running.
 #[derive(Debug, Error)]
 pub enum StartError {
-    /// A node's name has no address.
-    #[error(transparent)]
-    Resolve(#[from] ResolveError),
     /// A cluster's TLS cannot be set up.
     #[error("cluster {cluster}: {cause}")]
     Tls {
@@ -76,7 +73,7 @@ impl Gate {
     /// been dropped so far.
     ///
     /// # Errors
-    /// If an address cannot be found or bound, or TLS cannot be set up; see [`StartError`].
+    /// If an address cannot be bound, or TLS cannot be set up; see [`StartError`].
     pub fn start(
         config: &Config,
         dropped_lines: impl Fn() -> u64 + Send + Sync + 'static,
@@ -149,15 +146,16 @@ fn control_metrics(registry: &Registry) -> Result<control::Metrics, prometheus::
 }
 
 fn plan_clusters(config: &Config, board: &Board) -> Result<Vec<Plan>, StartError> {
-    let runtime = Builder::new_current_thread().enable_all().build()?;
     let boards = board.clusters().map(|(_, board)| Arc::clone(board));
     let plan = |(cluster, board): (&Cluster, _)| {
-        let addresses = runtime.block_on(resolve(cluster))?;
-        let probes = cluster.probe_settings(&addresses);
+        let names = resolve::enter(cluster);
+        let probes = cluster.probe_settings(&names.addresses);
         Ok(Plan {
             tls: connector(cluster, &probes)?,
             probes,
-            follow: cluster.follow_settings(&addresses),
+            follow: cluster.follow_settings(&names.addresses),
+            names,
+            dns_refresh: cluster.dns_refresh,
             board,
         })
     };

@@ -11,5 +11,5 @@ mod run;
 
 pub use control::ControlError;
 pub use gate::{Gate, StartError};
-pub use resolve::ResolveError;
+pub use resolve::resolve;
 pub use run::{RunError, run};

@@ -1,53 +1,53 @@
-//! From the nodes' names to addresses, once, at start.
+//! The names of a cluster's nodes: entered in a directory, and looked up once for whoever asks only once.
 
-use std::io;
-use std::net::SocketAddr;
-use std::time::Duration;
+use tokio::task::JoinSet;
 
-use thiserror::Error;
-use tokio::net::lookup_host;
-use tokio::time::timeout;
+use crate::config::{Cluster, NodeAddresses};
+use crate::names::{self, Directory, Host};
 
-use crate::config::{Cluster, HostPort, NodeAddresses};
-
-/// How long one look-up may take.
-const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// A node's name that has no address.
-#[derive(Debug, Error)]
-#[error(
-    "cluster {cluster}, node {node}: {name} has no address: {cause}; check the name, or write the IP address"
-)]
-pub struct ResolveError {
-    cluster: String,
-    node: String,
-    name: HostPort,
-    cause: io::Error,
+/// A cluster's names.
+pub(super) struct Names {
+    pub(super) directory: Directory,
+    /// Those hosts that have to be looked up.
+    pub(super) hosts: Vec<Host>,
+    /// One a node, in the order of their ids.
+    pub(super) addresses: Vec<NodeAddresses>,
 }
 
-/// The addresses of all nodes of one cluster, in the order of their ids.
-pub(super) async fn resolve(cluster: &Cluster) -> Result<Vec<NodeAddresses>, ResolveError> {
-    let mut addresses = Vec::with_capacity(cluster.nodes.len());
+/// Enters the hosts of all nodes of one cluster in a directory.
+pub(super) fn enter(cluster: &Cluster) -> Names {
+    let directory = Directory::default();
+    let mut hosts = Vec::new();
+    let mut addresses = Vec::new();
     for node in &cluster.nodes {
-        let look_up = async |name: &HostPort| {
-            first_address(name).await.map_err(|cause| ResolveError {
-                cluster: cluster.name.to_string(),
-                node: node.name.to_string(),
-                name: name.clone(),
-                cause,
-            })
+        let probed = directory.add(&node.probe_address.host);
+        // A node that is probed at the host to which its clients go is where the probe reached it. Of two hosts,
+        // the probe can only tell about its own.
+        let served = if node.address.host == node.probe_address.host {
+            probed.clone()
+        } else {
+            let host = directory.add(&node.address.host);
+            hosts.push(host.clone());
+            host
         };
         addresses.push(NodeAddresses {
-            address: look_up(&node.address).await?,
-            probe_address: look_up(&node.probe_address).await?,
+            address: served.port(node.address.port),
+            probe_address: probed.port(node.probe_address.port),
         });
+        hosts.push(probed);
     }
-    Ok(addresses)
+    hosts.retain(Host::is_name);
+    Names { directory, hosts, addresses }
 }
 
-async fn first_address(name: &HostPort) -> io::Result<SocketAddr> {
-    let found = timeout(LOOKUP_TIMEOUT, lookup_host((&*name.host, name.port))).await;
-    let mut addresses =
-        found.map_err(|_| io::Error::other("the name service did not answer within 5s"))??;
-    addresses.next().ok_or_else(|| io::Error::other("the name service knows no address for it"))
+/// The addresses of all nodes of one cluster, in the order of their ids, looked up once and at the same time. A name
+/// that has none yet is no error here: whoever asks its node is told why.
+pub async fn resolve(cluster: &Cluster) -> Vec<NodeAddresses> {
+    let names = enter(cluster);
+    let mut look_ups = JoinSet::new();
+    for host in names.hosts {
+        look_ups.spawn(names::look_up_once(host, names::system));
+    }
+    look_ups.join_all().await;
+    names.addresses
 }

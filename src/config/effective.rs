@@ -68,6 +68,8 @@ fn write_cluster(page: &mut Page, cluster: &Cluster) {
     page.table(&["clusters", name, "timeouts"]);
     page.set("idle", cluster.timeouts.idle.map_or_else(|| "off".to_owned(), span));
     page.set("half_closed", cluster.timeouts.half_closed.map_or_else(|| "off".to_owned(), span));
+    page.table(&["clusters", name, "dns"]);
+    page.set("refresh", span(cluster.dns_refresh));
 }
 
 fn write_node(page: &mut Page, cluster: &str, node: &Node) {

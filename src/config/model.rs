@@ -84,6 +84,8 @@ pub struct Cluster {
     pub connect: Connect,
     /// When quiet sessions end (S6).
     pub timeouts: Timeouts,
+    /// How long after an answer of the name service nodes' names are looked up again.
+    pub dns_refresh: Duration,
 }
 
 /// One node.

@@ -59,6 +59,7 @@ pub(super) struct Cluster {
     pub(super) sessions: Sessions,
     pub(super) connect: Connect,
     pub(super) timeouts: Timeouts,
+    pub(super) dns: Dns,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -124,6 +125,12 @@ pub(super) struct Connect {
 pub(super) struct Timeouts {
     pub(super) idle: Option<SpanOrOff>,
     pub(super) half_closed: Option<SpanOrOff>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Dns {
+    pub(super) refresh: Option<Span>,
 }
 
 /// A node: `"host:port"`, or a table.

@@ -1,19 +1,19 @@
 //! From the checked configuration to each role's own settings.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::model::{Cluster, Config, Listener, Node};
 use crate::leader::NodeId;
+use crate::names::Address;
 use crate::{follow, probe, proxy};
 
-/// A node's addresses, looked up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A node's addresses, in the directory that keeps them true.
+#[derive(Clone, Debug)]
 pub struct NodeAddresses {
     /// Where clients' bytes go: [`Node::address`].
-    pub address: SocketAddr,
+    pub address: Address,
     /// Where it is probed: [`Node::probe_address`].
-    pub probe_address: SocketAddr,
+    pub probe_address: Address,
 }
 
 impl Config {
@@ -44,7 +44,9 @@ impl Cluster {
     pub fn probe_settings(&self, addresses: &[NodeAddresses]) -> Vec<probe::Settings> {
         let nodes = self.nodes.iter().zip(addresses).enumerate();
         nodes
-            .map(|(place, (node, looked_up))| self.prober(NodeId(place), node, looked_up.probe_address))
+            .map(|(place, (node, looked_up))| {
+                self.prober(NodeId(place), node, looked_up.probe_address.clone())
+            })
             .collect()
     }
 
@@ -56,7 +58,7 @@ impl Cluster {
             nodes: nodes
                 .map(|(node, looked_up)| follow::NodeSettings {
                     name: Arc::clone(&node.name),
-                    address: looked_up.address,
+                    address: looked_up.address.clone(),
                     priority: node.priority,
                 })
                 .collect(),
@@ -66,7 +68,7 @@ impl Cluster {
         }
     }
 
-    fn prober(&self, id: NodeId, node: &Node, address: SocketAddr) -> probe::Settings {
+    fn prober(&self, id: NodeId, node: &Node, address: Address) -> probe::Settings {
         let probe = &self.probe;
         probe::Settings {
             cluster: Arc::clone(&self.name),

@@ -15,6 +15,7 @@ use super::stand_in;
 use crate::board::{ClusterBoard, ClusterStatus, wall_clock};
 use crate::intent::{Input, ProbeOrder, ProbeReport};
 use crate::leader::{Alarm, Event, LossCause, NodeId, Tracker, Verdict};
+use crate::names::Directory;
 use crate::tenure::{Fate, Tenure, TenureWriter};
 
 /// What joins one cluster's `follow` to the other roles.
@@ -26,6 +27,8 @@ pub struct Links {
     pub inbox: mpsc::Receiver<Input>,
     /// One order a node, in the order of their ids.
     pub orders: Vec<watch::Sender<ProbeOrder>>,
+    /// Tells when a node's address changes.
+    pub directory: Directory,
     /// Where the status is published.
     pub board: Arc<ClusterBoard>,
 }
@@ -80,13 +83,14 @@ impl Follow {
 
     /// Follows until every sender of the inbox is gone.
     pub async fn run(mut self) {
+        let mut addresses = self.links.directory.changes();
         loop {
             let due = self.tracker.poll_timeout().map(Instant::from_std);
             tokio::select! {
                 // What has arrived counts before what is late: an answer in the inbox outruns its own deadline.
                 biased;
                 input = self.links.inbox.recv() => match input {
-                    Some(Input::Report(report)) => self.take_report(Instant::now(), &report),
+                    Some(Input::Report(report)) => self.take_report(Instant::now(), report),
                     Some(Input::Signal(signal)) => {
                         let now = Instant::now();
                         self.tracker.handle_signal(now.into_std(), signal);
@@ -94,6 +98,8 @@ impl Follow {
                     }
                     None => return,
                 },
+                // Its sender lives as long as `self`.
+                _ = addresses.changed() => self.carry_out(Instant::now()),
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
                     let now = Instant::now();
                     self.tracker.handle_timeout(now.into_std());
@@ -103,10 +109,11 @@ impl Follow {
         }
     }
 
-    fn take_report(&mut self, now: Instant, report: &ProbeReport) {
+    fn take_report(&mut self, now: Instant, report: ProbeReport) {
+        let Some(node) = self.nodes.get_mut(report.observation.node.0) else { return };
+        let report = node.weigh(report);
         let observation = report.observation;
-        let Some(node) = self.nodes.get_mut(observation.node.0) else { return };
-        if node.hear(report) {
+        if node.hear(&report) {
             info!(
                 cluster = %self.cluster,
                 node = %node.name(),
@@ -131,6 +138,7 @@ impl Follow {
         while let Some(event) = self.tracker.poll_event() {
             self.carry_out_event(now, &event);
         }
+        self.follow_address(now);
         self.choose_stand_in(now);
         self.set_fates(now);
         self.set_pace();
@@ -156,9 +164,7 @@ impl Follow {
     }
 
     fn elect(&mut self, now: Instant, id: NodeId, ordinal: Option<u64>, last_good: Option<Instant>) {
-        let node = &self.nodes[id.0];
-        let confirmed = node.led_at.unwrap_or(now);
-        let tenure = self.links.writer.lead(id, Arc::clone(node.name()), node.settings.address, confirmed);
+        let tenure = self.begin_tenure(now, id);
         let (name, epoch) = (Arc::clone(&tenure.name), tenure.epoch);
         let previous = self.route.replace(tenure);
         let failover = last_good.map(|at| now.saturating_duration_since(at));
@@ -178,6 +184,28 @@ impl Follow {
         self.metrics.last_change.set(wall_clock());
         self.metrics.set_leader(Some(id));
         self.begin_period(now);
+    }
+
+    fn begin_tenure(&mut self, now: Instant, id: NodeId) -> Arc<Tenure> {
+        let node = &self.nodes[id.0];
+        let address =
+            node.address().expect("without an address no statement counts, and none is ever forgotten");
+        self.links.writer.lead(id, Arc::clone(node.name()), address, node.led_at.unwrap_or(now))
+    }
+
+    /// Begins another tenure of the same leader if its address has changed, so that its clients go to the new one.
+    fn follow_address(&mut self, now: Instant) {
+        let Some(old) = &self.route else { return };
+        if self.nodes[old.node.0].address() == Some(old.address) {
+            return;
+        }
+        let (id, from) = (old.node, old.address);
+        let tenure = self.begin_tenure(now, id);
+        let Tenure { name, epoch, address, .. } = &*tenure;
+        info!(cluster = %self.cluster, node = %name, epoch, %from, to = %address, "leader readdressed");
+        self.links.board.note(format!("{name} has moved to {address} (epoch {epoch})"));
+        let previous = self.route.replace(tenure);
+        self.retire(previous);
     }
 
     fn lose(&mut self, now: Instant, id: NodeId, cause: LossCause) {
@@ -226,12 +254,12 @@ impl Follow {
             .map(|(id, node)| (self.tracker.node_state(NodeId(id)), node.settings.priority))
             .collect();
         let chosen = stand_in::choose(self.settings.hold_then, self.last_leader, &states);
-        if chosen == self.stand_in.as_ref().map(|tenure| tenure.node) {
+        let chosen = chosen.and_then(|id| Some((id, self.nodes[id.0].address()?)));
+        if chosen == self.stand_in.as_ref().map(|tenure| (tenure.node, tenure.address)) {
             return;
         }
-        let next = chosen.map(|id| {
-            let node = &self.nodes[id.0];
-            self.links.writer.stand_in(id, Arc::clone(node.name()), node.settings.address, now)
+        let next = chosen.map(|(id, address)| {
+            self.links.writer.stand_in(id, Arc::clone(self.nodes[id.0].name()), address, now)
         });
         let previous = std::mem::replace(&mut self.stand_in, next);
         self.retire(previous);

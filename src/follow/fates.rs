@@ -1,5 +1,6 @@
 //! What becomes of the sessions of past tenures (S5): pure decisions from what nodes said later.
 
+use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use crate::leader::{NodeId, NodeState};
 use crate::tenure::{Fate, Tenure};
 
 /// What is known of a node when fates are decided.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct NodeFacts {
     /// What it counts as.
     pub(super) state: NodeState,
@@ -18,6 +19,8 @@ pub(super) struct NodeFacts {
     pub(super) silent_since: Option<Instant>,
     /// Begin of the newest probe that it answered with anything.
     pub(super) answered: Option<Instant>,
+    /// All that leads to it.
+    pub(super) addresses: Vec<SocketAddr>,
 }
 
 /// The tenures that are over but may still have sessions.
@@ -50,6 +53,9 @@ pub(super) struct View<'a> {
 
 impl View<'_> {
     fn fate(&self, tenure: &Tenure) -> Option<Fate> {
+        if !self.node(tenure.node)?.addresses.contains(&tenure.address) {
+            return Some(Fate::Drain); // readdressed: whatever the node says now, it does not say it from there
+        }
         if self.route == Some(tenure.node) {
             return Some(Fate::Keep); // elected again: cancels a drain (a cut is final, the writer sees to that)
         }
@@ -97,12 +103,21 @@ mod tests {
         unreachable_after: Duration::from_secs(10),
     };
 
+    fn address(port: u16) -> SocketAddr {
+        ([127, 0, 0, 1], port).into()
+    }
+
     fn answering(state: NodeState, at: Instant) -> NodeFacts {
-        NodeFacts { state, silent_since: None, answered: Some(at) }
+        NodeFacts { state, silent_since: None, answered: Some(at), addresses: vec![address(1)] }
     }
 
     fn silent(since: Instant) -> NodeFacts {
-        NodeFacts { state: NodeState::Unreachable, silent_since: Some(since), answered: None }
+        NodeFacts {
+            state: NodeState::Unreachable,
+            silent_since: Some(since),
+            answered: None,
+            addresses: vec![address(1)],
+        }
     }
 
     fn writer() -> TenureWriter {
@@ -110,7 +125,7 @@ mod tests {
     }
 
     fn tenure_of(node: usize) -> Arc<Tenure> {
-        writer().lead(NodeId(node), "n".into(), ([127, 0, 0, 1], 1).into(), Instant::now())
+        writer().lead(NodeId(node), "n".into(), address(1), Instant::now())
     }
 
     /// The fate of a past tenure of node 0 when `route` leads and the nodes are as given.
@@ -197,12 +212,27 @@ mod tests {
     #[test]
     fn s2_a_stand_ins_sessions_drain_when_a_leader_appears_elsewhere() {
         let now = Instant::now();
-        let stand_in = writer().stand_in(NodeId(0), "n".into(), ([127, 0, 0, 1], 1).into(), now);
+        let stand_in = writer().stand_in(NodeId(0), "n".into(), address(1), now);
         let nodes = [answering(NodeState::Follower, now), answering(NodeState::Leader, now)];
         let keep = FateSettings { on_demotion: OnDemotion::Keep, ..SETTINGS };
         assert_eq!(fate_of(&stand_in, Some(1), Duration::ZERO, &nodes, keep), Some(Fate::Drain));
         assert_eq!(fate_of(&stand_in, None, Duration::ZERO, &nodes, keep), None);
         assert_eq!(fate_of(&stand_in, Some(0), Duration::ZERO, &nodes, keep), Some(Fate::Keep));
+    }
+
+    #[test]
+    fn s5_a_readdressed_nodes_sessions_drain_whatever_it_says_now() {
+        let now = Instant::now();
+        let keep = FateSettings { on_demotion: OnDemotion::Keep, ..SETTINGS };
+        let at = |addresses: &[SocketAddr], facts| NodeFacts { addresses: addresses.into(), ..facts };
+        let leads = || answering(NodeState::Leader, now);
+        for (facts, route) in [(leads(), 0), (answering(NodeState::Follower, now), 1), (silent(now), 1)] {
+            let nodes = [at(&[address(2)], facts), leads()];
+            assert_eq!(fate(Some(route), Duration::from_hours(1), &nodes, keep), Some(Fate::Drain));
+        }
+        // Reached another way, its name still leads there too.
+        let nodes = [at(&[address(2), address(1)], leads()), leads()];
+        assert_eq!(fate(Some(0), Duration::ZERO, &nodes, keep), Some(Fate::Keep));
     }
 
     #[test]

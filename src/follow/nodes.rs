@@ -1,6 +1,7 @@
 //! What was last heard of each node: the base of fates, of the board, and of the log's lines on change.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::time::Instant;
@@ -9,13 +10,12 @@ use super::fates::NodeFacts;
 use super::settings::NodeSettings;
 use crate::board::{NodeStatus, wall_clock};
 use crate::intent::{Certificate, ProbeReport};
-use crate::leader::{NodeState, ProbeId, Verdict};
+use crate::leader::{NodeState, ProbeFailure, ProbeId, Verdict};
 
 /// One node, as last heard.
 #[derive(Debug)]
 pub(super) struct Node {
     pub(super) settings: NodeSettings,
-    address: Arc<str>,
     newest: Option<Heard>,
     /// Begin of the newest probe that brought a leader statement.
     pub(super) led_at: Option<Instant>,
@@ -35,12 +35,29 @@ struct Heard {
 
 impl Node {
     pub(super) fn new(settings: NodeSettings) -> Self {
-        let address = settings.address.to_string().into();
-        Node { settings, address, newest: None, led_at: None, silent_since: None, answered: None }
+        Node { settings, newest: None, led_at: None, silent_since: None, answered: None }
     }
 
     pub(super) fn name(&self) -> &Arc<str> {
         &self.settings.name
+    }
+
+    /// Where clients go; once there is an address, there is always one.
+    pub(super) fn address(&self) -> Option<SocketAddr> {
+        self.settings.address.current()
+    }
+
+    /// What a report is worth: a node to which no client can go is of no use, whatever it says of itself.
+    pub(super) fn weigh(&self, mut report: ProbeReport) -> ProbeReport {
+        let verdict = &mut report.observation.verdict;
+        if !matches!(verdict, Verdict::Unreachable { .. }) && self.address().is_none() {
+            *verdict = Verdict::Unreachable { failure: ProbeFailure::Dns };
+            let cause = self.settings.address.trouble();
+            let cause = cause.as_deref().unwrap_or("the name service has not answered yet");
+            report.detail =
+                format!("answers, but {} has no address for clients: {cause}", self.settings.address).into();
+        }
+        report
     }
 
     pub(super) fn is_known(&self) -> bool {
@@ -80,14 +97,19 @@ impl Node {
     }
 
     pub(super) fn facts(&self, state: NodeState) -> NodeFacts {
-        NodeFacts { state, silent_since: self.silent_since, answered: self.answered }
+        NodeFacts {
+            state,
+            silent_since: self.silent_since,
+            answered: self.answered,
+            addresses: self.settings.address.all(),
+        }
     }
 
     pub(super) fn status(&self, state: NodeState) -> NodeStatus {
         let heard = self.newest.as_ref();
         NodeStatus {
             name: Arc::clone(self.name()),
-            address: Arc::clone(&self.address),
+            address: self.settings.address.to_string().into(),
             state: state.as_str(),
             detail: heard.map_or_else(|| "not probed yet".into(), |heard| Arc::clone(&heard.detail)),
             latency_ms: heard.map(|heard| heard.latency_ms),

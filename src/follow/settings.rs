@@ -1,10 +1,10 @@
 //! What following one cluster needs to know; made by `config`.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::leader::Policy;
+use crate::names::Address;
 
 /// One cluster to follow.
 #[derive(Clone, Debug)]
@@ -27,7 +27,7 @@ pub struct NodeSettings {
     /// Its name.
     pub name: Arc<str>,
     /// Where clients' bytes go.
-    pub address: SocketAddr,
+    pub address: Address,
     /// Preferred among claims that have no order (L3); higher first.
     pub priority: i32,
 }

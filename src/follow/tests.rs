@@ -1,5 +1,6 @@
 //! A cluster followed on paused time: reports and signals in, tenures, orders and fates out.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,10 @@ use super::*;
 use crate::board::ClusterBoard;
 use crate::intent::{Inbox, NodeId, Pace, ProbeIds, ProbeOrder, ProbeReport, Suspicion, inbox};
 use crate::leader::{Observation, Policy, ProbeFailure, Verdict};
+use crate::names::{Address, Directory};
 use crate::tenure::{self, Fate, Route, Tenure, TenureReader};
+
+mod addresses;
 
 const SILENCE: Verdict = Verdict::Unreachable { failure: ProbeFailure::Timeout };
 
@@ -27,6 +31,16 @@ struct Followed {
 
 impl Followed {
     fn start(hold_then: HoldThen, on_demotion: OnDemotion) -> Self {
+        let addresses = (1000..1003).map(|port| address(port).into()).collect();
+        Self::start_at(hold_then, on_demotion, Directory::default(), addresses)
+    }
+
+    fn start_at(
+        hold_then: HoldThen,
+        on_demotion: OnDemotion,
+        directory: Directory,
+        addresses: Vec<Address>,
+    ) -> Self {
         let now = Instant::now();
         let (writer, reader) = tenure::channel(now, Arc::default());
         let (sender, receiver) = inbox();
@@ -34,7 +48,7 @@ impl Followed {
         let (board, registry) = (Arc::<ClusterBoard>::default(), Registry::new());
         let settings = Settings {
             cluster: "ctrl".into(),
-            nodes: (0..3).map(node_settings).collect(),
+            nodes: addresses.into_iter().enumerate().map(node_settings).collect(),
             policy: Policy::default(),
             hold_then,
             fates: FateSettings {
@@ -43,7 +57,7 @@ impl Followed {
                 unreachable_after: Duration::from_secs(10),
             },
         };
-        let links = Links { writer, inbox: receiver, orders, board: Arc::clone(&board) };
+        let links = Links { writer, inbox: receiver, orders, directory, board: Arc::clone(&board) };
         let follow = Follow::new(settings, links, &Metrics::register(&registry).unwrap(), now);
         tokio::spawn(follow.run());
         Followed { inbox: sender, reader, orders: ordered, board, registry, ids: ProbeIds::default() }
@@ -98,8 +112,12 @@ impl Followed {
     }
 }
 
-fn node_settings(id: usize) -> NodeSettings {
-    NodeSettings { name: format!("n{id}").into(), address: ([127, 0, 0, 1], 1000).into(), priority: 0 }
+fn node_settings((id, address): (usize, Address)) -> NodeSettings {
+    NodeSettings { name: format!("n{id}").into(), address, priority: 0 }
+}
+
+fn address(port: u16) -> SocketAddr {
+    ([127, 0, 0, 1], port).into()
 }
 
 fn is(value: f64, expected: f64) -> bool {

@@ -23,6 +23,8 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::failure::{Failure, Phase};
 use super::tls::{Connector, Leaf};
 use crate::intent::Certificate;
+use crate::leader::ProbeFailure;
+use crate::names::Address;
 
 #[cfg(test)]
 mod tests;
@@ -37,9 +39,13 @@ const CLOSE_GRACE: Duration = Duration::from_secs(1);
 /// Where to ask, and what.
 #[derive(Debug)]
 pub(super) struct Endpoint {
-    pub(super) address: SocketAddr,
+    address: Address,
     pub(super) tls: Option<(Connector, ServerName<'static>)>,
     pub(super) request: Request<Empty<Bytes>>,
+    /// Where the newest connection goes, if it could be made.
+    connected: Option<SocketAddr>,
+    /// Where it could not be made, or brought nothing, if that was the newest attempt.
+    failed: Option<SocketAddr>,
 }
 
 /// The end of an exchange: a moment, whatever happens until then (L6).
@@ -86,9 +92,57 @@ trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
 
 impl Endpoint {
-    /// Connects, with TLS where it is used.
-    pub(super) async fn connect(&self, deadline: Deadline) -> Connected {
-        let stream = match self.connect_tcp(deadline).await {
+    pub(super) fn new(
+        address: Address,
+        tls: Option<(Connector, ServerName<'static>)>,
+        request: Request<Empty<Bytes>>,
+    ) -> Self {
+        Endpoint { address, tls, request, connected: None, failed: None }
+    }
+
+    /// Whether the newest connection goes to an address that the node still has.
+    pub(super) fn is_up_to_date(&self) -> bool {
+        self.connected.is_some_and(|address| self.address.is_listed(address))
+    }
+
+    /// Notes that the node answered on the newest connection.
+    pub(super) fn note_answer(&self) {
+        if let Some(address) = self.connected {
+            self.address.note_reached(address);
+        }
+    }
+
+    /// Notes that the newest connection was made, but brought no answer: the next one goes elsewhere, if it can.
+    pub(super) fn note_failure(&mut self) {
+        self.failed = self.connected.take();
+    }
+
+    /// Connects, with TLS where it is used. All of the node's addresses are tried in turn under the one deadline;
+    /// where it ends, the next attempt goes on.
+    pub(super) async fn connect(&mut self, deadline: Deadline) -> Connected {
+        // A look-up that is late for this probe is no more than that: whatever is known now is used.
+        let _ = timeout_at(deadline.at, self.address.looked_up()).await;
+        self.connected = None;
+        let mut outcome = (Err(Failure::dns(&self.address)), None);
+        for address in self.address.in_turn(self.failed) {
+            let attempt = self.connect_to(address, deadline).await;
+            if attempt.0.is_ok() {
+                (self.connected, self.failed) = (Some(address), None);
+                return attempt;
+            }
+            self.failed = Some(address);
+            if tells_more(&attempt, &outcome) {
+                outcome = attempt;
+            }
+            if Instant::now() >= deadline.at {
+                break;
+            }
+        }
+        outcome
+    }
+
+    async fn connect_to(&self, address: SocketAddr, deadline: Deadline) -> Connected {
+        let stream = match connect_tcp(address, deadline).await {
             Ok(stream) => stream,
             Err(failure) => return (Err(failure), None),
         };
@@ -108,14 +162,21 @@ impl Endpoint {
             }
         }
     }
+}
 
-    async fn connect_tcp(&self, deadline: Deadline) -> Result<TcpStream, Failure> {
-        let connected = deadline.bound(Phase::Connect, TcpStream::connect(self.address)).await?;
-        let stream = connected.map_err(|error| Failure::connect(self.address, &error))?;
-        // A request is one small write that nothing follows; failing to say so only costs latency.
-        let _ = stream.set_nodelay(true);
-        Ok(stream)
-    }
+async fn connect_tcp(address: SocketAddr, deadline: Deadline) -> Result<TcpStream, Failure> {
+    let connected = deadline.bound(Phase::Connect, TcpStream::connect(address)).await?;
+    let stream = connected.map_err(|error| Failure::connect(address, &error))?;
+    // A request is one small write that nothing follows; failing to say so only costs latency.
+    let _ = stream.set_nodelay(true);
+    Ok(stream)
+}
+
+/// Which of two failures a probe reports: nothing tells less than that there is no address, and little less than
+/// that one of several refused.
+fn tells_more(newer: &Connected, older: &Connected) -> bool {
+    let kind = |connected: &Connected| connected.0.as_ref().err().map(|failure| failure.kind);
+    kind(newer) != Some(ProbeFailure::Refused) || kind(older) == Some(ProbeFailure::Dns)
 }
 
 impl Connection {

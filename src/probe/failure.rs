@@ -12,6 +12,7 @@ use rustls::{AlertDescription, CertificateError};
 use super::exchange::{BODY_LIMIT, HEAD_LIMIT};
 use super::tls::Leaf;
 use crate::leader::ProbeFailure;
+use crate::names::Address;
 
 /// A failed exchange: the kind that the tracker and the metrics know, and words for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +46,15 @@ impl Failure {
         };
         let timeout = humantime::format_duration(timeout);
         Failure::new(ProbeFailure::Timeout, format!("no answer within {timeout}: {doing}"))
+    }
+
+    pub(super) fn dns(address: &Address) -> Self {
+        let cause = address.trouble();
+        let cause = cause.as_deref().unwrap_or("the name service has not answered yet");
+        Failure::new(
+            ProbeFailure::Dns,
+            format!("{address} has no address: {cause}; check the name, or write the IP address"),
+        )
     }
 
     pub(super) fn connect(address: SocketAddr, error: &io::Error) -> Self {

@@ -41,7 +41,7 @@ impl Link {
 
     /// Whether an exchange begun now would use the kept connection.
     pub(super) fn is_reusable(&self, now: Instant) -> bool {
-        self.kept.as_ref().is_some_and(|kept| now < kept.made + self.renew)
+        self.kept.as_ref().is_some_and(|kept| now < kept.made + self.renew) && self.endpoint.is_up_to_date()
     }
 
     /// Asks once, on the kept connection or, if there is none or it is due for renewal, on a new one. `lost` is
@@ -77,10 +77,14 @@ impl Link {
             Ok(connection) => connection,
             Err(failure) => return Exchange { result: Err(failure), certificate, connected: true },
         };
-        match connection.send(&self.endpoint.request, deadline).await {
+        let exchange = match connection.send(&self.endpoint.request, deadline).await {
             Ok(head) => self.read(connection, head, deadline, true).await,
             Err(failure) => Exchange { result: Err(failure), certificate, connected: true },
+        };
+        if exchange.result.is_err() {
+            self.endpoint.note_failure();
         }
+        exchange
     }
 
     /// Reads the rest of an answer, and keeps the connection if it can be used again.
@@ -93,6 +97,9 @@ impl Link {
     ) -> Exchange {
         let result = Answer::read(head, deadline).await;
         let certificate = connection.certificate.clone();
+        if result.is_ok() {
+            self.endpoint.note_answer();
+        }
         if result.as_ref().is_ok_and(|answer| !answer.closes) {
             self.kept = Some(connection);
         }

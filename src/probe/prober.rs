@@ -241,7 +241,7 @@ fn endpoint(settings: &Settings, connector: Option<Connector>) -> Result<Endpoin
         Some(tls) => Some((connector.ok_or(SetupCause::NoConnector)?, server_name(tls)?)),
         None => None,
     };
-    Ok(Endpoint { address: settings.address, tls, request: request::parse(&settings.request)? })
+    Ok(Endpoint::new(settings.address.clone(), tls, request::parse(&settings.request)?))
 }
 
 fn server_name(tls: &TlsSettings) -> Result<ServerName<'static>, SetupCause> {

@@ -1,12 +1,12 @@
 //! What one node's prober has to know; made by `config`.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::judge::Rules;
 use crate::leader::NodeId;
+use crate::names::Address;
 
 /// One node's prober.
 #[derive(Clone, Debug)]
@@ -18,7 +18,7 @@ pub struct Settings {
     /// The node's place in the cluster.
     pub id: NodeId,
     /// Where the leader endpoint is.
-    pub address: SocketAddr,
+    pub address: Address,
     /// TLS, or `None` for plain HTTP.
     pub tls: Option<TlsSettings>,
     /// What to ask.

@@ -12,7 +12,7 @@ const FLOORS: [&[&str]; 8] = [
     &["app"],
     &["config"],
     &["admin", "follow", "probe", "proxy"],
-    &["relay", "wire", "sockets"],
+    &["relay", "wire", "sockets", "names"],
     &["tenure", "intent", "board", "metrics"],
 ];
 /// Below all floors.

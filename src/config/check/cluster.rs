@@ -22,6 +22,7 @@ pub(super) fn check(name: &str, raw: &raw::Cluster, at: &At<'_>) -> Option<Clust
     let fates = fates(&raw.sessions, &defaults, &at.key("sessions"));
     let connect = connect(&raw.connect, &defaults, &at.key("connect"));
     let timeouts = timeouts(&raw.timeouts, &at.key("timeouts"));
+    let dns_refresh = at.key("dns").key("refresh").positive(raw.dns.refresh, Duration::from_secs(10));
     Some(Cluster {
         name: name?,
         preset: preset?,
@@ -32,6 +33,7 @@ pub(super) fn check(name: &str, raw: &raw::Cluster, at: &At<'_>) -> Option<Clust
         drain: raw.sessions.drain.map_or(Duration::from_secs(30), |span| span.0),
         connect: connect?,
         timeouts: timeouts?,
+        dns_refresh: dns_refresh?,
     })
 }
 

@@ -15,7 +15,7 @@ const IN_THE_CLUSTER: &[(&str, &[&str])] = &[
     (
         "max_age = \"1s\"",
         &["9: clusters.controllers.max_age: there is no such key; \
-           known here: preset, nodes, probe, hold, sessions, connect, timeouts"],
+           known here: preset, nodes, probe, hold, sessions, connect, timeouts, dns"],
     ),
     (
         "probe.interval = 250",
@@ -147,6 +147,7 @@ const IN_THE_CLUSTER: &[(&str, &[&str])] = &[
         "connect.on_first_byte = \"yes\"",
         &["9: clusters.controllers.connect.on_first_byte: found \"yes\", expected true or false"],
     ),
+    ("dns.refresh = \"0s\"", &["9: clusters.controllers.dns.refresh: found 0s, expected at least 1ms"]),
     (
         "timeouts.idle = \"0s\"",
         &["9: clusters.controllers.timeouts.idle: found 0s, expected a duration; write \"off\" for none"],
@@ -267,7 +268,7 @@ fn o1_all_mistakes_are_told_at_once_from_top_to_bottom() {
             "t.toml:11: clusters.controllers.probe.fall: found \"2\", expected a whole number, not negative",
             "t.toml:12: clusters.controllers.hold.then: found \"\", expected one of refuse, last_leader, any_reachable",
             "t.toml:13: clusters.controllers.colour: there is no such key; \
-             known here: preset, nodes, probe, hold, sessions, connect, timeouts",
+             known here: preset, nodes, probe, hold, sessions, connect, timeouts, dns",
         ]
     );
 }

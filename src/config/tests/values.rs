@@ -50,6 +50,7 @@ fn defaults_without_a_preset() {
     assert_eq!((cluster.fates, cluster.drain), (fates, secs(30)));
     assert_eq!(cluster.connect, Connect { timeout: secs(2), on_first_byte: false });
     assert_eq!(cluster.timeouts, Timeouts { idle: Some(secs(3600)), half_closed: Some(secs(60)) });
+    assert_eq!(cluster.dns_refresh, secs(10));
 }
 
 #[test]
@@ -131,6 +132,7 @@ probe.renew = "1us 1s"
 hold = { timeout = "0s", limit = 0, then = "last_leader" }
 sessions = { on_demotion = "cut", on_unreachable = "keep", unreachable_after = "1m 1ms", drain = "5s" }
 timeouts = { idle = "off", half_closed = "off" }
+dns.refresh = "1m"
 
 [clusters.one]
 preset = "openziti"
@@ -192,16 +194,19 @@ fn each_role_gets_its_own_settings() {
 
     let two = &config.clusters[1];
     let address = |port| std::net::SocketAddr::from(([192, 0, 2, 1], port));
-    let addresses = [(1, 2), (3, 4)]
-        .map(|(node, probe)| NodeAddresses { address: address(node), probe_address: address(probe) });
+    let addresses = [(1, 2), (3, 4)].map(|(node, probe)| NodeAddresses {
+        address: address(node).into(),
+        probe_address: address(probe).into(),
+    });
     let follow = two.follow_settings(&addresses);
-    let nodes: Vec<_> = follow.nodes.iter().map(|it| (&*it.name, it.address, it.priority)).collect();
+    let nodes: Vec<_> =
+        follow.nodes.iter().map(|it| (&*it.name, it.address.current().unwrap(), it.priority)).collect();
     assert_eq!(nodes, [("y", address(1), 0), ("z", address(3), -5)]);
     assert_eq!(follow.hold_then, HoldThen::LastLeader);
     assert_eq!(follow.policy.timeout, Duration::from_millis(1250));
 
     let probes = two.probe_settings(&addresses);
-    let who: Vec<_> = probes.iter().map(|it| (it.id, &*it.node, it.address)).collect();
+    let who: Vec<_> = probes.iter().map(|it| (it.id, &*it.node, it.address.current().unwrap())).collect();
     assert_eq!(who, [(NodeId(0), "y", address(2)), (NodeId(1), "z", address(4))]);
     let tls =
         |name: &str| TlsSettings { verify: Verify::Chain, roots: Roots::System, server_name: name.into() };
@@ -225,7 +230,7 @@ fn the_host_header_is_what_a_client_of_the_node_would_send() {
             "listeners.e = {{ bind = \":1\", cluster = \"c\" }}\n[clusters.c]\nnodes.n = {node}\nprobe.tls.enabled = {tls}"
         );
         let any = std::net::SocketAddr::from(([127, 0, 0, 1], 1));
-        let addresses = [NodeAddresses { address: any, probe_address: any }];
+        let addresses = [NodeAddresses { address: any.into(), probe_address: any.into() }];
         assert_eq!(config(&toml).clusters[0].probe_settings(&addresses)[0].request.host, host, "{node}");
     }
 }

@@ -13,6 +13,8 @@ use super::super::testing::{Authority, Happened, LEADER, Node, PATIENCE, Step, p
 use super::super::tls::Connector;
 use super::*;
 
+mod addresses;
+
 const NEVER: Duration = Duration::from_hours(1);
 
 fn request() -> Request<Empty<Bytes>> {
@@ -22,7 +24,7 @@ fn request() -> Request<Empty<Bytes>> {
 fn tls_link(node: &Node, tls: &TlsSettings, renew: Duration) -> Link {
     let name = ServerName::try_from(tls.server_name.clone()).unwrap();
     let tls = Some((Connector::new(tls).unwrap(), name));
-    Link::new(Endpoint { address: node.address, tls, request: request() }, renew)
+    Link::new(Endpoint::new(node.address.into(), tls, request()), renew)
 }
 
 /// A link to a node that acts on each connection by the script of that number, or by the last one.
@@ -79,7 +81,7 @@ async fn l6_exchanges_share_one_connection_and_end_it_politely() {
 #[tokio::test]
 async fn plain_http_shares_one_connection_as_well() {
     let node = Node::start(|_| (None, vec![Step::AnswerAll(LEADER)])).await;
-    let mut link = Link::new(Endpoint { address: node.address, tls: None, request: request() }, NEVER);
+    let mut link = Link::new(Endpoint::new(node.address.into(), None, request()), NEVER);
     assert_answered(&mut link, true).await;
     assert_answered(&mut link, false).await;
     drop(link);
@@ -186,7 +188,7 @@ async fn a_port_that_nobody_listens_on_refuses() {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = socket.local_addr().unwrap();
-    let mut link = Link::new(Endpoint { address, tls: None, request: request() }, NEVER);
+    let mut link = Link::new(Endpoint::new(address.into(), None, request()), NEVER);
     assert_failed(&mut link, ProbeFailure::Refused, &format!("cannot connect to {address}")).await;
 }
 

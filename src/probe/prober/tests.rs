@@ -32,7 +32,7 @@ fn settings(address: std::net::SocketAddr) -> Settings {
         cluster: "c".into(),
         node: "n1".into(),
         id: NodeId(7),
-        address,
+        address: address.into(),
         tls: None,
         request: Request { method: "GET".into(), path: "/".into(), host: "n1".into(), headers: Vec::new() },
         rules: Rules { leader: status(200), follower: status(429) },
