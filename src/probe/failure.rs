@@ -7,7 +7,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use rustix::io::Errno;
 use rustls::pki_types::{ServerName, UnixTime};
-use rustls::{AlertDescription, CertificateError};
+use rustls::{AlertDescription, CertificateError, InvalidMessage};
 
 use super::exchange::{BODY_LIMIT, HEAD_LIMIT};
 use super::tls::Leaf;
@@ -160,6 +160,10 @@ fn tls(error: &rustls::Error) -> String {
             "the node does not know the name it was asked for; check the node's server_name".to_owned()
         }
         rustls::Error::AlertReceived(alert) => format!("the node refused the TLS handshake: {alert:?}"),
+        rustls::Error::InvalidMessage(
+            InvalidMessage::CertificatePayloadTooLarge | InvalidMessage::HandshakePayloadTooLarge,
+        ) => "what the node presents in the TLS handshake is larger than 64 KiB; shorten its chain of certificates"
+            .to_owned(),
         rustls::Error::InvalidMessage(_) => {
             format!("what the node sent is not TLS ({error}); check the port, and probe.tls.enabled")
         }

@@ -7,6 +7,7 @@
 //! gate          the real binary: start, log, admin endpoints, exit
 //! node          a TLS node as its own process: order, kill, freeze, wake
 //! node_process  what runs inside that process
+//! hostile       nodes that mean harm
 //! bulk          bytes by the megabyte, compared by digest
 //! certs         one authority, one certificate a node
 //! ziti          three real OpenZiti controllers
@@ -20,6 +21,7 @@ pub(crate) mod client;
 pub(crate) mod clock;
 pub(crate) mod crowd;
 pub(crate) mod gate;
+pub(crate) mod hostile;
 pub(crate) mod node;
 pub(crate) mod node_process;
 pub(crate) mod scene;

@@ -9,6 +9,7 @@ use super::client::Trust;
 use super::clock::Stamp;
 use super::crowd::Crowd;
 use super::gate::Gate;
+use super::hostile::{Hostile, Malice};
 use super::node::Node;
 
 /// Nodes `n1`, `n2`, ..., a gate before them, and what clients need.
@@ -20,6 +21,8 @@ pub(crate) struct Scene {
     pub(crate) nodes: Vec<Node>,
     /// What clients know.
     pub(crate) trust: Trust,
+    /// Those who mean harm.
+    _hostile: Vec<Hostile>,
     /// The folder of the configuration and of `ca.pem`.
     pub(crate) folder: TempDir,
 }
@@ -33,6 +36,10 @@ pub(crate) struct Settings<'a> {
     pub(crate) cluster: &'a str,
     /// Whether the probes go to the nodes' second ports.
     pub(crate) separate_probe_ports: bool,
+    /// The host in the nodes' addresses; 127.0.0.1 if there is none.
+    pub(crate) host: Option<&'a str>,
+    /// Further nodes, by their names.
+    pub(crate) hostile: &'a [(&'static str, Malice)],
 }
 
 impl Scene {
@@ -48,12 +55,18 @@ impl Scene {
         for (order, number) in first_orders.iter().zip(1..) {
             nodes.push(Node::start(&authority, &format!("n{number}"), order).await);
         }
+        let mut hostile = Vec::new();
+        for (name, malice) in settings.hostile {
+            hostile.push(Hostile::start(&authority, name, *malice).await);
+        }
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("ca.pem"), authority.pem()).unwrap();
         let file = folder.path().join("raftgate.toml");
-        std::fs::write(&file, configuration(&nodes, &folder, settings)).unwrap();
+        let mut configuration = configuration(&nodes, &folder, settings);
+        configuration.extend(hostile.iter().map(Hostile::configuration));
+        std::fs::write(&file, configuration).unwrap();
         let gate = Gate::start(&file).await;
-        let scene = Scene { trust: Trust::new(&authority, &nodes), gate, nodes, folder };
+        let scene = Scene { trust: Trust::new(&authority, &nodes), gate, nodes, _hostile: hostile, folder };
         scene.gate.is_ready().await;
         if let Some(leader) = first_orders.iter().position(|order| *order == "lead") {
             scene.gate.routes_to(Some(&scene.nodes[leader].name)).await;
@@ -89,11 +102,12 @@ fn configuration(nodes: &[Node], folder: &TempDir, settings: Settings<'_>) -> St
         folder.path().join("ca.pem").display(),
         settings.cluster,
     );
+    let host = settings.host.unwrap_or("127.0.0.1");
     for node in nodes {
         let probe_port = if settings.separate_probe_ports { node.probe_port } else { node.port };
         writeln!(
             text,
-            "nodes.{} = {{ address = \"127.0.0.1:{}\", probe_address = \"127.0.0.1:{probe_port}\", server_name = \"{}\" }}",
+            "nodes.{} = {{ address = \"{host}:{}\", probe_address = \"{host}:{probe_port}\", server_name = \"{}\" }}",
             node.name,
             node.port,
             own_name(&node.name),
