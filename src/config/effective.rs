@@ -42,6 +42,7 @@ impl Config {
         page.set("bind", listener.bind.iter().map(ToString::to_string).collect::<Array>());
         let cluster = self.clusters.get(listener.cluster).map_or("", |cluster| &cluster.name);
         page.set("cluster", cluster);
+        page.set("public_names", listener.public_names.iter().map(String::as_str).collect::<Array>());
     }
 }
 
@@ -77,6 +78,9 @@ fn write_node(page: &mut Page, cluster: &str, node: &Node) {
     page.set("address", node.address.to_string());
     page.set("probe_address", node.probe_address.to_string());
     page.set("server_name", node.server_name.as_str());
+    if let Some(id) = &node.spiffe_id {
+        page.set("spiffe_id", id.to_string());
+    }
     page.set("priority", i64::from(node.priority));
 }
 
@@ -105,6 +109,14 @@ fn write_probe(page: &mut Page, cluster: &str, probe: &Probe) {
     match &tls.roots {
         Roots::File(file) => page.set("ca_file", file.display().to_string()),
         Roots::System => page.note("ca_file", "the system's roots"),
+    }
+    page.set("pins", tls.pins.iter().map(ToString::to_string).collect::<Array>());
+    if let Some(domain) = &tls.spiffe_trust_domain {
+        page.set("spiffe_trust_domain", domain.to_string());
+    }
+    if let Some(client) = &tls.client {
+        page.set("client_cert_file", client.certificate.display().to_string());
+        page.set("client_key_file", client.key.display().to_string());
     }
 }
 

@@ -11,7 +11,8 @@ use super::presets::Preset;
 use crate::follow::{FateSettings, HoldThen};
 use crate::leader::Policy;
 use crate::probe::judge::Rules;
-use crate::probe::{Roots, Verify};
+use crate::probe::tls::{Pin, SpiffeId, TrustDomain};
+use crate::probe::{ClientFiles, Roots, Verify};
 
 /// A whole configuration, defaults and presets filled in.
 #[derive(Clone, Debug, PartialEq)]
@@ -61,6 +62,8 @@ pub struct Listener {
     pub bind: Vec<SocketAddr>,
     /// Where its clients go: a place in [`Config::clusters`].
     pub cluster: usize,
+    /// The names that clients use, each a DNS name or an IP address: looked at by `check --probe` alone.
+    pub public_names: Vec<String>,
 }
 
 /// The nodes of one raft group, and how they and their clients are treated.
@@ -99,6 +102,8 @@ pub struct Node {
     pub probe_address: HostPort,
     /// The name that its certificate has to bear, also sent as SNI: a DNS name or an IP address.
     pub server_name: String,
+    /// The SPIFFE id that its certificate has to bear as well.
+    pub spiffe_id: Option<SpiffeId>,
     /// Preferred among claims that have no order (L3); higher first.
     pub priority: i32,
 }
@@ -131,6 +136,12 @@ pub struct Tls {
     pub verify: Verify,
     /// Whom to trust.
     pub roots: Roots,
+    /// The keys to accept; not empty with [`Verify::Pin`], else empty.
+    pub pins: Vec<Pin>,
+    /// The trust domain that certificates have to be of as well.
+    pub spiffe_trust_domain: Option<TrustDomain>,
+    /// What the gate shows of itself.
+    pub client: Option<ClientFiles>,
 }
 
 /// What happens to clients while nobody leads (S2).

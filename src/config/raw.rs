@@ -47,6 +47,7 @@ pub(super) struct Admin {
 pub(super) struct Listener {
     pub(super) bind: Option<OneOrMany<String>>,
     pub(super) cluster: Option<String>,
+    pub(super) public_names: Option<OneOrMany<String>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -94,6 +95,10 @@ pub(super) struct Tls {
     pub(super) verify: Option<String>,
     pub(super) ca_file: Option<String>,
     pub(super) server_name: Option<String>,
+    pub(super) pins: Option<OneOrMany<String>>,
+    pub(super) spiffe_trust_domain: Option<String>,
+    pub(super) client_cert_file: Option<String>,
+    pub(super) client_key_file: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -139,6 +144,7 @@ pub(super) struct Node {
     pub(super) address: Option<String>,
     pub(super) probe_address: Option<String>,
     pub(super) server_name: Option<String>,
+    pub(super) spiffe_id: Option<String>,
     pub(super) priority: Option<i32>,
 }
 
@@ -148,6 +154,7 @@ struct NodeTable {
     address: Option<String>,
     probe_address: Option<String>,
     server_name: Option<String>,
+    spiffe_id: Option<String>,
     priority: Option<i32>,
 }
 
@@ -167,9 +174,9 @@ impl<'de> Deserialize<'de> for Node {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Node, A::Error> {
-                let NodeTable { address, probe_address, server_name, priority } =
+                let NodeTable { address, probe_address, server_name, spiffe_id, priority } =
                     NodeTable::deserialize(MapAccessDeserializer::new(map))?;
-                Ok(Node { address, probe_address, server_name, priority })
+                Ok(Node { address, probe_address, server_name, spiffe_id, priority })
             }
         }
 

@@ -68,7 +68,8 @@ impl Cluster {
         }
     }
 
-    fn prober(&self, id: NodeId, node: &Node, address: Address) -> probe::Settings {
+    /// What one node's prober has to know; `address` is where the node is probed.
+    pub fn prober(&self, id: NodeId, node: &Node, address: Address) -> probe::Settings {
         let probe = &self.probe;
         probe::Settings {
             cluster: Arc::clone(&self.name),
@@ -79,6 +80,10 @@ impl Cluster {
                 verify: tls.verify,
                 roots: tls.roots.clone(),
                 server_name: node.server_name.clone(),
+                pins: tls.pins.clone(),
+                spiffe_trust_domain: tls.spiffe_trust_domain.clone(),
+                spiffe_id: node.spiffe_id.clone(),
+                client: tls.client.clone(),
             }),
             request: probe::Request {
                 method: probe.method.clone(),

@@ -35,7 +35,7 @@ pub(super) const ON_UNREACHABLE: &Words<OnUnreachable> =
     &[("cut", OnUnreachable::Cut), ("keep", OnUnreachable::Keep)];
 
 pub(super) const VERIFY: &Words<Verify> =
-    &[("full", Verify::Full), ("chain", Verify::Chain), ("none", Verify::None)];
+    &[("full", Verify::Full), ("chain", Verify::Chain), ("pin", Verify::Pin), ("none", Verify::None)];
 
 /// What a word stands for.
 pub(super) fn meaning<T: Copy>(words: &Words<T>, word: &str) -> Option<T> {

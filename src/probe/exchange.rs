@@ -14,14 +14,13 @@ use hyper::client::conn::http1::{self, SendRequest};
 use hyper::header::{CONNECTION, TRANSFER_ENCODING};
 use hyper::{Request, Response, Version};
 use hyper_util::rt::TokioIo;
-use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::failure::{Failure, Phase};
-use super::tls::{Connector, Leaf};
+use super::tls::{Connector, Leaf, Peer};
 use crate::intent::Certificate;
 use crate::leader::ProbeFailure;
 use crate::names::Address;
@@ -39,8 +38,8 @@ const CLOSE_GRACE: Duration = Duration::from_secs(1);
 /// Where to ask, and what.
 #[derive(Debug)]
 pub(super) struct Endpoint {
-    address: Address,
-    pub(super) tls: Option<(Connector, ServerName<'static>)>,
+    pub(super) address: Address,
+    pub(super) tls: Option<(Connector, Peer)>,
     pub(super) request: Request<Empty<Bytes>>,
     /// Where the newest connection goes, if it could be made.
     connected: Option<SocketAddr>,
@@ -86,7 +85,7 @@ pub(super) struct Connection {
 }
 
 /// What became of an attempt to connect, and the certificate presented in it.
-pub(super) type Connected = (Result<Connection, Failure>, Option<Arc<Certificate>>);
+pub(super) type Connected = (Result<Connection, Failure>, Option<Leaf>);
 
 trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
@@ -94,7 +93,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
 impl Endpoint {
     pub(super) fn new(
         address: Address,
-        tls: Option<(Connector, ServerName<'static>)>,
+        tls: Option<(Connector, Peer)>,
         request: Request<Empty<Bytes>>,
     ) -> Self {
         Endpoint { address, tls, request, connected: None, failed: None }
@@ -146,19 +145,18 @@ impl Endpoint {
             Ok(stream) => stream,
             Err(failure) => return (Err(failure), None),
         };
-        let Some((connector, name)) = &self.tls else {
+        let Some((connector, peer)) = &self.tls else {
             return (Ok(Connection::start(stream, None).await), None);
         };
-        let shaken = deadline.bound(Phase::Handshake, connector.handshake(name, stream)).await;
+        let shaken = deadline.bound(Phase::Handshake, connector.handshake(peer, stream)).await;
         match shaken {
             Err(timeout) => (Err(timeout), None),
             Ok((result, leaf)) => {
-                let certificate = leaf.as_ref().map(|leaf: &Leaf| Arc::clone(&leaf.certificate));
                 let connection = match result {
-                    Ok(stream) => Ok(Connection::start(stream, certificate.clone()).await),
-                    Err(error) => Err(Failure::handshake(&error, leaf.as_ref(), name)),
+                    Ok(stream) => Ok(Connection::start(stream, leaf.as_ref()).await),
+                    Err(error) => Err(Failure::handshake(&error, leaf.as_ref(), &peer.name)),
                 };
-                (connection, certificate)
+                (connection, leaf)
             }
         }
     }
@@ -180,7 +178,7 @@ fn tells_more(newer: &Connected, older: &Connected) -> bool {
 }
 
 impl Connection {
-    async fn start<S: Stream + 'static>(stream: S, certificate: Option<Arc<Certificate>>) -> Self {
+    async fn start<S: Stream + 'static>(stream: S, leaf: Option<&Leaf>) -> Self {
         let (requests, connection) = http1::Builder::new()
             .max_buf_size(HEAD_LIMIT)
             .handshake(TokioIo::new(stream))
@@ -189,7 +187,13 @@ impl Connection {
         let (end, ended) = oneshot::channel();
         let (held, let_go) = oneshot::channel();
         tokio::spawn(drive(connection, end, let_go));
-        Connection { requests, ended, _held: held, made: Instant::now(), certificate }
+        Connection {
+            requests,
+            ended,
+            _held: held,
+            made: Instant::now(),
+            certificate: leaf.map(|leaf| Arc::clone(&leaf.certificate)),
+        }
     }
 
     /// Sends the request and waits for the answer's head.

@@ -10,7 +10,7 @@ use rustls::pki_types::{ServerName, UnixTime};
 use rustls::{AlertDescription, CertificateError, InvalidMessage};
 
 use super::exchange::{BODY_LIMIT, HEAD_LIMIT};
-use super::tls::Leaf;
+use super::tls::{Leaf, Rejection};
 use crate::leader::ProbeFailure;
 use crate::names::Address;
 
@@ -82,6 +82,10 @@ impl Failure {
         }
     }
 
+    pub(super) fn unreadable_certificate() -> Self {
+        Failure::new(ProbeFailure::Certificate, Rejection::NoCertificate.to_string())
+    }
+
     /// A failure of HTTP, or of what is below it once the connection was established.
     pub(super) fn http(error: &(dyn Error + 'static)) -> Self {
         if let Some(error) = find::<io::Error>(error).and_then(tls_error) {
@@ -135,24 +139,52 @@ fn certificate(cause: &CertificateError, leaf: Option<&Leaf>, name: &ServerName<
             name.to_str()
         ),
         CertificateError::ExpiredContext { not_after, .. } => {
-            format!("the node's certificate, or one above it, expired at {}; renew it", date(*not_after))
+            let which = which(leaf.map(|leaf| leaf.certificate.not_after), *not_after);
+            format!("{which} expired at {}; renew it", date(*not_after))
         }
         CertificateError::NotValidYetContext { not_before, .. } => format!(
-            "the node's certificate, or one above it, is not valid before {}; check the clocks of both hosts",
+            "{} is not valid before {}; check the clocks of both hosts",
+            which(leaf.map(|leaf| leaf.not_before), *not_before),
             date(*not_before)
         ),
         CertificateError::BadSignature => {
             "the node does not prove that its certificate is its own: a signature does not fit".to_owned()
         }
+        CertificateError::Other(other) => match other.0.downcast_ref::<Rejection>() {
+            Some(rejection) => rejection.to_string(),
+            None => format!("the node's certificate is not acceptable: {cause}"),
+        },
         other => format!("the node's certificate is not acceptable: {other}"),
+    }
+}
+
+/// Whose date was complained of: the leaf's, if it is the leaf's own.
+fn which(leafs: Option<i64>, complained_of: UnixTime) -> &'static str {
+    if leafs.and_then(|date| u64::try_from(date).ok()) == Some(complained_of.as_secs()) {
+        "the node's certificate"
+    } else {
+        "a certificate above the node's own"
     }
 }
 
 fn tls(error: &rustls::Error) -> String {
     match error {
         rustls::Error::AlertReceived(AlertDescription::CertificateRequired) => {
-            "the node requires a client certificate".to_owned()
+            "the node requires a client certificate; set probe.tls.client_cert_file and client_key_file"
+                .to_owned()
         }
+        rustls::Error::AlertReceived(
+            alert @ (AlertDescription::BadCertificate
+            | AlertDescription::UnsupportedCertificate
+            | AlertDescription::CertificateRevoked
+            | AlertDescription::CertificateExpired
+            | AlertDescription::CertificateUnknown
+            | AlertDescription::UnknownCA
+            | AlertDescription::AccessDenied),
+        ) => format!(
+            "the node does not accept raftgate's client certificate, or wants one ({alert:?}); \
+             check probe.tls.client_cert_file"
+        ),
         rustls::Error::AlertReceived(AlertDescription::NoApplicationProtocol) => {
             "the node does not offer http/1.1 (ALPN) on this port".to_owned()
         }

@@ -71,7 +71,8 @@ impl Link {
     async fn exchange_on_new_connection(&mut self, deadline: Deadline) -> Exchange {
         // The old one stays open until the new one is made, and is not used again if that fails (L6).
         let old = self.kept.take();
-        let (connected, certificate) = self.endpoint.connect(deadline).await;
+        let (connected, leaf) = self.endpoint.connect(deadline).await;
+        let certificate = leaf.map(|leaf| leaf.certificate);
         drop(old);
         let mut connection = match connected {
             Ok(connection) => connection,

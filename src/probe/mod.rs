@@ -2,13 +2,14 @@
 //!
 //! A [`Prober`] runs for each node: it waits for its turn (`pace`), asks over the one connection that it keeps
 //! (`link`, `exchange`, `tls`), judges what came back (`judge`) or says why nothing did (`failure`), and reports
-//! that to `follow`, whose orders it takes.
+//! that to `follow`, whose orders it takes. Where nobody follows, a node is asked `once`.
 
 mod exchange;
 mod failure;
 pub mod judge;
 mod link;
 mod metrics;
+mod once;
 mod pace;
 mod prober;
 mod request;
@@ -18,6 +19,7 @@ mod testing;
 pub mod tls;
 
 pub use metrics::{MetricFamilies, Metrics};
+pub use once::{Answer, Shown, ask_once, look_once};
 pub use prober::{Prober, ProberSetupError, SetupCause};
 pub use request::RequestError;
-pub use settings::{Request, Roots, Settings, TlsSettings, Verify};
+pub use settings::{ClientFiles, Request, Roots, Settings, TlsSettings, Verify};

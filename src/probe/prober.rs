@@ -15,7 +15,7 @@ use super::metrics::Metrics;
 use super::pace::{Intervals, Latencies};
 use super::request::{self, RequestError};
 use super::settings::{Settings, TlsSettings, Verify};
-use super::tls::Connector;
+use super::tls::{Connector, Peer};
 use crate::intent::{Certificate, Inbox, ProbeIds, ProbeOrder, ProbeReport, Suspicion};
 use crate::leader::{NodeId, Observation, Verdict};
 
@@ -233,17 +233,20 @@ async fn dismissal(orders: &mut watch::Receiver<ProbeOrder>) {
     while orders.changed().await.is_ok() {}
 }
 
-fn endpoint(settings: &Settings, connector: Option<Connector>) -> Result<Endpoint, SetupCause> {
+/// Where and what to ask, checked.
+pub(super) fn endpoint(settings: &Settings, connector: Option<Connector>) -> Result<Endpoint, SetupCause> {
     if let Some(pointer) = settings.rules.invalid_pointer() {
         return Err(SetupCause::Pointer(pointer.to_owned()));
     }
     let tls = match &settings.tls {
-        Some(tls) => Some((connector.ok_or(SetupCause::NoConnector)?, server_name(tls)?)),
+        Some(tls) => Some((connector.ok_or(SetupCause::NoConnector)?, peer(tls)?)),
         None => None,
     };
     Ok(Endpoint::new(settings.address.clone(), tls, request::parse(&settings.request)?))
 }
 
-fn server_name(tls: &TlsSettings) -> Result<ServerName<'static>, SetupCause> {
-    ServerName::try_from(tls.server_name.clone()).map_err(|_| SetupCause::ServerName(tls.server_name.clone()))
+fn peer(tls: &TlsSettings) -> Result<Peer, SetupCause> {
+    let name = ServerName::try_from(tls.server_name.clone())
+        .map_err(|_| SetupCause::ServerName(tls.server_name.clone()))?;
+    Ok(Peer { name, spiffe_id: tls.spiffe_id.clone() })
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::judge::Rules;
+use super::tls::{Pin, SpiffeId, TrustDomain};
 use crate::leader::NodeId;
 use crate::names::Address;
 
@@ -57,6 +58,38 @@ pub struct TlsSettings {
     pub roots: Roots,
     /// The name sent as SNI, and the one to verify: a DNS name or an IP address.
     pub server_name: String,
+    /// The keys that are accepted with [`Verify::Pin`]; else not looked at.
+    pub pins: Vec<Pin>,
+    /// The trust domain that a chain must vouch for, too.
+    pub spiffe_trust_domain: Option<TrustDomain>,
+    /// The id that a chain must vouch for, too.
+    pub spiffe_id: Option<SpiffeId>,
+    /// What the gate shows of itself.
+    pub client: Option<ClientFiles>,
+}
+
+impl TlsSettings {
+    /// Without pins, SPIFFE and client certificate.
+    pub fn new(verify: Verify, roots: Roots, server_name: impl Into<String>) -> Self {
+        TlsSettings {
+            verify,
+            roots,
+            server_name: server_name.into(),
+            pins: Vec::new(),
+            spiffe_trust_domain: None,
+            spiffe_id: None,
+            client: None,
+        }
+    }
+}
+
+/// The PEM files of a client certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientFiles {
+    /// The certificate, and then those that vouch for it.
+    pub certificate: PathBuf,
+    /// Its key.
+    pub key: PathBuf,
 }
 
 /// What is verified of a node's certificate. The handshake's signature is verified in every mode.
@@ -66,6 +99,8 @@ pub enum Verify {
     Full,
     /// Chain and validity; any name.
     Chain,
+    /// The key alone: it has to be one of the pins.
+    Pin,
     /// Nothing: anybody on the path can claim leadership. Said loudly at start.
     None,
 }

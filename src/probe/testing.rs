@@ -51,11 +51,7 @@ impl Authority {
 
     /// The settings of a gate that trusts it.
     pub(super) fn trusted(&self, verify: Verify, server_name: &str) -> TlsSettings {
-        TlsSettings {
-            verify,
-            roots: Roots::File(self.file.path().to_owned()),
-            server_name: server_name.to_owned(),
-        }
+        TlsSettings::new(verify, Roots::File(self.file.path().to_owned()), server_name)
     }
 
     /// A valid identity for a DNS name.
@@ -66,6 +62,38 @@ impl Authority {
     pub(super) fn expired_identity(&self, name: &str) -> Identity {
         let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
         params.not_after = date_time_ymd(2001, 2, 3);
+        self.issue(&params)
+    }
+
+    pub(super) fn future_identity(&self, name: &str) -> Identity {
+        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        params.not_before = date_time_ymd(2999, 2, 3);
+        params.not_after = date_time_ymd(3000, 1, 1);
+        self.issue(&params)
+    }
+
+    /// A valid identity, but issued by an authority in between that has expired.
+    pub(super) fn identity_below_expired(&self, name: &str) -> Identity {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, "in between");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.not_after = date_time_ymd(2001, 2, 3);
+        let key = KeyPair::generate().unwrap();
+        let between = params.signed_by(&key, &self.issuer).unwrap();
+        let leaf_key = KeyPair::generate().unwrap();
+        let leaf = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        let certificate = leaf.signed_by(&leaf_key, &Issuer::new(params, key)).unwrap();
+        Identity {
+            certificate: certificate.into(),
+            above: vec![between.into()],
+            key: leaf_key.serialize_der(),
+        }
+    }
+
+    /// A valid identity for a DNS name, with these URIs.
+    pub(super) fn identity_with_uris(&self, name: &str, uris: &[&str]) -> Identity {
+        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        params.subject_alt_names.extend(uris.iter().map(|&uri| SanType::URI(uri.try_into().unwrap())));
         self.issue(&params)
     }
 
@@ -88,20 +116,23 @@ impl Authority {
     fn issue(&self, params: &CertificateParams) -> Identity {
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
-        Identity { certificate: certificate.into(), key: key.serialize_der() }
+        Identity { certificate: certificate.into(), above: Vec::new(), key: key.serialize_der() }
     }
 }
 
 /// A certificate and the key that it is presented with.
+#[derive(Clone)]
 pub(super) struct Identity {
     pub(super) certificate: CertificateDer<'static>,
-    key: Vec<u8>,
+    /// The certificates that are sent along.
+    above: Vec<CertificateDer<'static>>,
+    pub(super) key: Vec<u8>,
 }
 
 impl Identity {
     /// This certificate in the hands of somebody who has not got its key.
     pub(super) fn stolen_by(self, thief: Identity) -> Self {
-        Identity { certificate: self.certificate, key: thief.key }
+        Identity { key: thief.key, ..self }
     }
 
     pub(super) fn server(self) -> Arc<ServerConfig> {
@@ -139,7 +170,10 @@ impl Identity {
     fn resolver(self) -> Arc<SingleCertAndKey> {
         let key = PrivateKeyDer::try_from(self.key).unwrap();
         let key = aws_lc_rs::sign::any_supported_type(&key).unwrap();
-        Arc::new(SingleCertAndKey::from(CertifiedKey::new(vec![self.certificate], key)))
+        Arc::new(SingleCertAndKey::from(CertifiedKey::new(
+            [vec![self.certificate], self.above].concat(),
+            key,
+        )))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::probe;
+use super::{probe, tls};
 use crate::config::address::{HostPort, is_server_name};
 use crate::config::findings::{At, all};
 use crate::config::model::{Cluster, Connect, Hold, Node, Timeouts};
@@ -49,14 +49,20 @@ fn nodes(raw: &raw::Cluster, at: &At<'_>) -> Option<Vec<Node>> {
     let mut taken = Vec::new();
     all(raw.nodes.iter().map(|(name, node)| {
         let at = at.key(name);
-        let checked = check_node(name, node, tls_name, &at)?;
+        let checked = check_node(name, node, tls_name, &raw.probe.tls, &at)?;
         no_twin(&checked, &taken, &at)?;
         taken.push(checked.clone());
         Some(checked)
     }))
 }
 
-fn check_node(name: &str, raw: &raw::Node, tls_name: Option<&str>, at: &At<'_>) -> Option<Node> {
+fn check_node(
+    name: &str,
+    raw: &raw::Node,
+    tls_name: Option<&str>,
+    tls: &raw::Tls,
+    at: &At<'_>,
+) -> Option<Node> {
     let name = at.name(name);
     let address = match &raw.address {
         Some(text) => host_port(text, &at.key("address")),
@@ -67,6 +73,7 @@ fn check_node(name: &str, raw: &raw::Node, tls_name: Option<&str>, at: &At<'_>) 
         None => address.clone(),
     };
     let own_name = server_name(raw.server_name.as_deref(), &at.key("server_name"));
+    let spiffe_id = tls::spiffe_id(raw.spiffe_id.as_deref(), tls, &at.key("spiffe_id"));
     let probe_address = probe_address?;
     let server_name = own_name?.or(tls_name).unwrap_or(&probe_address.host).to_owned();
     Some(Node {
@@ -74,6 +81,7 @@ fn check_node(name: &str, raw: &raw::Node, tls_name: Option<&str>, at: &At<'_>) 
         address: address?,
         probe_address,
         server_name,
+        spiffe_id: spiffe_id?,
         priority: raw.priority.unwrap_or(0),
     })
 }

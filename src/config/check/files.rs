@@ -7,22 +7,37 @@ use rustls::pki_types::pem::{Error, PemObject as _};
 
 use crate::config::findings::At;
 use crate::config::model::{Cluster, Config};
-use crate::probe::Roots;
+use crate::probe::tls::{ClientPart, TlsSetupError, check_client_files};
+use crate::probe::{ClientFiles, Roots};
 
 /// Reports every file that cannot be used.
 pub(super) fn look_at(config: &Config, at: &At<'_>) -> Option<()> {
     let usable = config.clusters.iter().map(|cluster| {
-        let at = at.key("clusters").key(&cluster.name).key("probe").key("tls").key("ca_file");
-        roots_file(cluster).map_or(Some(()), |file| certificates(file, &at))
+        let at = at.key("clusters").key(&cluster.name).key("probe").key("tls");
+        let roots = roots_file(cluster).map_or(Some(()), |file| certificates(file, &at.key("ca_file")));
+        let client = cluster.probe.tls.as_ref().and_then(|tls| tls.client.as_ref());
+        let client = client.map_or(Some(()), |files| client_files(files, &at));
+        roots.and(client)
     });
     crate::config::findings::all(usable).map(|_| ())
 }
 
 fn roots_file(cluster: &Cluster) -> Option<&Path> {
-    match &cluster.probe.tls.as_ref()?.roots {
+    let tls = cluster.probe.tls.as_ref()?;
+    match &tls.roots {
         Roots::System => None,
         Roots::File(file) => Some(file),
     }
+}
+
+fn client_files(files: &ClientFiles, at: &At<'_>) -> Option<()> {
+    let Err(error) = check_client_files(files) else { return Some(()) };
+    let key = match error {
+        TlsSetupError::ClientUnreadable { what: ClientPart::Key, .. }
+        | TlsSetupError::ClientUnusable { what: ClientPart::Key, .. } => "client_key_file",
+        _ => "client_cert_file",
+    };
+    at.key(key).reject(error.to_string())
 }
 
 fn certificates(file: &Path, at: &At<'_>) -> Option<()> {

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use crate::config::address::{collide, parse_bind};
+use crate::config::address::{collide, is_server_name, parse_bind};
 use crate::config::findings::{At, all};
 use crate::config::model::Listener;
 use crate::config::nearest::nearest;
@@ -21,7 +21,8 @@ pub(super) fn all_of(raw: &Raw, at: &At<'_>, admin: Option<SocketAddr>) -> Optio
         let name = at.name(name);
         let cluster = cluster(raw, listener, &at.key("cluster"));
         let bind = bind(listener, &at.key("bind"), &mut bound);
-        Some(Listener { name: name?, bind: bind?, cluster: cluster? })
+        let public_names = public_names(listener, &at.key("public_names"));
+        Some(Listener { name: name?, bind: bind?, cluster: cluster?, public_names: public_names? })
     }))
 }
 
@@ -60,6 +61,18 @@ fn bind(
         }
         bound.push((address, at.to_string()));
         Some(address)
+    }))
+}
+
+fn public_names(listener: &raw::Listener, at: &At<'_>) -> Option<Vec<String>> {
+    let names = listener.public_names.as_ref().map_or_else(Vec::new, |names| names.items(at));
+    all(names.into_iter().map(|(at, name)| {
+        if !is_server_name(name) {
+            return at.reject(format!(
+                "found {name:?}, expected a DNS name or an IP address that clients use, without a port"
+            ));
+        }
+        Some(name.clone())
     }))
 }
 

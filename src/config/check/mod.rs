@@ -4,6 +4,7 @@ mod cluster;
 mod files;
 mod listener;
 mod probe;
+mod tls;
 mod values;
 
 use std::cell::RefCell;

@@ -8,14 +8,13 @@ use hyper::Method;
 use hyper::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderName, HeaderValue, TRANSFER_ENCODING};
 use hyper::http::uri::{Authority, PathAndQuery};
 
+use super::tls;
 use crate::config::findings::{At, all};
-use crate::config::model::{Probe, Tls};
+use crate::config::model::Probe;
 use crate::config::presets::Defaults;
 use crate::config::raw::{self, OneOrMany, Status};
-use crate::config::words::VERIFY;
 use crate::leader::Policy;
 use crate::probe::judge::{Condition, Rules};
-use crate::probe::{Roots, Verify};
 
 /// The most of `fall` and `rise`: more would be a mistake, and could make the lease (L7) overflow.
 const MOST_IN_A_ROW: u32 = 100;
@@ -31,7 +30,7 @@ pub(super) fn check(raw: &raw::Probe, defaults: &Defaults, at: &At<'_>) -> Optio
     let rules = rules(raw, defaults, at);
     let policy = policy(raw, at);
     let renew = at.key("renew").positive(raw.renew, Duration::from_secs(30));
-    let tls = tls(&raw.tls, &at.key("tls"));
+    let tls = tls::check(&raw.tls, &at.key("tls"));
     let (method, rules) = (method?, rules?);
     if method == "HEAD"
         && rules.leader.iter().chain(&rules.follower).any(|condition| !condition.json.is_empty())
@@ -194,37 +193,4 @@ fn policy(raw: &raw::Probe, at: &At<'_>) -> Option<Policy> {
             .reject(format!("{fast} is longer than `interval`, {steady}; make it shorter"));
     }
     Some(Policy { interval, fast_interval, timeout: timeout?, fall: fall?, rise: rise? })
-}
-
-/// Without TLS, `Some(None)`.
-#[expect(clippy::option_option, reason = "whether it was right, and whether it is on")]
-fn tls(raw: &raw::Tls, at: &At<'_>) -> Option<Option<Tls>> {
-    let verify = at.key("verify").one_of(raw.verify.as_deref(), VERIFY, Verify::Full)?;
-    let roots = match raw.ca_file.as_deref() {
-        None => Roots::System,
-        Some("") => {
-            return at
-                .key("ca_file")
-                .reject("is empty; name a PEM file, or leave it out for the system's roots");
-        }
-        Some(file) => Roots::File(file.into()),
-    };
-    if raw.enabled == Some(false) {
-        for (key, given) in [("verify", raw.verify.is_some()), ("ca_file", raw.ca_file.is_some())] {
-            if given {
-                at.key(key).warn("has no effect, because `enabled` is false");
-            }
-        }
-        at.key("enabled").warn("without TLS, anybody on the path to a node can claim leadership");
-        return Some(None);
-    }
-    if verify == Verify::None {
-        at.key("verify").warn(
-            "with \"none\", anybody on the path to a node can claim leadership; use \"full\" or \"chain\"",
-        );
-        if raw.ca_file.is_some() {
-            at.key("ca_file").warn("has no effect, because `verify` is \"none\"");
-        }
-    }
-    Some(Some(Tls { verify, roots }))
 }

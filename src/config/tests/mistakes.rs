@@ -134,12 +134,53 @@ const IN_THE_CLUSTER: &[(&str, &[&str])] = &[
     (
         "probe.tls.verify = \"ful\"",
         &["9: clusters.controllers.probe.tls.verify: \
-           found \"ful\", expected one of full, chain, none; did you mean \"full\"?"],
+           found \"ful\", expected one of full, chain, pin, none; did you mean \"full\"?"],
     ),
     (
         "probe.tls.server_name = \"a:1\"",
         &["9: clusters.controllers.probe.tls.server_name: \
            found \"a:1\", expected a DNS name or an IP address, without a port"],
+    ),
+    (
+        "probe.tls.verify = \"pin\"",
+        &["9: clusters.controllers.probe.tls.verify: is \"pin\", but there are no `pins`; \
+           give that of each node's key (to learn it, give any: `raftgate check --probe` shows the one seen)"],
+    ),
+    (
+        "probe.tls.verify = \"pin\"\nprobe.tls.pins = [\"sha256/AAEC\"]\nprobe.tls.spiffe_trust_domain = \"a b\"",
+        &[
+            "10: clusters.controllers.probe.tls.pins.0: found \"sha256/AAEC\", expected the SHA-256 of a public key: \
+           64 hex digits, or \"sha256/\" and 44 letters of base64",
+            "11: clusters.controllers.probe.tls.spiffe_trust_domain: found \"a b\", expected a trust domain such as \
+           \"example.org\": letters, digits, dots, dashes and underscores",
+        ],
+    ),
+    (
+        "probe.tls.pins = \"sha256/AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\"",
+        &["9: clusters.controllers.probe.tls.pins: is looked at with verify = \"pin\" alone, \
+           but `verify` is \"full\"; change it, or leave out the pins"],
+    ),
+    (
+        "probe.tls.verify = \"none\"\nprobe.tls.spiffe_trust_domain = \"d.org\"",
+        &["10: clusters.controllers.probe.tls.spiffe_trust_domain: is vouched for by a chain alone, \
+           but `verify` is \"none\"; use \"full\" or \"chain\", or leave this out"],
+    ),
+    (
+        "probe.tls.client_cert_file = \"/c.pem\"",
+        &[
+            "9: clusters.controllers.probe.tls.client_cert_file: is no use without `client_key_file`; give both or neither",
+        ],
+    ),
+    (
+        "probe.tls.client_key_file = \"\"",
+        &[
+            "9: clusters.controllers.probe.tls.client_key_file: is no use without `client_cert_file`; give both or neither",
+        ],
+    ),
+    (
+        "[listeners.other]\nbind = \":444\"\ncluster = \"controllers\"\npublic_names = [\"a.org\", \"a.org:443\"]",
+        &["12: listeners.other.public_names.1: found \"a.org:443\", \
+           expected a DNS name or an IP address that clients use, without a port"],
     ),
     ("hold = 5", &["9: clusters.controllers.hold: found 5, expected a table"]),
     ("hold.then = 1", &["9: clusters.controllers.hold.then: found 1, expected a text in quotes"]),
@@ -230,6 +271,24 @@ fn mistakes_in_nodes() {
             "4: clusters.c.nodes.a: found 5, expected \"host:port\" or a table with `address`".into(),
         ),
         (
+            "nodes.a = { address = \"h:1\", spiffe_id = \"spiffe://d\" }",
+            "4: clusters.c.nodes.a.spiffe_id: found \"spiffe://d\", \
+             expected an id such as \"spiffe://example.org/controller/ctrl1\""
+                .into(),
+        ),
+        (
+            "nodes.a = { address = \"h:1\", spiffe_id = \"spiffe://d/a\" }\nprobe.tls.verify = \"none\"",
+            "4: clusters.c.nodes.a.spiffe_id: is vouched for by a chain alone, \
+             but `probe.tls.verify` is \"none\"; use \"full\" or \"chain\", or leave this out"
+                .into(),
+        ),
+        (
+            "nodes.a = { address = \"h:1\", spiffe_id = \"spiffe://d/a\" }\nprobe.tls.spiffe_trust_domain = \"e\"",
+            "4: clusters.c.nodes.a.spiffe_id: spiffe://d/a is not of the trust domain e, which \
+             `probe.tls.spiffe_trust_domain` demands; no certificate could be both"
+                .into(),
+        ),
+        (
             "nodes.a = \"h:1\"\nnodes.b = \"H:1\"",
             "5: clusters.c.nodes.b: has the address h:1 of a; each node has its own".into(),
         ),
@@ -291,6 +350,10 @@ fn contradictions_are_warnings() {
                 "9: clusters.controllers.probe.tls.enabled: \
                  without TLS, anybody on the path to a node can claim leadership",
             ],
+        ),
+        (
+            "probe.tls.verify = \"pin\"\nprobe.tls.pins = \"sha256/AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\"",
+            vec!["8: clusters.controllers.probe.tls.ca_file: has no effect, because `verify` is \"pin\""],
         ),
         (
             "probe.follower = []",

@@ -40,7 +40,17 @@ fn it_shows_every_key() {
         .filter(|key| !key.contains(".nodes.") && !shown.contains(key))
         .collect();
     assert_eq!(missing, [""; 0]);
-    for key in ["probe_address", "server_name", "priority", "probe.host", "probe.tls.server_name"] {
+    for key in [
+        "probe_address",
+        "server_name",
+        "priority",
+        "probe.host",
+        "probe.tls.server_name",
+        "spiffe_id",
+        "probe.tls.spiffe_trust_domain",
+        "probe.tls.client_cert_file",
+        "probe.tls.client_key_file",
+    ] {
         assert!(SAMPLE.contains(key), "{key}");
     }
 }

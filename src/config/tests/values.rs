@@ -40,7 +40,16 @@ fn defaults_without_a_preset() {
     assert_eq!(cluster.probe.rules.follower, [Condition { status: vec![429..=429], json: vec![] }]);
     assert_eq!(cluster.probe.policy, Policy::default());
     assert_eq!(cluster.probe.renew, secs(30));
-    assert_eq!(cluster.probe.tls, Some(Tls { verify: Verify::Full, roots: Roots::System }));
+    assert_eq!(
+        cluster.probe.tls,
+        Some(Tls {
+            verify: Verify::Full,
+            roots: Roots::System,
+            pins: vec![],
+            spiffe_trust_domain: None,
+            client: None
+        })
+    );
     assert_eq!(cluster.hold, Hold { timeout: secs(10), limit: 10_000, then: HoldThen::Refuse });
     let fates = FateSettings {
         on_demotion: OnDemotion::Drain,
@@ -116,7 +125,7 @@ log = { format = "json", level = "trace", connections = false }
 shutdown.drain = "0s"
 admin.bind = ""
 listeners.a = { bind = ["127.0.0.1:0", "[::1]:8443", ":9000"], cluster = "two" }
-listeners.b-2 = { bind = "127.0.0.1:0", cluster = "one" }
+listeners.b-2 = { bind = "127.0.0.1:0", cluster = "one", public_names = ["gate.example.org", "10.0.0.1"] }
 
 [clusters.two]
 nodes.z = { address = "Z.example.org:1", probe_address = "[::1]:443", priority = -5 }
@@ -138,7 +147,39 @@ dns.refresh = "1m"
 preset = "openziti"
 nodes.a = "[2001:db8::1]:1280"
 probe.tls.enabled = false
+
+[clusters.pinned]
+nodes.a = "10.0.0.1:1280"
+probe.tls = { verify = "pin", pins = ["sha256/AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="] }
+
+[clusters.spiffe]
+nodes.a = { address = "10.0.0.2:1280", spiffe_id = "spiffe://d.org/controller/a" }
+probe.tls.spiffe_trust_domain = "D.org"
 "#;
+
+/// Files of a client certificate, which are looked at: beside the others, since these have to exist.
+#[test]
+fn a_client_certificate_is_told_and_read_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let rcgen::CertifiedKey { cert, signing_key } =
+        rcgen::generate_simple_self_signed(vec!["gate".to_owned()]).unwrap();
+    let write = |name: &str, text: String| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let files = crate::probe::ClientFiles {
+        certificate: write("cert.pem", cert.pem()),
+        key: write("key.pem", signing_key.serialize_pem()),
+    };
+    let toml = format!(
+        "{PLAIN}clusters.c.probe.tls = {{ client_cert_file = {:?}, client_key_file = {:?} }}",
+        files.certificate, files.key
+    );
+    let written = config(&toml);
+    assert_eq!(written.clusters[0].probe.tls.as_ref().unwrap().client, Some(files));
+    assert_eq!(config(&written.effective_toml()), written);
+}
 
 #[test]
 fn the_effective_configuration_reads_back_as_the_same() {
@@ -165,8 +206,8 @@ fn every_choice_has_its_word() {
     assert_eq!([Preset::None, Preset::OpenZiti].map(|it| word(PRESET, &it)), ["none", "openziti"]);
     assert_eq!([LogFormat::Text, LogFormat::Json].map(|it| word(LOG_FORMAT, &it)), ["text", "json"]);
     assert_eq!(
-        [Verify::Full, Verify::Chain, Verify::None].map(|it| word(VERIFY, &it)),
-        ["full", "chain", "none"]
+        [Verify::Full, Verify::Chain, Verify::Pin, Verify::None].map(|it| word(VERIFY, &it)),
+        ["full", "chain", "pin", "none"]
     );
     let thens =
         [HoldThen::Refuse, HoldThen::LastLeader, HoldThen::AnyReachable].map(|it| word(HOLD_THEN, &it));
@@ -188,11 +229,19 @@ fn each_role_gets_its_own_settings() {
     assert_eq!((proxy.workers, proxy.max_connections, proxy.log_connections), (3, 77, false));
     let names = |names: &[std::sync::Arc<str>]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
     let clusters: Vec<_> = proxy.clusters.iter().map(|it| (it.name.to_string(), names(&it.nodes))).collect();
-    assert_eq!(clusters, [("one".into(), vec!["a".into()]), ("two".into(), vec!["y".into(), "z".into()])]);
+    assert_eq!(
+        clusters,
+        [
+            ("one".into(), vec!["a".into()]),
+            ("pinned".into(), vec!["a".into()]),
+            ("spiffe".into(), vec!["a".into()]),
+            ("two".into(), vec!["y".into(), "z".into()])
+        ]
+    );
     let listeners: Vec<_> = proxy.listeners.iter().map(|it| (&*it.name, it.bind.len(), it.cluster)).collect();
-    assert_eq!(listeners, [("a", 3, 1), ("b-2", 1, 0)]);
+    assert_eq!(listeners, [("a", 3, 3), ("b-2", 1, 0)]);
 
-    let two = &config.clusters[1];
+    let two = &config.clusters[3];
     let address = |port| std::net::SocketAddr::from(([192, 0, 2, 1], port));
     let addresses = [(1, 2), (3, 4)].map(|(node, probe)| NodeAddresses {
         address: address(node).into(),
@@ -208,8 +257,7 @@ fn each_role_gets_its_own_settings() {
     let probes = two.probe_settings(&addresses);
     let who: Vec<_> = probes.iter().map(|it| (it.id, &*it.node, it.address.current().unwrap())).collect();
     assert_eq!(who, [(NodeId(0), "y", address(2)), (NodeId(1), "z", address(4))]);
-    let tls =
-        |name: &str| TlsSettings { verify: Verify::Chain, roots: Roots::System, server_name: name.into() };
+    let tls = |name: &str| TlsSettings::new(Verify::Chain, Roots::System, name);
     assert_eq!(probes[0].tls, Some(tls("why")));
     assert_eq!(probes[1].tls, Some(tls("all")));
     assert_eq!((probes[0].request.method.as_str(), probes[0].request.host.as_str()), ("POST", "every:80"));

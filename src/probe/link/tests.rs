@@ -10,7 +10,7 @@ use tokio::net::TcpSocket;
 
 use super::super::settings::{TlsSettings, Verify};
 use super::super::testing::{Authority, Happened, LEADER, Node, PATIENCE, Step, patiently};
-use super::super::tls::Connector;
+use super::super::tls::{Connector, Peer};
 use super::*;
 
 mod addresses;
@@ -23,7 +23,7 @@ fn request() -> Request<Empty<Bytes>> {
 
 fn tls_link(node: &Node, tls: &TlsSettings, renew: Duration) -> Link {
     let name = ServerName::try_from(tls.server_name.clone()).unwrap();
-    let tls = Some((Connector::new(tls).unwrap(), name));
+    let tls = Some((Connector::new(tls).unwrap(), Peer { name, spiffe_id: None }));
     Link::new(Endpoint::new(node.address.into(), tls, request()), renew)
 }
 

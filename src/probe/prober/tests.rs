@@ -267,9 +267,7 @@ async fn reports_tell_what_was_seen_and_when() {
 
 #[test]
 fn what_cannot_be_probed_is_known_at_start() {
-    let tls = |server_name: &str| {
-        Some(TlsSettings { verify: Verify::None, roots: Roots::System, server_name: server_name.into() })
-    };
+    let tls = |server_name: &str| Some(TlsSettings::new(Verify::None, Roots::System, server_name));
     let plain = || settings(([127, 0, 0, 1], 1).into());
     let wrong_pointer = vec![Condition { status: vec![200..=200], json: vec![("raft".into(), true.into())] }];
     let cases = [

@@ -3,7 +3,9 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
-use rustls::pki_types::CertificateDer;
+use rustls::client::verify_server_name;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::server::ParsedCertificate;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer;
@@ -16,6 +18,11 @@ pub(in crate::probe) struct Leaf {
     pub(in crate::probe) certificate: Arc<Certificate>,
     /// The issuer's distinguished name.
     pub(in crate::probe) issuer: String,
+    /// The URIs among its names.
+    pub(super) uris: Vec<String>,
+    /// Begin of its validity, in seconds since the Unix epoch.
+    pub(in crate::probe) not_before: i64,
+    der: CertificateDer<'static>,
 }
 
 impl Leaf {
@@ -28,7 +35,15 @@ impl Leaf {
                 not_after: certificate.validity().not_after.timestamp(),
             }),
             issuer: certificate.issuer().to_string(),
+            uris: uris(&certificate),
+            not_before: certificate.validity().not_before.timestamp(),
+            der: der.clone().into_owned(),
         })
+    }
+
+    /// Whether a client that asks for this name would accept the certificate for it.
+    pub(in crate::probe) fn covers(&self, name: &ServerName<'_>) -> bool {
+        ParsedCertificate::try_from(&self.der).is_ok_and(|leaf| verify_server_name(&leaf, name).is_ok())
     }
 }
 
@@ -46,6 +61,17 @@ fn names(certificate: &X509Certificate<'_>) -> Vec<String> {
         .iter_common_name()
         .filter_map(|name| name.as_str().ok())
         .map(str::to_owned)
+        .collect()
+}
+
+fn uris(certificate: &X509Certificate<'_>) -> Vec<String> {
+    let alternatives = certificate.subject_alternative_name().ok().flatten();
+    let names = alternatives.iter().flat_map(|names| &names.value.general_names);
+    names
+        .filter_map(|name| match name {
+            GeneralName::URI(uri) => Some((*uri).to_owned()),
+            _ => None,
+        })
         .collect()
 }
 

@@ -1,0 +1,144 @@
+//! Checks how nodes prove who they are, and which of these keys contradict each other.
+
+use std::str::FromStr;
+
+use crate::config::findings::{At, all};
+use crate::config::model::Tls;
+use crate::config::raw::{self, OneOrMany};
+use crate::config::words::{VERIFY, meaning, word};
+use crate::probe::tls::{Pin, SpiffeId, TrustDomain};
+use crate::probe::{ClientFiles, Roots, Verify};
+
+/// Without TLS, `Some(None)`.
+#[expect(clippy::option_option, reason = "whether it was right, and whether it is on")]
+pub(super) fn check(raw: &raw::Tls, at: &At<'_>) -> Option<Option<Tls>> {
+    let verify = at.key("verify").one_of(raw.verify.as_deref(), VERIFY, Verify::Full);
+    let roots = raw.ca_file.as_deref().map_or(Some(Roots::System), |file| {
+        pem_file(file, "for the system's roots", &at.key("ca_file")).map(|file| Roots::File(file.into()))
+    });
+    let pins = pins(raw.pins.as_ref(), &at.key("pins"));
+    let trust_domain = given(raw.spiffe_trust_domain.as_deref(), &at.key("spiffe_trust_domain"));
+    let client = client(raw, at);
+    let (verify, roots, pins) = (verify?, roots?, pins?);
+    let (spiffe_trust_domain, client) = (trust_domain?, client?);
+    if raw.enabled == Some(false) {
+        warn_that_nothing_is_verified(raw, at);
+        return Some(None);
+    }
+    fits_mode(raw, verify, at)?;
+    warn_of_mode(raw, verify, at);
+    Some(Some(Tls { verify, roots, pins, spiffe_trust_domain, client }))
+}
+
+/// The id that a node's certificate has to bear; `tls` is its cluster's.
+#[expect(clippy::option_option, reason = "whether it was right, and whether it was given")]
+pub(super) fn spiffe_id(text: Option<&str>, tls: &raw::Tls, at: &At<'_>) -> Option<Option<SpiffeId>> {
+    let Some(id) = given::<SpiffeId>(text, at)? else { return Some(None) };
+    if tls.enabled == Some(false) {
+        at.warn("has no effect, because `probe.tls.enabled` is false");
+        return Some(None);
+    }
+    // What is wrong with these two is said where they stand.
+    let verify = tls.verify.as_deref().map_or(Some(Verify::Full), |verify| meaning(VERIFY, verify));
+    needs_chain(verify?, "probe.tls.verify", at)?;
+    let domain = tls.spiffe_trust_domain.as_deref().and_then(|domain| domain.parse::<TrustDomain>().ok());
+    match domain {
+        Some(domain) if domain != *id.domain() => at.reject(format!(
+            "{id} is not of the trust domain {domain}, which `probe.tls.spiffe_trust_domain` demands; \
+             no certificate could be both"
+        )),
+        _ => Some(Some(id)),
+    }
+}
+
+/// A value that says itself what it has to look like.
+#[expect(clippy::option_option, reason = "whether it was right, and whether it was given")]
+fn given<T: FromStr<Err: std::fmt::Display>>(text: Option<&str>, at: &At<'_>) -> Option<Option<T>> {
+    let Some(text) = text else { return Some(None) };
+    text.parse().map_or_else(|error| at.reject(format!("found {text:?}, {error}")), |value| Some(Some(value)))
+}
+
+fn pins(raw: Option<&OneOrMany<String>>, at: &At<'_>) -> Option<Vec<Pin>> {
+    let items = raw.map_or_else(Vec::new, |pins| pins.items(at));
+    all(items.into_iter().map(|(at, text)| given(Some(text), &at).flatten()))
+}
+
+fn pem_file<'f>(file: &'f str, without: &str, at: &At<'_>) -> Option<&'f str> {
+    if file.is_empty() {
+        return at.reject(format!("is empty; name a PEM file, or leave it out {without}"));
+    }
+    Some(file)
+}
+
+/// Both files or neither.
+#[expect(clippy::option_option, reason = "whether it was right, and whether it was given")]
+fn client(raw: &raw::Tls, at: &At<'_>) -> Option<Option<ClientFiles>> {
+    const CERTIFICATE: &str = "client_cert_file";
+    const KEY: &str = "client_key_file";
+    let lacks = |key, other| at.key(key).reject(format!("is no use without `{other}`; give both or neither"));
+    let (certificate, key) = match (&raw.client_cert_file, &raw.client_key_file) {
+        (None, None) => return Some(None),
+        (Some(_), None) => return lacks(CERTIFICATE, KEY),
+        (None, Some(_)) => return lacks(KEY, CERTIFICATE),
+        (Some(certificate), Some(key)) => (certificate, key),
+    };
+    let certificate = pem_file(certificate, "for no client certificate", &at.key(CERTIFICATE));
+    let key = pem_file(key, "for no client certificate", &at.key(KEY));
+    Some(Some(ClientFiles { certificate: certificate?.into(), key: key?.into() }))
+}
+
+/// Refuses what only seems to be verified: whoever writes it down relies on it.
+fn fits_mode(raw: &raw::Tls, verify: Verify, at: &At<'_>) -> Option<()> {
+    let has_pins = raw.pins.as_ref().is_some_and(|pins| !pins.items(at).is_empty());
+    let pins = match (verify, has_pins) {
+        (Verify::Pin, false) => at.key("verify").reject(
+            "is \"pin\", but there are no `pins`; give that of each node's key (to learn it, give any: \
+             `raftgate check --probe` shows the one seen)",
+        ),
+        (Verify::Full | Verify::Chain | Verify::None, true) => at.key("pins").reject(format!(
+            "is looked at with verify = \"pin\" alone, but `verify` is {:?}; change it, or leave out the pins",
+            word(VERIFY, &verify)
+        )),
+        _ => Some(()),
+    };
+    let spiffe = match &raw.spiffe_trust_domain {
+        Some(_) => needs_chain(verify, "verify", &at.key("spiffe_trust_domain")),
+        None => Some(()),
+    };
+    pins.and(spiffe)
+}
+
+fn needs_chain(verify: Verify, key: &str, at: &At<'_>) -> Option<()> {
+    match verify {
+        Verify::Full | Verify::Chain => Some(()),
+        Verify::Pin | Verify::None => at.reject(format!(
+            "is vouched for by a chain alone, but `{key}` is {:?}; use \"full\" or \"chain\", or leave this out",
+            word(VERIFY, &verify)
+        )),
+    }
+}
+
+fn warn_of_mode(raw: &raw::Tls, verify: Verify, at: &At<'_>) {
+    if verify == Verify::None {
+        at.key("verify").warn(
+            "with \"none\", anybody on the path to a node can claim leadership; use \"full\" or \"chain\"",
+        );
+    }
+    if matches!(verify, Verify::None | Verify::Pin) && raw.ca_file.is_some() {
+        at.key("ca_file").warn(format!("has no effect, because `verify` is {:?}", word(VERIFY, &verify)));
+    }
+}
+
+fn warn_that_nothing_is_verified(raw: &raw::Tls, at: &At<'_>) {
+    let keys = [
+        ("verify", raw.verify.is_some()),
+        ("ca_file", raw.ca_file.is_some()),
+        ("pins", raw.pins.is_some()),
+        ("spiffe_trust_domain", raw.spiffe_trust_domain.is_some()),
+        ("client_cert_file", raw.client_cert_file.is_some()),
+    ];
+    for (key, _) in keys.into_iter().filter(|(_, given)| *given) {
+        at.key(key).warn("has no effect, because `enabled` is false");
+    }
+    at.key("enabled").warn("without TLS, anybody on the path to a node can claim leadership");
+}
