@@ -35,6 +35,9 @@ impl fmt::Display for HostPort {
 /// Why a text is not a `host:port`; completes "found ..., ".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HostPortError {
+    /// There is more than that: a scheme.
+    #[error("which is a URL; write host:port alone")]
+    Url,
     /// There is no `:port` at the end.
     #[error("which has no port; write host:port")]
     NoPort,
@@ -50,6 +53,9 @@ impl FromStr for HostPort {
     type Err = HostPortError;
 
     fn from_str(text: &str) -> Result<Self, HostPortError> {
+        if text.contains("://") {
+            return Err(HostPortError::Url);
+        }
         let (host, port) = text.rsplit_once(':').ok_or(HostPortError::NoPort)?;
         if text.ends_with(']') {
             return Err(HostPortError::NoPort);
@@ -123,7 +129,7 @@ mod tests {
             (":1280", HostPortError::Host),
             ("::1:1280", HostPortError::Host),
             ("[10.0.0.1]:1280", HostPortError::Host),
-            ("https://ctrl1:1280", HostPortError::Host),
+            ("https://ctrl1:1280", HostPortError::Url),
             ("ctrl 1:1280", HostPortError::Host),
         ] {
             assert_eq!(text.parse::<HostPort>(), Err(error), "{text}");

@@ -7,12 +7,11 @@ use std::time::Duration;
 use toml_edit::{Array, InlineTable, Key, Value};
 
 use super::model::{Cluster, Config, Listener, Node, Probe};
-use super::words::{HOLD_THEN, LOG_FORMAT, LOG_LEVEL, ON_DEMOTION, ON_UNREACHABLE, PRESET, VERIFY, word};
+use super::words::{
+    HOLD_THEN, LOG_FORMAT, LOG_LEVEL, ON_DEMOTION, ON_UNREACHABLE, PRESET, VERIFY, may_be_secret, word,
+};
 use crate::probe::Roots;
 use crate::probe::judge::Condition;
-
-/// Headers whose names contain one of these carry secrets.
-const SECRET: [&str; 6] = ["auth", "cookie", "key", "password", "secret", "token"];
 
 impl Config {
     /// Every key with its value, defaults and presets filled in, secrets hidden.
@@ -121,8 +120,7 @@ fn write_probe(page: &mut Page, cluster: &str, probe: &Probe) {
 }
 
 fn shown<'v>(name: &str, value: &'v str) -> &'v str {
-    let name = name.to_lowercase();
-    if SECRET.iter().any(|part| name.contains(part)) { "(hidden)" } else { value }
+    if may_be_secret(name) { "(hidden)" } else { value }
 }
 
 fn condition(condition: &Condition) -> Value {

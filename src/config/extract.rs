@@ -53,6 +53,10 @@ fn report(origins: &Origins<'_>, error: &Error, key: &KeyPath, findings: &mut Fi
             findings.warnings.push(finding("ignored: there is no such key".to_owned()));
         }
         (Kind::UnknownField(name, known), None) => findings.errors.push(finding(unknown_key(name, known))),
+        // What was found may be a secret.
+        (_, None) if key.0.iter().rev().skip(1).any(|key| key == "headers") => {
+            findings.errors.push(finding("is not a text in quotes".to_owned()));
+        }
         (kind, _) => findings.errors.push(finding(in_words(kind))),
     }
 }

@@ -10,6 +10,7 @@ use toml_edit::{ImDocument, TomlError};
 
 use super::findings::{Finding, Findings, KeyPath};
 use super::origins::{Origins, line_of};
+use super::quote::quote;
 use super::{ConfigError, Loaded, check, extract};
 
 /// Where the values of a layer come from; names figment's metadata.
@@ -140,7 +141,7 @@ impl Layers {
         let Findings { errors, warnings } = findings.into_inner();
         match config {
             Some(config) if errors.is_empty() => Ok(Loaded { config, warnings: origins.tell(warnings) }),
-            _ => Err(ConfigError::Invalid(origins.tell(errors))),
+            _ => Err(ConfigError::Invalid(origins.show(errors))),
         }
     }
 }
@@ -148,12 +149,17 @@ impl Layers {
 /// Parses once more, because figment's values do not know their lines.
 fn parse(text: &Text) -> Result<ImDocument<&str>, ConfigError> {
     ImDocument::parse(text.toml.as_str()).map_err(|error: TomlError| {
-        let line = error.span().map_or(1, |span| line_of(&text.toml, span.start));
+        let span = error.span().unwrap_or_default();
+        let line = line_of(&text.toml, span.start);
         let message = match error.message() {
             "" => "check the line's value, quotes and brackets".to_owned(),
             message => message.lines().collect::<Vec<_>>().join("; "),
         };
-        ConfigError::Invalid(vec![format!("{}:{line}: this is not TOML: {message}", text.name)])
+        let mut told = format!("{}:{line}: this is not TOML: {message}", text.name);
+        if let Some(quote) = quote(&text.toml, span) {
+            told = format!("{told}\n{quote}");
+        }
+        ConfigError::Invalid(vec![told])
     })
 }
 

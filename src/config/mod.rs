@@ -21,6 +21,7 @@ mod model;
 mod nearest;
 mod origins;
 mod presets;
+mod quote;
 mod raw;
 mod settings;
 mod spelling;
@@ -80,7 +81,7 @@ pub enum ConfigError {
          or do without: raftgate run --listen :443 --preset openziti --node ctrl1=10.0.0.1:1280"
     )]
     NoFile,
-    /// What was read is not a configuration: one line for each mistake.
+    /// What was read is not a configuration: each mistake in a line, below it the line of the file that it is in.
     #[error("{}", .0.join("\n"))]
     Invalid(Vec<String>),
 }

@@ -1,6 +1,7 @@
 //! Where each key was written, so that a finding can say so: a line of the file, a variable, or a flag.
 
 use std::fmt;
+use std::ops::Range;
 
 use figment::Figment;
 use figment::value::{Tag, Value};
@@ -8,6 +9,7 @@ use toml_edit::{ImDocument, Item, TableLike};
 
 use super::findings::{Finding, KeyPath};
 use super::layers::{Layer, Setting, Text};
+use super::quote::quote;
 
 /// The merged values, and what is known of their origins.
 pub(super) struct Origins<'a> {
@@ -21,17 +23,26 @@ pub(super) struct Origins<'a> {
 /// Where something was written. Sorted as it is read: the file from top to bottom, then the rest.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Place {
-    Line(String, usize),
+    Line(String, Spot),
     File(String),
     Variable(String),
     Flag(String),
     Unknown,
 }
 
+/// A part of a file.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Spot {
+    line: usize,
+    /// In bytes.
+    start: usize,
+    end: usize,
+}
+
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Place::Line(file, line) => write!(f, "{file}:{line}: "),
+            Place::Line(file, spot) => write!(f, "{file}:{}: ", spot.line),
             Place::File(file) => write!(f, "{file}: "),
             Place::Variable(name) => write!(f, "environment variable {name}: "),
             Place::Flag(name) => write!(f, "{name}: "),
@@ -66,16 +77,30 @@ impl<'a> Origins<'a> {
 
     /// One line for each finding, in the order of the file.
     pub(super) fn tell(&self, findings: Vec<Finding>) -> Vec<String> {
+        self.placed(findings).iter().map(|(place, finding)| in_a_line(place, finding)).collect()
+    }
+
+    /// The same, with the line of the file below each that is about one.
+    pub(super) fn show(&self, findings: Vec<Finding>) -> Vec<String> {
+        let show = |(place, finding): &(Place, Finding)| {
+            let line = in_a_line(place, finding);
+            self.quote(place, &finding.key).map_or(line.clone(), |quote| format!("{line}\n{quote}"))
+        };
+        self.placed(findings).iter().map(show).collect()
+    }
+
+    fn placed(&self, findings: Vec<Finding>) -> Vec<(Place, Finding)> {
         let mut placed: Vec<(Place, Finding)> =
             findings.into_iter().map(|finding| (self.place(&finding.key), finding)).collect();
         placed.sort_by(|one, other| one.0.cmp(&other.0));
         placed
-            .into_iter()
-            .map(|(place, Finding { key, message })| match key.0.as_slice() {
-                [] => format!("{place}{message}"),
-                _ => format!("{place}{key}: {message}"),
-            })
-            .collect()
+    }
+
+    fn quote(&self, place: &Place, key: &KeyPath) -> Option<String> {
+        let (Place::Line(_, spot), Some((text, _))) = (place, self.file) else { return None };
+        // Any header may carry a secret, whatever its name.
+        let in_headers = key.0.iter().any(|key| key == "headers");
+        if in_headers { None } else { quote(&text.toml, spot.start..spot.end) }
     }
 
     /// Where a key was written; for one that is missing, the table that it is missing in.
@@ -106,6 +131,13 @@ impl<'a> Origins<'a> {
     }
 }
 
+fn in_a_line(place: &Place, Finding { key, message }: &Finding) -> String {
+    match key.0.as_slice() {
+        [] => format!("{place}{message}"),
+        _ => format!("{place}{key}: {message}"),
+    }
+}
+
 /// The value at the end of the keys.
 fn follow<'v>(value: &'v Value, keys: &[String]) -> Option<&'v Value> {
     keys.iter().try_fold(value, |value, key| match value {
@@ -116,20 +148,25 @@ fn follow<'v>(value: &'v Value, keys: &[String]) -> Option<&'v Value> {
 }
 
 fn place_in(text: &Text, document: &ImDocument<&str>, keys: &[String]) -> Place {
-    let line = span_of(document, keys).map(|start| line_of(&text.toml, start));
-    line.map_or_else(|| Place::File(text.name.clone()), |line| Place::Line(text.name.clone(), line))
+    let file = text.name.clone();
+    match span_of(document, keys) {
+        Some(Range { start, end }) => {
+            Place::Line(file, Spot { line: line_of(&text.toml, start), start, end })
+        }
+        None => Place::File(file),
+    }
 }
 
-/// Where the last key (or, in a list, the element) begins, in bytes.
-fn span_of(document: &ImDocument<&str>, keys: &[String]) -> Option<usize> {
+/// Where the last key with its value (or, in a list, the element; of a table, its name) stands, in bytes.
+fn span_of(document: &ImDocument<&str>, keys: &[String]) -> Option<Range<usize>> {
     let mut here = Here::Table(document.as_table());
-    let mut start = None;
+    let mut span = None;
     for key in keys {
-        let (begins, next) = here.step(key)?;
-        start = begins.or(start);
+        let (stands, next) = here.step(key)?;
+        span = stands.or(span);
         here = next;
     }
-    start
+    span
 }
 
 /// A cursor in the parsed file.
@@ -141,20 +178,24 @@ enum Here<'d> {
 }
 
 impl<'d> Here<'d> {
-    fn step(&self, key: &str) -> Option<(Option<usize>, Here<'d>)> {
+    fn step(&self, key: &str) -> Option<(Option<Range<usize>>, Here<'d>)> {
         match self {
             Here::Table(table) => {
                 let (spelled, item) = table.get_key_value(key)?;
-                let span = spelled.span().or_else(|| item.span());
-                Some((span.map(|span| span.start), Here::of(item)))
+                let value = item.as_value().and_then(toml_edit::Value::span);
+                let span = match (spelled.span(), value) {
+                    (Some(key), Some(value)) => Some(key.start..value.end.max(key.end)),
+                    (key, value) => key.or(value).or_else(|| item.span()),
+                };
+                Some((span, Here::of(item)))
             }
             Here::List(list) => {
                 let value = list.get(key.parse().ok()?)?;
-                Some((value.span().map(|span| span.start), Here::of_value(value)))
+                Some((value.span(), Here::of_value(value)))
             }
             Here::Tables(tables) => {
                 let table = tables.get(key.parse().ok()?)?;
-                Some((table.span().map(|span| span.start), Here::Table(table)))
+                Some((table.span(), Here::Table(table)))
             }
             Here::Leaf => None,
         }

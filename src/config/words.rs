@@ -37,6 +37,15 @@ pub(super) const ON_UNREACHABLE: &Words<OnUnreachable> =
 pub(super) const VERIFY: &Words<Verify> =
     &[("full", Verify::Full), ("chain", Verify::Chain), ("pin", Verify::Pin), ("none", Verify::None)];
 
+/// Headers whose names contain one of these carry secrets.
+const SECRET: [&str; 6] = ["auth", "cookie", "key", "password", "secret", "token"];
+
+/// Whether a text (a header's name, a line) speaks of something that is not to be shown.
+pub(super) fn may_be_secret(text: &str) -> bool {
+    let text = text.to_lowercase();
+    SECRET.iter().any(|part| text.contains(part))
+}
+
 /// What a word stands for.
 pub(super) fn meaning<T: Copy>(words: &Words<T>, word: &str) -> Option<T> {
     words.iter().find(|(known, _)| *known == word).map(|(_, meaning)| *meaning)

@@ -11,6 +11,7 @@ mod failover;
 mod hold;
 mod hostile;
 mod house;
+mod invalid;
 mod names;
 mod openziti;
 mod readme;

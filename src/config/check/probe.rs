@@ -57,7 +57,7 @@ fn path(path: &str, at: &At<'_>) -> Option<String> {
     if valid {
         Some(path.to_owned())
     } else {
-        at.reject(format!("found {path:?}, expected a path that starts with /"))
+        at.reject(format!("found {path:?}, expected a path that starts with /, without spaces or #"))
     }
 }
 
