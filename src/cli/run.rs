@@ -18,7 +18,7 @@ pub(super) struct Options {
     /// Without a file: the address to listen on, such as `:443`.
     #[arg(long, value_name = "ADDR", conflicts_with = "config", requires = "nodes")]
     listen: Option<String>,
-    /// Without a file: the kind of cluster, `none` or `openziti`.
+    /// Without a file: the kind of cluster: `none`, `openziti`, `vault` or `patroni`.
     #[arg(long, requires = "listen")]
     preset: Option<String>,
     /// Without a file: a node; once for each.

@@ -1,8 +1,11 @@
 //! What a kind of cluster is known to need, so that users need not find out: explicit keys win over these.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use crate::follow::{HoldThen, OnDemotion};
+use crate::leader::Policy;
 use crate::probe::judge::{Condition, Rules};
 
 /// The kind of a cluster.
@@ -12,6 +15,10 @@ pub enum Preset {
     None,
     /// OpenZiti controllers, 1.3.0 or later.
     OpenZiti,
+    /// Vault, and what descends from it.
+    Vault,
+    /// `PostgreSQL` under Patroni.
+    Patroni,
 }
 
 /// The defaults that depend on the preset.
@@ -19,32 +26,48 @@ pub enum Preset {
 pub(super) struct Defaults {
     pub(super) path: &'static str,
     pub(super) rules: Rules,
+    /// Where nodes are probed; `None`: where their clients go.
+    pub(super) probe_port: Option<u16>,
+    pub(super) tls: bool,
+    pub(super) interval: Duration,
+    pub(super) hold_timeout: Duration,
     pub(super) hold_then: HoldThen,
     pub(super) on_demotion: OnDemotion,
     pub(super) on_first_byte: bool,
+    pub(super) idle: Option<Duration>,
 }
 
 impl Preset {
     pub(super) fn defaults(self) -> Defaults {
         match self {
-            Preset::None => Defaults {
-                path: "/",
-                rules: Rules { leader: vec![status(200)], follower: vec![status(429)] },
-                hold_then: HoldThen::Refuse,
-                on_demotion: OnDemotion::Drain,
-                on_first_byte: false,
-            },
+            Preset::None => plain(),
             Preset::OpenZiti => openziti(),
+            Preset::Vault => vault(),
+            Preset::Patroni => patroni(),
         }
+    }
+}
+
+fn plain() -> Defaults {
+    Defaults {
+        path: "/",
+        rules: Rules { leader: vec![status(200)], follower: vec![status(429)] },
+        probe_port: None,
+        tls: true,
+        interval: Policy::default().interval,
+        hold_timeout: Duration::from_secs(10),
+        hold_then: HoldThen::Refuse,
+        on_demotion: OnDemotion::Drain,
+        on_first_byte: false,
+        idle: Some(Duration::from_hours(1)),
     }
 }
 
 fn openziti() -> Defaults {
     // The status alone would make every node lead on a slightly wrong path, so the body has to say it
     // too. A controller without raft leads by itself.
-    let leads = [("/raft/isLeader", true), ("/raft/isRaftEnabled", false)].map(|(pointer, value)| {
-        Condition { json: vec![(pointer.to_owned(), Value::Bool(value))], ..status(200) }
-    });
+    let leads = [("/raft/isLeader", true), ("/raft/isRaftEnabled", false)]
+        .map(|(pointer, value)| status(200).and(pointer, value));
     Defaults {
         path: "/health-checks/controller/raft",
         rules: Rules { leader: leads.into(), follower: vec![status(429)] },
@@ -54,9 +77,55 @@ fn openziti() -> Defaults {
         on_demotion: OnDemotion::Keep,
         // Its clients speak TLS, so they speak first (D10).
         on_first_byte: true,
+        ..plain()
+    }
+}
+
+fn vault() -> Defaults {
+    // 429 is a standby, 472 any node of a disaster recovery secondary (where nobody serves clients), 473 a
+    // performance standby, which serves some reads but passes writes on: none of them is the active node. The rest
+    // (474: a standby that cannot reach the active node, 501: not initialized, 503: sealed, 530: removed) says
+    // nothing about leadership.
+    let follows = [429, 472, 473].map(status);
+    Defaults {
+        path: "/v1/sys/health",
+        rules: Rules { leader: vec![status(200)], follower: follows.into() },
+        // A standby would pass requests on to the new active node; a client of a stuck one would wait.
+        on_demotion: OnDemotion::Cut,
+        on_first_byte: true,
+        ..plain()
+    }
+}
+
+fn patroni() -> Defaults {
+    // 200 comes with the leader's lock, up to a quarter of a second before the promotion is done: until then the
+    // body still says `replica`. Patroni said `master` before its version 4.
+    let leads = ["primary", "master"].map(|role| status(200).and("/role", role).and("/state", "running"));
+    Defaults {
+        path: "/primary",
+        rules: Rules { leader: leads.into(), follower: vec![status(503).and("/role", "replica")] },
+        // PostgreSQL's port speaks no HTTP; Patroni beside it does, without TLS unless it is given a certificate.
+        probe_port: Some(8008),
+        tls: false,
+        // Each answer costs the node a thread, a connection and a query.
+        interval: Duration::from_secs(1),
+        // A failover waits for the lock to expire, 20 to 30 seconds.
+        hold_timeout: Duration::from_mins(1),
+        // Writes would fail, and a session does not notice by itself.
+        on_demotion: OnDemotion::Cut,
+        // Pooled sessions are quiet for hours, and PostgreSQL has its own timeouts.
+        idle: None,
+        ..plain()
     }
 }
 
 fn status(status: u16) -> Condition {
     Condition { status: vec![status..=status], json: Vec::new() }
+}
+
+impl Condition {
+    fn and(mut self, pointer: &str, value: impl Into<Value>) -> Self {
+        self.json.push((pointer.to_owned(), value.into()));
+        self
+    }
 }

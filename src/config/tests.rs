@@ -2,7 +2,8 @@
 
 mod layering;
 mod mistakes;
-mod sample;
+mod presets;
+mod samples;
 mod values;
 
 use super::*;

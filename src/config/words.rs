@@ -20,7 +20,12 @@ pub(super) const LOG_LEVEL: &Words<Level> = &[
     ("trace", Level::TRACE),
 ];
 
-pub(super) const PRESET: &Words<Preset> = &[("none", Preset::None), ("openziti", Preset::OpenZiti)];
+pub(super) const PRESET: &Words<Preset> = &[
+    ("none", Preset::None),
+    ("openziti", Preset::OpenZiti),
+    ("vault", Preset::Vault),
+    ("patroni", Preset::Patroni),
+];
 
 pub(super) const HOLD_THEN: &Words<HoldThen> = &[
     ("refuse", HoldThen::Refuse),

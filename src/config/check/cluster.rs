@@ -16,12 +16,12 @@ pub(super) fn check(name: &str, raw: &raw::Cluster, at: &At<'_>) -> Option<Clust
     let preset = at.key("preset").one_of(raw.preset.as_deref(), PRESET, Preset::None);
     // Whatever it was meant to be: the other keys are to be checked as well.
     let defaults = preset.unwrap_or(Preset::None).defaults();
-    let nodes = nodes(raw, at);
+    let nodes = nodes(raw, &defaults, at);
     let probe = probe::check(&raw.probe, &defaults, &at.key("probe"));
     let hold = hold(&raw.hold, &defaults, &at.key("hold"));
     let fates = fates(&raw.sessions, &defaults, &at.key("sessions"));
     let connect = connect(&raw.connect, &defaults, &at.key("connect"));
-    let timeouts = timeouts(&raw.timeouts, &at.key("timeouts"));
+    let timeouts = timeouts(&raw.timeouts, &defaults, &at.key("timeouts"));
     let dns_refresh = at.key("dns").key("refresh").positive(raw.dns.refresh, Duration::from_secs(10));
     Some(Cluster {
         name: name?,
@@ -37,7 +37,7 @@ pub(super) fn check(name: &str, raw: &raw::Cluster, at: &At<'_>) -> Option<Clust
     })
 }
 
-fn nodes(raw: &raw::Cluster, at: &At<'_>) -> Option<Vec<Node>> {
+fn nodes(raw: &raw::Cluster, defaults: &Defaults, at: &At<'_>) -> Option<Vec<Node>> {
     let tls_name =
         server_name(raw.probe.tls.server_name.as_deref(), &at.key("probe").key("tls").key("server_name"));
     let at = at.key("nodes");
@@ -49,7 +49,7 @@ fn nodes(raw: &raw::Cluster, at: &At<'_>) -> Option<Vec<Node>> {
     let mut taken = Vec::new();
     all(raw.nodes.iter().map(|(name, node)| {
         let at = at.key(name);
-        let checked = check_node(name, node, tls_name, &raw.probe.tls, &at)?;
+        let checked = check_node(name, node, defaults, tls_name, &raw.probe.tls, &at)?;
         no_twin(&checked, &taken, &at)?;
         taken.push(checked.clone());
         Some(checked)
@@ -59,6 +59,7 @@ fn nodes(raw: &raw::Cluster, at: &At<'_>) -> Option<Vec<Node>> {
 fn check_node(
     name: &str,
     raw: &raw::Node,
+    defaults: &Defaults,
     tls_name: Option<&str>,
     tls: &raw::Tls,
     at: &At<'_>,
@@ -70,10 +71,12 @@ fn check_node(
     };
     let probe_address = match &raw.probe_address {
         Some(text) => host_port(text, &at.key("probe_address")),
-        None => address.clone(),
+        None => address
+            .clone()
+            .map(|address| HostPort { port: defaults.probe_port.unwrap_or(address.port), ..address }),
     };
     let own_name = server_name(raw.server_name.as_deref(), &at.key("server_name"));
-    let spiffe_id = tls::spiffe_id(raw.spiffe_id.as_deref(), tls, &at.key("spiffe_id"));
+    let spiffe_id = tls::spiffe_id(raw.spiffe_id.as_deref(), tls, defaults.tls, &at.key("spiffe_id"));
     let probe_address = probe_address?;
     let server_name = own_name?.or(tls_name).unwrap_or(&probe_address.host).to_owned();
     Some(Node {
@@ -110,7 +113,7 @@ fn no_twin(node: &Node, taken: &[Node], at: &At<'_>) -> Option<()> {
         }
         if earlier.probe_address == node.probe_address {
             let message = format!(
-                "has the probe address {} of {}; each node has its own",
+                "has the probe address {} of {}; each node has its own, set by `probe_address`",
                 node.probe_address, earlier.name
             );
             return at.reject(message);
@@ -121,7 +124,7 @@ fn no_twin(node: &Node, taken: &[Node], at: &At<'_>) -> Option<()> {
 
 fn hold(raw: &raw::Hold, defaults: &Defaults, at: &At<'_>) -> Option<Hold> {
     Some(Hold {
-        timeout: raw.timeout.map_or(Duration::from_secs(10), |span| span.0),
+        timeout: raw.timeout.map_or(defaults.hold_timeout, |span| span.0),
         limit: raw.limit.unwrap_or(10_000),
         then: at.key("then").one_of(raw.then.as_deref(), HOLD_THEN, defaults.hold_then)?,
     })
@@ -143,16 +146,16 @@ fn connect(raw: &raw::Connect, defaults: &Defaults, at: &At<'_>) -> Option<Conne
     })
 }
 
-fn timeouts(raw: &raw::Timeouts, at: &At<'_>) -> Option<Timeouts> {
-    let idle = inactivity(raw.idle, Duration::from_hours(1), &at.key("idle"));
-    let half_closed = inactivity(raw.half_closed, Duration::from_mins(1), &at.key("half_closed"));
+fn timeouts(raw: &raw::Timeouts, defaults: &Defaults, at: &At<'_>) -> Option<Timeouts> {
+    let idle = inactivity(raw.idle, defaults.idle, &at.key("idle"));
+    let half_closed = inactivity(raw.half_closed, Some(Duration::from_mins(1)), &at.key("half_closed"));
     Some(Timeouts { idle: idle?, half_closed: half_closed? })
 }
 
 #[expect(clippy::option_option, reason = "whether it was right, and whether it is on")]
-fn inactivity(raw: Option<SpanOrOff>, default: Duration, at: &At<'_>) -> Option<Option<Duration>> {
+fn inactivity(raw: Option<SpanOrOff>, default: Option<Duration>, at: &At<'_>) -> Option<Option<Duration>> {
     match raw {
-        None => Some(Some(default)),
+        None => Some(default),
         Some(SpanOrOff(Some(Duration::ZERO))) => {
             at.reject("found 0s, expected a duration; write \"off\" for none")
         }

@@ -28,9 +28,9 @@ pub(super) fn check(raw: &raw::Probe, defaults: &Defaults, at: &At<'_>) -> Optio
     let host = raw.host.as_deref().map_or(Some(None), |host| authority(host, &at.key("host")).map(Some));
     let headers = headers(&raw.headers, &at.key("headers"));
     let rules = rules(raw, defaults, at);
-    let policy = policy(raw, at);
+    let policy = policy(raw, defaults, at);
     let renew = at.key("renew").positive(raw.renew, Duration::from_secs(30));
-    let tls = tls::check(&raw.tls, &at.key("tls"));
+    let tls = tls::check(&raw.tls, defaults.tls, &at.key("tls"));
     let (method, rules) = (method?, rules?);
     if method == "HEAD"
         && rules.leader.iter().chain(&rules.follower).any(|condition| !condition.json.is_empty())
@@ -175,9 +175,9 @@ fn spell(first: u16, last: u16) -> String {
     if first == last { first.to_string() } else { format!("\"{first}-{last}\"") }
 }
 
-fn policy(raw: &raw::Probe, at: &At<'_>) -> Option<Policy> {
+fn policy(raw: &raw::Probe, defaults: &Defaults, at: &At<'_>) -> Option<Policy> {
     let default = Policy::default();
-    let interval = at.key("interval").positive(raw.interval, default.interval);
+    let interval = at.key("interval").positive(raw.interval, defaults.interval);
     // A shorter `interval` alone is no contradiction: then there is one pace.
     let fast_default = interval.map_or(default.fast_interval, |interval| interval.min(default.fast_interval));
     let fast_interval = at.key("fast_interval").positive(raw.fast_interval, fast_default);

@@ -9,9 +9,9 @@ use crate::config::words::{VERIFY, meaning, word};
 use crate::probe::tls::{Pin, SpiffeId, TrustDomain};
 use crate::probe::{ClientFiles, Roots, Verify};
 
-/// Without TLS, `Some(None)`.
+/// Without TLS, `Some(None)`. `by_default` says whether the preset asks with TLS.
 #[expect(clippy::option_option, reason = "whether it was right, and whether it is on")]
-pub(super) fn check(raw: &raw::Tls, at: &At<'_>) -> Option<Option<Tls>> {
+pub(super) fn check(raw: &raw::Tls, by_default: bool, at: &At<'_>) -> Option<Option<Tls>> {
     let verify = at.key("verify").one_of(raw.verify.as_deref(), VERIFY, Verify::Full);
     let roots = raw.ca_file.as_deref().map_or(Some(Roots::System), |file| {
         pem_file(file, "for the system's roots", &at.key("ca_file")).map(|file| Roots::File(file.into()))
@@ -21,9 +21,13 @@ pub(super) fn check(raw: &raw::Tls, at: &At<'_>) -> Option<Option<Tls>> {
     let client = client(raw, at);
     let (verify, roots, pins) = (verify?, roots?, pins?);
     let (spiffe_trust_domain, client) = (trust_domain?, client?);
-    if raw.enabled == Some(false) {
-        warn_that_nothing_is_verified(raw, at);
-        return Some(None);
+    match raw.enabled {
+        None if !by_default => return means_no_tls(raw, at).map(|()| None),
+        Some(false) => {
+            warn_that_nothing_is_verified(raw, at);
+            return Some(None);
+        }
+        None | Some(true) => {}
     }
     fits_mode(raw, verify, at)?;
     warn_of_mode(raw, verify, at);
@@ -32,8 +36,16 @@ pub(super) fn check(raw: &raw::Tls, at: &At<'_>) -> Option<Option<Tls>> {
 
 /// The id that a node's certificate has to bear; `tls` is its cluster's.
 #[expect(clippy::option_option, reason = "whether it was right, and whether it was given")]
-pub(super) fn spiffe_id(text: Option<&str>, tls: &raw::Tls, at: &At<'_>) -> Option<Option<SpiffeId>> {
+pub(super) fn spiffe_id(
+    text: Option<&str>,
+    tls: &raw::Tls,
+    by_default: bool,
+    at: &At<'_>,
+) -> Option<Option<SpiffeId>> {
     let Some(id) = given::<SpiffeId>(text, at)? else { return Some(None) };
+    if tls.enabled.is_none() && !by_default {
+        return at.reject(NEEDS_TLS);
+    }
     if tls.enabled == Some(false) {
         at.warn("has no effect, because `probe.tls.enabled` is false");
         return Some(None);
@@ -129,7 +141,26 @@ fn warn_of_mode(raw: &raw::Tls, verify: Verify, at: &At<'_>) {
     }
 }
 
+/// What is said of a key that means TLS where the preset asks without: ignoring it would be a trap.
+const NEEDS_TLS: &str =
+    "would have no effect, because the preset asks without TLS; set `probe.tls.enabled = true` beside it";
+
+fn means_no_tls(raw: &raw::Tls, at: &At<'_>) -> Option<()> {
+    match keys_given(raw).next() {
+        Some(key) => at.key(key).reject(NEEDS_TLS),
+        None => Some(()),
+    }
+}
+
 fn warn_that_nothing_is_verified(raw: &raw::Tls, at: &At<'_>) {
+    for key in keys_given(raw) {
+        at.key(key).warn("has no effect, because `enabled` is false");
+    }
+    at.key("enabled").warn("without TLS, anybody on the path to a node can claim leadership");
+}
+
+/// The keys that only mean something with TLS.
+fn keys_given(raw: &raw::Tls) -> impl Iterator<Item = &'static str> {
     let keys = [
         ("verify", raw.verify.is_some()),
         ("ca_file", raw.ca_file.is_some()),
@@ -137,8 +168,5 @@ fn warn_that_nothing_is_verified(raw: &raw::Tls, at: &At<'_>) {
         ("spiffe_trust_domain", raw.spiffe_trust_domain.is_some()),
         ("client_cert_file", raw.client_cert_file.is_some()),
     ];
-    for (key, _) in keys.into_iter().filter(|(_, given)| *given) {
-        at.key(key).warn("has no effect, because `enabled` is false");
-    }
-    at.key("enabled").warn("without TLS, anybody on the path to a node can claim leadership");
+    keys.into_iter().filter(|(_, given)| *given).map(|(key, _)| key)
 }

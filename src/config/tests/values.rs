@@ -63,24 +63,6 @@ fn defaults_without_a_preset() {
 }
 
 #[test]
-fn the_openziti_preset_reads_the_body_too() {
-    let config = config(LEAST);
-    let cluster = &config.clusters[0];
-    assert_eq!(cluster.probe.path, "/health-checks/controller/raft");
-    let leads = |pointer: &str, value: bool| Condition {
-        status: vec![200..=200],
-        json: vec![(pointer.to_owned(), json!(value))],
-    };
-    assert_eq!(
-        cluster.probe.rules.leader,
-        [leads("/raft/isLeader", true), leads("/raft/isRaftEnabled", false)]
-    );
-    assert_eq!(cluster.probe.rules.follower, [Condition { status: vec![429..=429], json: vec![] }]);
-    assert_eq!((cluster.hold.then, cluster.fates.on_demotion), (HoldThen::AnyReachable, OnDemotion::Keep));
-    assert!(cluster.connect.on_first_byte);
-}
-
-#[test]
 fn explicit_keys_win_over_the_preset() {
     let config = config(&least_and(
         "probe.path = \"/other\"\nprobe.leader.status = \"200-204\"\nhold.then = \"refuse\"\n\
@@ -117,6 +99,13 @@ fn l7_the_longest_lease_does_not_overflow() {
     ));
     assert_eq!(config.clusters[0].probe.policy.lease(), secs(365 * 24 * 3600) * 201);
 }
+
+const PATRONI: &str = r#"
+listeners.edge = { bind = ":5432", cluster = "c" }
+[clusters.c]
+preset = "patroni"
+nodes.a = "10.0.0.1:5432"
+"#;
 
 const RICH: &str = r#"
 workers = 3
@@ -183,7 +172,7 @@ fn a_client_certificate_is_told_and_read_back() {
 
 #[test]
 fn the_effective_configuration_reads_back_as_the_same() {
-    for toml in [PLAIN, LEAST, RICH] {
+    for toml in [PLAIN, LEAST, RICH, &LEAST.replace("openziti", "vault"), PATRONI] {
         let written = config(toml);
         let effective = written.effective_toml();
         assert_eq!(config(&effective), written, "{effective}");
@@ -203,7 +192,8 @@ fn secrets_are_not_shown() {
 
 #[test]
 fn every_choice_has_its_word() {
-    assert_eq!([Preset::None, Preset::OpenZiti].map(|it| word(PRESET, &it)), ["none", "openziti"]);
+    let presets = [Preset::None, Preset::OpenZiti, Preset::Vault, Preset::Patroni];
+    assert_eq!(presets.map(|it| word(PRESET, &it)), ["none", "openziti", "vault", "patroni"]);
     assert_eq!([LogFormat::Text, LogFormat::Json].map(|it| word(LOG_FORMAT, &it)), ["text", "json"]);
     assert_eq!(
         [Verify::Full, Verify::Chain, Verify::Pin, Verify::None].map(|it| word(VERIFY, &it)),
