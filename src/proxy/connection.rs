@@ -27,6 +27,7 @@ use super::limits::Place;
 use super::metrics::Counted;
 use super::opening::{Opened, Opening, open};
 use super::outcome::{Ending, Outcome};
+use super::release::Released;
 use super::sessions::{Key, Slot};
 use super::unjoined::Unjoined;
 use super::worker::{Cluster, Listener, Worker};
@@ -53,6 +54,8 @@ enum Phase {
 /// A client and a node that belong together.
 struct Joined {
     relay: Relay<TcpStream, TcpStream>,
+    /// Until the client has its first byte.
+    released: Option<Released>,
     _counted: Option<Counted>,
 }
 
@@ -77,6 +80,7 @@ impl Connection {
             key: slot.key(),
             meter: Rc::clone(&meter),
             trace: Rc::clone(&trace),
+            released: None,
         };
         Connection {
             phase: Phase::Arriving(Box::pin(journey.arrive())),
@@ -103,7 +107,13 @@ impl Connection {
             }
         }
         let Phase::Relaying(joined) = &mut self.phase else { return Poll::Pending };
-        Poll::Ready(match ready!(Pin::new(&mut joined.relay).poll(cx)) {
+        let relayed = Pin::new(&mut joined.relay).poll(cx);
+        if self.meter.to_client.get() > 0
+            && let Some(released) = joined.released.take()
+        {
+            released.answered();
+        }
+        Poll::Ready(match ready!(relayed) {
             End::Closed { first: Side::Client } => Outcome::Client.into(),
             End::Closed { first: Side::Node } => Outcome::Node.into(),
             End::Failed { side: Side::Client, .. } => Outcome::ClientError.into(),
@@ -145,6 +155,8 @@ pub(super) struct Journey {
     pub(super) key: Key,
     pub(super) meter: Rc<Meter>,
     pub(super) trace: Rc<Trace>,
+    /// Its place among the crowd that is on its way to the node, until that has answered (S2).
+    pub(super) released: Option<Released>,
 }
 
 impl Journey {
@@ -168,8 +180,9 @@ impl Journey {
             match open(&mut self, opening, tenure, node, setback.as_ref()).await? {
                 Opened::Joined { node, tenure, first, unsent, finished } => {
                     self.worker.sessions.join(self.key, tenure);
+                    let released = self.released.take();
                     let relay = self.relay(node, first, unsent, finished);
-                    return Ok(Joined { relay, _counted: counted });
+                    return Ok(Joined { relay, released, _counted: counted });
                 }
                 Opened::Moved { opening: kept, closed_early } => {
                     opening = kept;
@@ -270,6 +283,11 @@ impl Trace {
             local_port: Cell::default(),
             node: RefCell::default(),
         }
+    }
+
+    /// Whether it has left a node before that had said nothing yet (S4).
+    pub(super) fn has_moved(&self) -> bool {
+        self.moves.get() > 0
     }
 
     /// Notes the connection to a node; the last one is told.

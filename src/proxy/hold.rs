@@ -1,8 +1,8 @@
-//! Keeps a client until there is a route for it (S2), or until the one that failed it counts again (S3).
+//! Keeps a client until there is a route for it and, in a crowd, its turn (S2), or until the node that failed it
+//! counts again (S3).
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::io::Interest;
 use tokio::net::TcpStream;
@@ -17,13 +17,9 @@ use super::sessions::{Key, Sessions};
 use super::worker::Cluster;
 use crate::tenure::{Tenure, TenureReader};
 
-/// More clients than this are not let go at the same instant.
-const CROWD: usize = 64;
-/// Over how long a crowd is spread.
-const SPREAD: Duration = Duration::from_millis(10);
-
 /// The tenure to dial. While there is none the client is held: the kernel keeps what it sends, and of the
-/// client only a reset is noticed, since one that has finished sending may still want its answer.
+/// client only a reset is noticed, since one that has finished sending may still want its answer. Who was held,
+/// or is being moved as all others of its node are, goes when the crowd's pace allows.
 ///
 /// # Errors
 /// The end of the connection: too many held already, held in vain, or the client has gone.
@@ -32,18 +28,23 @@ pub(super) async fn wait_for_route(
     setback: Option<&Setback>,
 ) -> Result<Arc<Tenure>, Ending> {
     let mut held: Option<Held> = None;
-    let mut spread = false;
+    // Whatever it was let go to before, it has left.
+    journey.released = None;
     loop {
         journey.route.mark_seen();
         let route = journey.route.load();
+        let mut queued_for = None;
         let until = match choose(&route, setback, Instant::now(), journey.cluster.settings.hold_timeout) {
-            Choice::Dial(tenure) => match &held {
-                Some(held) if !spread && held.place.taken() > CROWD => {
-                    spread = true;
-                    tokio::time::sleep(SPREAD.mul_f64(fastrand::f64())).await;
-                    continue;
+            Choice::Dial(tenure) if held.is_none() && !journey.trace.has_moved() => return Ok(tenure),
+            Choice::Dial(tenure) => match journey.cluster.release.let_go(&tenure, Instant::now()) {
+                Ok(released) => {
+                    journey.released = Some(released);
+                    return Ok(tenure);
                 }
-                _ => return Ok(tenure),
+                Err(until) => {
+                    queued_for = Some(tenure);
+                    until
+                }
             },
             Choice::GiveUp(outcome) => {
                 if outcome == Outcome::Leaderless {
@@ -54,12 +55,18 @@ pub(super) async fn wait_for_route(
             Choice::Wait(until) => until,
         };
         if held.is_none() {
-            held = Some(Held::begin(journey)?);
+            match (Held::begin(journey), &queued_for) {
+                (Ok(new), _) => held = Some(new),
+                // Who has a node to go to is not turned away for want of a place to wait, but goes out of turn.
+                (Err(_), Some(tenure)) => return Ok(Arc::clone(tenure)),
+                (Err(refusal), None) => return Err(refusal.into()),
+            }
         }
         tokio::select! {
             biased;
             () = failed(&journey.client) => return Err(Outcome::ClientError.into()),
             () = next_change(&mut journey.route) => {}
+            () = journey.cluster.release.turn(), if queued_for.is_some() => {}
             () = tokio::time::sleep_until(until) => {}
         }
     }
@@ -80,7 +87,7 @@ pub(super) async fn next_change(route: &mut TenureReader) {
 
 /// Counts a client as held, until dropped.
 struct Held {
-    place: Place,
+    _place: Place,
     _counted: Counted,
     since: Instant,
     cluster: Rc<Cluster>,
@@ -94,7 +101,7 @@ impl Held {
         let place = journey.cluster.held.take().ok_or(Refusal::HoldLimit)?;
         journey.worker.sessions.set_held(journey.key, true);
         Ok(Held {
-            place,
+            _place: place,
             _counted: Counted::by(&journey.cluster.metrics.held),
             since: Instant::now(),
             cluster: Rc::clone(&journey.cluster),

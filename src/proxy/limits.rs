@@ -57,13 +57,6 @@ impl Places {
     }
 }
 
-impl Place {
-    /// How many are taken, this one included.
-    pub(super) fn taken(&self) -> usize {
-        self.0.taken()
-    }
-}
-
 impl Drop for Place {
     fn drop(&mut self) {
         self.0.give_back();
@@ -81,7 +74,7 @@ mod tests {
         let second = places.take().unwrap();
         assert!(places.take().is_none());
         drop(first);
-        assert_eq!(second.taken(), 1);
+        assert_eq!(places.taken(), 1);
         let third = places.take().unwrap();
         assert!(places.take().is_none());
         drop((second, third));

@@ -4,6 +4,7 @@
 //! worker      a thread with its own runtime (D1)     accept      takes clients in, pauses, stops (O4)
 //! connection  one client's life, and its task        choice      where a client may go, without IO (S2, S3)
 //! hold        waits for a route (S2)                 dial        connects (S3)
+//! release     paces a crowd by its node's answers (S2)
 //! opening     until the node's first byte (S4)       sessions    the table: fates and inactivity (D8, S5, S6)
 //! limits      bounds, as guards (S8)                 unjoined    a stream that is reset when dropped
 //! outcome     why connections end                    metrics     what is counted
@@ -18,6 +19,7 @@ mod limits;
 mod metrics;
 mod opening;
 mod outcome;
+mod release;
 mod sessions;
 mod settings;
 #[cfg(test)]

@@ -16,6 +16,7 @@ use super::limits::Places;
 use super::metrics::{ClusterMetrics, ListenerMetrics, Metrics};
 use super::opening::SCRATCH;
 use super::outcome::Outcome;
+use super::release::Release;
 use super::sessions::Sessions;
 use super::settings::{ClusterSettings, Settings};
 use crate::intent::Inbox;
@@ -84,6 +85,7 @@ pub(super) struct Cluster {
     pub(super) inbox: Inbox,
     pub(super) metrics: ClusterMetrics,
     pub(super) held: Arc<Places>,
+    pub(super) release: Rc<Release>,
 }
 
 /// The body of a worker's thread. Says by `started` whether it serves; returns when its last client has left after
@@ -122,6 +124,7 @@ impl Worker {
                         inbox: handle.inbox.clone(),
                         metrics: plan.metrics.cluster(settings),
                         held: Arc::clone(held),
+                        release: Release::new(plan.settings.workers),
                     })
                 })
                 .collect(),

@@ -24,27 +24,6 @@ async fn s2_a_held_client_is_served_when_a_leader_appears() {
 }
 
 #[tokio::test]
-async fn s2_a_crowd_is_served_whole() {
-    let (mut gate, node) = (Gate::start(|_| {}), Node::start().await);
-    let mut clients = Vec::new();
-    for _ in 0..200 {
-        clients.push(gate.client().await);
-    }
-    gate.until("held_connections", &["raft"], 200).await;
-    gate.lead(0, node.address);
-    let mut nodes = Vec::new();
-    for _ in 0..200 {
-        let mut stream = node.accept().await;
-        say(&mut stream, b"!").await;
-        nodes.push(stream);
-    }
-    for client in &mut clients {
-        assert_eq!(hear(client, 1).await, b"!");
-    }
-    gate.end().await;
-}
-
-#[tokio::test]
 async fn s2_past_the_hold_a_client_is_reset() {
     let mut gate = Gate::with(|cluster| cluster.hold_timeout = Duration::from_millis(300));
     gate.leaderless(Duration::ZERO, None);

@@ -1,0 +1,77 @@
+//! Lets a crowd go to its node no faster than the node takes it (S2): a herd would make a fresh leader miss its
+//! probes, lose the route and gather the next crowd.
+//!
+//! Only who was held, or is moved (S4), queues here. Clients that come later do not: they come at the pace at which
+//! clients come, which the node has to bear anyway, and behind a crowd that drains slower than they come they would
+//! wait for ever. Nor can they starve the crowd: it has places that they do not take, and patience gives these back.
+
+mod window;
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use crate::tenure::Tenure;
+use window::Window;
+
+/// Openings that a node whose pace is unknown gets at once, over all workers.
+const AT_ONCE: usize = 16;
+
+/// One worker's crowd of one cluster.
+#[derive(Debug)]
+pub(super) struct Release {
+    window: RefCell<Window>,
+    /// Rung once for each place that is free.
+    turn: Notify,
+}
+
+impl Release {
+    /// One of as many as there are workers: they share what a node gets at once.
+    pub(super) fn new(workers: usize) -> Rc<Self> {
+        let start = (AT_ONCE / workers.max(1)).max(1);
+        Rc::new(Release { window: RefCell::new(Window::new(start)), turn: Notify::new() })
+    }
+
+    /// Lets one client of a crowd go.
+    ///
+    /// # Errors
+    /// Until when to wait for a [`turn`](Self::turn) before asking again.
+    pub(super) fn let_go(self: &Rc<Self>, tenure: &Tenure, now: Instant) -> Result<Released, Instant> {
+        let number = self.window.borrow_mut().let_go((tenure.epoch, tenure.address), now)?;
+        Ok(Released { number, release: Rc::clone(self) })
+    }
+
+    /// Waits until it may be worth asking again; whoever waits longest is first.
+    pub(super) async fn turn(&self) {
+        self.turn.notified().await;
+    }
+
+    fn ring(&self) {
+        for _ in 0..self.window.borrow().free() {
+            self.turn.notify_one();
+        }
+    }
+}
+
+/// A client that was let go and has no answer yet. Dropped, it gives its place back and says nothing of the node.
+#[derive(Debug)]
+pub(super) struct Released {
+    number: u64,
+    release: Rc<Release>,
+}
+
+impl Released {
+    /// The node's first byte is there.
+    pub(super) fn answered(self) {
+        self.release.window.borrow_mut().answered(self.number, Instant::now());
+    }
+}
+
+impl Drop for Released {
+    fn drop(&mut self) {
+        self.release.window.borrow_mut().forget(self.number);
+        self.release.ring();
+    }
+}
