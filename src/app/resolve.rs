@@ -51,3 +51,38 @@ pub async fn resolve(cluster: &Cluster) -> Vec<NodeAddresses> {
     look_ups.join_all().await;
     names.addresses
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config;
+
+    fn cluster(nodes: &str) -> Cluster {
+        let toml = format!("listeners.e = {{ bind = \":1\", cluster = \"c\" }}\n[clusters.c]\n{nodes}");
+        config::load_text("t.toml", &toml).unwrap().config.clusters.remove(0)
+    }
+
+    #[test]
+    fn clients_go_where_the_probe_reached_the_node_if_the_host_is_the_same() {
+        let cluster = cluster(
+            "nodes.a = { address = \"a.test:1\", probe_address = \"a.test:2\" }\n\
+             nodes.b = { address = \"b.test:1\", probe_address = \"other.test:2\" }\n\
+             nodes.c = \"10.0.0.3:1\"",
+        );
+        let names = enter(&cluster);
+        assert_eq!(names.hosts.len(), 3, "an IP address is not looked up");
+        let reached = ([10, 0, 0, 9], 2).into();
+        for node in &names.addresses {
+            node.probe_address.note_reached(reached);
+        }
+        let served: Vec<_> = names.addresses.iter().map(|node| node.address.to_string()).collect();
+        assert_eq!(served, ["10.0.0.9:1", "b.test:1", "10.0.0.9:1"]);
+    }
+
+    #[tokio::test]
+    async fn names_are_looked_up_once_for_who_asks_once() {
+        let addresses = resolve(&cluster("nodes.a = \"localhost:1\"\nnodes.b = \"10.0.0.3:1\"")).await;
+        assert!(addresses[0].address.current().is_some_and(|address| address.ip().is_loopback()));
+        assert_eq!(addresses[1].probe_address.to_string(), "10.0.0.3:1");
+    }
+}

@@ -1,9 +1,18 @@
 //! Nodes with names instead of addresses.
 
-use serde_json::Value;
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::path::Path;
 
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, copy_bidirectional};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::support::client::{hear, say};
+use crate::support::gate::can_have_own_hosts;
 use crate::support::scene::{Scene, Settings};
-use crate::support::wait::until;
+use crate::support::skip;
+use crate::support::wait::{until, within_deadline};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_name_with_several_addresses_leads_to_the_one_that_answers() {
@@ -34,4 +43,72 @@ async fn a_name_that_cannot_be_looked_up_is_no_failure_of_the_start() {
     })
     .await;
     assert_eq!(scene.gate.leader().await.as_deref(), Some("n1"), "the others are not harmed");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn s5_a_node_that_moves_is_followed_its_old_sessions_drain_and_a_lost_name_changes_nothing() {
+    if !can_have_own_hosts().await {
+        return skip("a node that moves: no mount namespace for the gate's own /etc/hosts");
+    }
+    let hosts = tempfile::NamedTempFile::new().unwrap();
+    set_hosts(hosts.path(), "127.0.0.1 moving.test\n");
+    let scene = Scene::with(
+        &["lead", "follow"],
+        Settings {
+            cluster: "dns.refresh = \"50ms\"\nsessions.drain = \"200ms\"",
+            host: Some("moving.test"),
+            hosts: Some(hosts.path()),
+            ..Settings::default()
+        },
+    )
+    .await;
+    let (mut session, _) = scene.trust.connect(scene.gate.address).await.unwrap();
+    say(&mut session, "ECHO").await.unwrap();
+    say(&mut session, "word").await.unwrap();
+    assert_eq!(hear(&mut session).await.unwrap(), "word");
+
+    for node in &scene.nodes {
+        forward(node.port).await;
+    }
+    set_hosts(hosts.path(), "127.0.0.2 moving.test\n");
+    let moved = until("the leader has moved", async || {
+        scene.gate.log().lines_saying("leader readdressed").into_iter().next()
+    })
+    .await;
+    assert_eq!(moved["to"], format!("127.0.0.2:{}", scene.nodes[0].port), "{moved}");
+    let end = within_deadline("the old session's end", session.read(&mut [0])).await;
+    assert!(end.is_err(), "it was not reset when its time to drain was over: {end:?}");
+    scene
+        .gate
+        .counts("raftgate_connections_closed_total", "reason=\"drained\"", |closed| closed >= 1.0)
+        .await;
+    assert!(scene.trust.visit(scene.gate.address).await.is_served_by("n1"));
+
+    set_hosts(hosts.path(), "#27.0.0.2 moving.test\n");
+    until("the name is lost", async || {
+        let message = "name cannot be looked up: what was last known of it stays";
+        scene.gate.log().lines_saying(message).into_iter().next()
+    })
+    .await;
+    assert!(scene.trust.visit(scene.gate.address).await.is_served_by("n1"));
+    scene.gate.counts("raftgate_leader_changes_total", "", |changes| (changes - 1.0).abs() < 0.5).await;
+    scene.gate.assert_books_balance().await;
+}
+
+/// Writes the file in one piece and in place: the gate sees this very file, and may read it at any moment.
+fn set_hosts(file: &Path, line: &str) {
+    OpenOptions::new().write(true).open(file).unwrap().write_all(line.as_bytes()).unwrap();
+}
+
+/// Makes a node's port on 127.0.0.1 known at 127.0.0.2, too.
+async fn forward(port: u16) {
+    let listener = TcpListener::bind(("127.0.0.2", port)).await.unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut node = TcpStream::connect(("127.0.0.1", port)).await?;
+                copy_bidirectional(&mut stream, &mut node).await
+            });
+        }
+    });
 }

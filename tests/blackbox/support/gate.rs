@@ -16,6 +16,9 @@ use tokio::time::timeout;
 
 use super::wait::{until, within_deadline};
 
+/// The binary.
+const BINARY: &str = env!("CARGO_BIN_EXE_raftgate");
+
 /// A running gate; it is killed when this is dropped.
 pub(crate) struct Gate {
     child: Child,
@@ -34,7 +37,23 @@ pub(crate) type Metrics = BTreeMap<String, f64>;
 
 /// The binary, without any setting that the tests' own environment may hold.
 pub(crate) fn raftgate() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_raftgate"));
+    without_settings(Command::new(BINARY))
+}
+
+/// The binary in a world of its own, in which `hosts` is `/etc/hosts`. It needs [`can_have_own_hosts`].
+fn raftgate_with_hosts(hosts: &Path) -> Command {
+    let mut command = Command::new("unshare");
+    command.args(["-rm", "sh", "-c", "mount --bind \"$0\" /etc/hosts && exec \"$@\""]).arg(hosts).arg(BINARY);
+    without_settings(command)
+}
+
+/// Whether this machine lets a process have a world of its own.
+pub(crate) async fn can_have_own_hosts() -> bool {
+    let tried = Command::new("unshare").args(["-rm", "mount", "--bind", "/etc/hosts", "/etc/hosts"]).status();
+    tried.await.is_ok_and(|status| status.success())
+}
+
+fn without_settings(mut command: Command) -> Command {
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("RAFTGATE_") {
             command.env_remove(name);
@@ -47,7 +66,16 @@ pub(crate) fn raftgate() -> Command {
 impl Gate {
     /// Runs the gate with this file and waits until it says where it listens.
     pub(crate) async fn start(file: &Path) -> Self {
-        let mut child = raftgate()
+        Self::run(raftgate(), file).await
+    }
+
+    /// The same with an `/etc/hosts` of its own.
+    pub(crate) async fn start_with_hosts(file: &Path, hosts: &Path) -> Self {
+        Self::run(raftgate_with_hosts(hosts), file).await
+    }
+
+    async fn run(mut command: Command, file: &Path) -> Self {
+        let mut child = command
             .args(["run", "-c"])
             .arg(file)
             .stdout(Stdio::piped())

@@ -1,6 +1,7 @@
 //! A cluster of nodes with the gate before it: where a test begins and ends.
 
 use std::fmt::Write as _;
+use std::path::Path;
 
 use tempfile::TempDir;
 
@@ -38,6 +39,8 @@ pub(crate) struct Settings<'a> {
     pub(crate) separate_probe_ports: bool,
     /// The host in the nodes' addresses; 127.0.0.1 if there is none.
     pub(crate) host: Option<&'a str>,
+    /// The gate's own `/etc/hosts`.
+    pub(crate) hosts: Option<&'a Path>,
     /// Further nodes, by their names.
     pub(crate) hostile: &'a [(&'static str, Malice)],
 }
@@ -65,7 +68,10 @@ impl Scene {
         let mut configuration = configuration(&nodes, &folder, settings);
         configuration.extend(hostile.iter().map(Hostile::configuration));
         std::fs::write(&file, configuration).unwrap();
-        let gate = Gate::start(&file).await;
+        let gate = match settings.hosts {
+            Some(hosts) => Gate::start_with_hosts(&file, hosts).await,
+            None => Gate::start(&file).await,
+        };
         let scene = Scene { trust: Trust::new(&authority, &nodes), gate, nodes, _hostile: hostile, folder };
         scene.gate.is_ready().await;
         if let Some(leader) = first_orders.iter().position(|order| *order == "lead") {
