@@ -4,12 +4,13 @@ use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::path::Path;
 
+use rustix::process::Signal;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, copy_bidirectional};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
 
 use crate::support::client::{hear, say};
-use crate::support::gate::can_have_own_hosts;
+use crate::support::gate::can_have_own_files;
 use crate::support::scene::{Scene, Settings};
 use crate::support::skip;
 use crate::support::wait::{until, within_deadline};
@@ -47,7 +48,7 @@ async fn a_name_that_cannot_be_looked_up_is_no_failure_of_the_start() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn s5_a_node_that_moves_is_followed_its_old_sessions_drain_and_a_lost_name_changes_nothing() {
-    if !can_have_own_hosts().await {
+    if !can_have_own_files().await {
         return skip("a node that moves: no mount namespace for the gate's own /etc/hosts");
     }
     let hosts = tempfile::NamedTempFile::new().unwrap();
@@ -57,7 +58,7 @@ async fn s5_a_node_that_moves_is_followed_its_old_sessions_drain_and_a_lost_name
         Settings {
             cluster: "dns.refresh = \"50ms\"\nsessions.drain = \"200ms\"",
             host: Some("moving.test"),
-            hosts: Some(hosts.path()),
+            own_file: Some((hosts.path(), "/etc/hosts")),
             ..Settings::default()
         },
     )
@@ -93,6 +94,37 @@ async fn s5_a_node_that_moves_is_followed_its_old_sessions_drain_and_a_lost_name
     assert!(scene.trust.visit(scene.gate.address).await.is_served_by("n1"));
     scene.gate.counts("raftgate_leader_changes_total", "", |changes| (changes - 1.0).abs() < 0.5).await;
     scene.gate.assert_books_balance().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_name_service_that_hangs_harms_nobody_and_does_not_delay_the_end() {
+    if !can_have_own_files().await {
+        return skip("a name service that hangs: no mount namespace for the gate's own /etc/resolv.conf");
+    }
+    let Ok(_mute) = UdpSocket::bind("127.0.0.9:53").await else {
+        return skip("a name service that hangs: port 53 is not to be had");
+    };
+    let mut resolv = tempfile::NamedTempFile::new().unwrap();
+    resolv.write_all(b"nameserver 127.0.0.9\noptions timeout:30 attempts:5\n").unwrap();
+    let settings = Settings {
+        cluster: "nodes.lost = \"ctrl.invalid:1280\"",
+        own_file: Some((resolv.path(), "/etc/resolv.conf")),
+        ..Settings::default()
+    };
+    let mut scene = Scene::with(&["lead", "follow"], settings).await;
+    let message = "name cannot be looked up: what was last known of it stays";
+    let line = until("the name service is known to hang", async || {
+        scene.gate.log().lines_saying(message).into_iter().next()
+    })
+    .await;
+    assert_eq!(line["cause"], "the name service has not answered for 5s");
+    scene.hand_over(0, 1).await;
+    scene.gate.routes_to(Some("n2")).await;
+    assert!(scene.trust.visit(scene.gate.address).await.is_served_by("n2"));
+    scene.gate.assert_books_balance().await;
+    // The question that hangs would end after two minutes and a half; whoever waits for that misses the deadline.
+    scene.gate.signal(Signal::TERM);
+    assert!(scene.gate.exits().await.success());
 }
 
 /// Writes the file in one piece and in place: the gate sees this very file, and may read it at any moment.

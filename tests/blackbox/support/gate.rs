@@ -40,15 +40,17 @@ pub(crate) fn raftgate() -> Command {
     without_settings(Command::new(BINARY))
 }
 
-/// The binary in a world of its own, in which `hosts` is `/etc/hosts`. It needs [`can_have_own_hosts`].
-fn raftgate_with_hosts(hosts: &Path) -> Command {
+/// The binary in a world of its own, in which `mine` lies where everybody else sees `theirs`. It needs
+/// [`can_have_own_files`].
+fn raftgate_seeing((mine, theirs): (&Path, &str)) -> Command {
     let mut command = Command::new("unshare");
-    command.args(["-rm", "sh", "-c", "mount --bind \"$0\" /etc/hosts && exec \"$@\""]).arg(hosts).arg(BINARY);
+    let script = "mount --bind \"$0\" \"$1\" && shift && exec \"$@\"";
+    command.args(["-rm", "sh", "-c", script]).arg(mine).args([theirs, BINARY]);
     without_settings(command)
 }
 
 /// Whether this machine lets a process have a world of its own.
-pub(crate) async fn can_have_own_hosts() -> bool {
+pub(crate) async fn can_have_own_files() -> bool {
     let tried = Command::new("unshare").args(["-rm", "mount", "--bind", "/etc/hosts", "/etc/hosts"]).status();
     tried.await.is_ok_and(|status| status.success())
 }
@@ -69,9 +71,9 @@ impl Gate {
         Self::run(raftgate(), file).await
     }
 
-    /// The same with an `/etc/hosts` of its own.
-    pub(crate) async fn start_with_hosts(file: &Path, hosts: &Path) -> Self {
-        Self::run(raftgate_with_hosts(hosts), file).await
+    /// The same with a file of its own in place of the system's.
+    pub(crate) async fn start_seeing(file: &Path, own: (&Path, &str)) -> Self {
+        Self::run(raftgate_seeing(own), file).await
     }
 
     async fn run(mut command: Command, file: &Path) -> Self {

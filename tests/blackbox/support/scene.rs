@@ -39,8 +39,8 @@ pub(crate) struct Settings<'a> {
     pub(crate) separate_probe_ports: bool,
     /// The host in the nodes' addresses; 127.0.0.1 if there is none.
     pub(crate) host: Option<&'a str>,
-    /// The gate's own `/etc/hosts`.
-    pub(crate) hosts: Option<&'a Path>,
+    /// A file that the gate alone sees, and where it sees it: `/etc/hosts`, say.
+    pub(crate) own_file: Option<(&'a Path, &'a str)>,
     /// Further nodes, by their names.
     pub(crate) hostile: &'a [(&'static str, Malice)],
 }
@@ -68,8 +68,8 @@ impl Scene {
         let mut configuration = configuration(&nodes, &folder, settings);
         configuration.extend(hostile.iter().map(Hostile::configuration));
         std::fs::write(&file, configuration).unwrap();
-        let gate = match settings.hosts {
-            Some(hosts) => Gate::start_with_hosts(&file, hosts).await,
+        let gate = match settings.own_file {
+            Some(own) => Gate::start_seeing(&file, own).await,
             None => Gate::start(&file).await,
         };
         let scene = Scene { trust: Trust::new(&authority, &nodes), gate, nodes, _hostile: hostile, folder };
