@@ -43,6 +43,8 @@ pub struct ProbeReport {
     pub observation: Observation,
     /// How long the exchange took.
     pub latency: Duration,
+    /// Whether the node is well, as far as it says: it has made a statement, and has not said that it is ill.
+    pub healthy: bool,
     /// What was seen, in words: the status, or the failure with its cause and hint.
     pub detail: Arc<str>,
     /// The certificate that the node presented on the connection in use, if it spoke TLS.

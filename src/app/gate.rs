@@ -82,6 +82,7 @@ impl Gate {
         let board = Arc::new(Board::new(config.clusters.iter().map(|cluster| Arc::clone(&cluster.name))));
         let admin_state = Arc::new(admin::State::new(registry.clone(), Arc::clone(&board), dropped_lines)?);
         count_panics(&admin_state.metrics);
+        let configured = admin_state.metrics.clone();
         let plans = plan_clusters(config, &board)?;
         // Bind before probing: a gate that cannot serve should not bother the nodes.
         let (sockets, addresses) = bind_listeners(config)?;
@@ -94,6 +95,7 @@ impl Gate {
         for (listener, address) in &addresses {
             info!(%listener, %address, "listening");
         }
+        configured.configuration_taken();
         board.set_bound(addresses);
         Ok(Gate { board, proxy, admin, control, failed, drain: config.shutdown_drain })
     }

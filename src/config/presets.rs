@@ -51,7 +51,7 @@ impl Preset {
 fn plain() -> Defaults {
     Defaults {
         path: "/",
-        rules: Rules { leader: vec![status(200)], follower: vec![status(429)] },
+        rules: Rules { leader: vec![status(200)], follower: vec![status(429)], health: None },
         probe_port: None,
         tls: true,
         interval: Policy::default().interval,
@@ -70,7 +70,8 @@ fn openziti() -> Defaults {
         .map(|(pointer, value)| status(200).and(pointer, value));
     Defaults {
         path: "/health-checks/controller/raft",
-        rules: Rules { leader: leads.into(), follower: vec![status(429)] },
+        // A controller that is ill keeps its status, and its leadership.
+        rules: Rules { leader: leads.into(), follower: vec![status(429)], health: Some("/data/healthy") },
         // Any controller serves reads, and desktop clients shun a refusing endpoint for a minute.
         hold_then: HoldThen::AnyReachable,
         // A controller that has lost its leadership forwards writes to the new leader.
@@ -89,7 +90,7 @@ fn vault() -> Defaults {
     let follows = [429, 472, 473].map(status);
     Defaults {
         path: "/v1/sys/health",
-        rules: Rules { leader: vec![status(200)], follower: follows.into() },
+        rules: Rules { leader: vec![status(200)], follower: follows.into(), health: None },
         // A standby would pass requests on to the new active node; a client of a stuck one would wait.
         on_demotion: OnDemotion::Cut,
         on_first_byte: true,
@@ -103,7 +104,11 @@ fn patroni() -> Defaults {
     let leads = ["primary", "master"].map(|role| status(200).and("/role", role).and("/state", "running"));
     Defaults {
         path: "/primary",
-        rules: Rules { leader: leads.into(), follower: vec![status(503).and("/role", "replica")] },
+        rules: Rules {
+            leader: leads.into(),
+            follower: vec![status(503).and("/role", "replica")],
+            health: None,
+        },
         // PostgreSQL's port speaks no HTTP; Patroni beside it does, without TLS unless it is given a certificate.
         probe_port: Some(8008),
         tls: false,

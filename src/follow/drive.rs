@@ -127,7 +127,9 @@ impl Follow {
         {
             route.confirm(Instant::from_std(observation.began));
         }
-        self.metrics.nodes[observation.node.0].last_verdict.set(wall_clock());
+        let metrics = &self.metrics.nodes[observation.node.0];
+        metrics.last_verdict.set(wall_clock());
+        metrics.healthy.set(i64::from(report.healthy));
         self.tracker.handle_observation(now.into_std(), observation);
         self.carry_out(now);
     }

@@ -17,6 +17,7 @@ pub struct Metrics {
     leaderless: CounterVec,
     failover: HistogramVec,
     node_state: IntGaugeVec,
+    healthy: IntGaugeVec,
     last_verdict: GaugeVec,
 }
 
@@ -59,6 +60,13 @@ impl Metrics {
                 Opts::new("raftgate_node_state", "1 for the state that the node counts as"),
                 &["cluster", "node", "state"],
             )?,
+            healthy: IntGaugeVec::new(
+                Opts::new(
+                    "raftgate_node_healthy",
+                    "1 if the newest answer says who leads, and not that the node is ill",
+                ),
+                node,
+            )?,
             last_verdict: GaugeVec::new(
                 Opts::new(
                     "raftgate_node_last_verdict_timestamp_seconds",
@@ -79,6 +87,7 @@ impl Metrics {
         registry.register(Box::new(self.leaderless.clone()))?;
         registry.register(Box::new(self.failover.clone()))?;
         registry.register(Box::new(self.node_state.clone()))?;
+        registry.register(Box::new(self.healthy.clone()))?;
         registry.register(Box::new(self.last_verdict.clone()))
     }
 
@@ -99,6 +108,7 @@ impl Metrics {
         let metrics = NodeMetrics {
             leader: self.leader.with_label_values(&[cluster, node]),
             states: NodeState::ALL.map(|s| (s, state(s))),
+            healthy: self.healthy.with_label_values(&[cluster, node]),
             last_verdict: self.last_verdict.with_label_values(&[cluster, node]),
         };
         metrics.set_state(NodeState::Unknown);
@@ -131,6 +141,7 @@ impl ClusterMetrics {
 pub(super) struct NodeMetrics {
     leader: IntGauge,
     states: [(NodeState, IntGauge); 5],
+    pub(super) healthy: IntGauge,
     pub(super) last_verdict: Gauge,
 }
 

@@ -80,6 +80,7 @@ impl Followed {
         let report = ProbeReport {
             observation,
             latency: Duration::from_millis(1),
+            healthy: matches!(verdict, Verdict::Leader | Verdict::Follower),
             detail: "scripted".into(),
             certificate: None,
         };
@@ -146,6 +147,17 @@ async fn a_statement_becomes_the_route_and_is_published() {
     assert!(is(followed.metric("raftgate_leader{cluster=\"ctrl\",node=\"n1\"}"), 1.0));
     assert!(is(followed.metric("raftgate_leader{cluster=\"ctrl\",node=\"n0\"}"), 0.0));
     assert!(is(followed.metric("raftgate_node_state{cluster=\"ctrl\",node=\"n0\",state=\"follower\"}"), 1.0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_newest_report_says_whether_a_node_is_well() {
+    let followed = Followed::start(HoldThen::Refuse, OnDemotion::Keep);
+    let healthy = || followed.metric("raftgate_node_healthy{cluster=\"ctrl\",node=\"n0\"}");
+    assert!(is(healthy(), 0.0), "not before it has said so");
+    followed.says(0, Follower).await;
+    assert!(is(healthy(), 1.0));
+    followed.says(0, SILENCE).await;
+    assert!(is(healthy(), 0.0));
 }
 
 #[tokio::test(start_paused = true)]

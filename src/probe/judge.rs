@@ -16,6 +16,8 @@ pub struct Rules {
     pub leader: Vec<Condition>,
     /// Else any of these: follower.
     pub follower: Vec<Condition>,
+    /// Where a body tells whether its node is well, as a JSON pointer; `None`: it does not. Never part of the verdict.
+    pub health: Option<&'static str>,
 }
 
 /// One alternative: all of its parts must hold.
@@ -32,6 +34,8 @@ pub struct Condition {
 pub struct Judgement {
     /// What it means.
     pub verdict: Verdict,
+    /// Whether the node is well: it has made a statement, and does not say in its body that it is ill.
+    pub healthy: bool,
     /// Why, in words; the same words for every answer that says the same.
     pub detail: String,
 }
@@ -51,6 +55,7 @@ impl Rules {
         let reason = misfits.unwrap_or_else(|| "which means neither leader nor follower".to_owned());
         Judgement {
             verdict: Verdict::Unfit { status },
+            healthy: false,
             detail: format!("answered {status}, {reason}: check probe.path, probe.leader and probe.follower"),
         }
     }
@@ -83,18 +88,21 @@ impl Condition {
     }
 }
 
-/// An answer, its body parsed if any condition wants to look into it.
+/// An answer, its body parsed if anything of it is looked at.
 struct Answer {
     status: u16,
     json: Option<Value>,
+    says_ill: bool,
 }
 
 impl Answer {
     fn new(rules: &Rules, status: u16, body: &[u8]) -> Self {
         let mut conditions = rules.leader.iter().chain(&rules.follower);
         let wanted = conditions.any(|condition| condition.covers(status) && !condition.json.is_empty());
-        let json = if wanted { serde_json::from_slice(body).ok() } else { None };
-        Answer { status, json }
+        let wanted = wanted || rules.health.is_some();
+        let json: Option<Value> = if wanted { serde_json::from_slice(body).ok() } else { None };
+        let health = rules.health.and_then(|pointer| json.as_ref()?.pointer(pointer));
+        Answer { status, says_ill: health == Some(&Value::Bool(false)), json }
     }
 
     /// Why the body does not fit a condition, if it does not.
@@ -115,7 +123,7 @@ impl Answer {
     }
 
     fn judged(&self, verdict: Verdict, words: &str) -> Judgement {
-        Judgement { verdict, detail: format!("{words} ({})", self.status) }
+        Judgement { verdict, healthy: !self.says_ill, detail: format!("{words} ({})", self.status) }
     }
 }
 

@@ -157,6 +157,7 @@ impl Prober {
                 verdict: judgement.verdict,
             },
             latency,
+            healthy: judgement.healthy,
             detail: judgement.detail.into(),
             certificate: exchange.certificate,
         };
@@ -212,6 +213,7 @@ impl Prober {
             Ok(answer) => self.rules.judge(answer.status, &answer.body),
             Err(failure) => Judgement {
                 verdict: Verdict::Unreachable { failure: failure.kind },
+                healthy: false,
                 detail: failure.detail.clone(),
             },
         }

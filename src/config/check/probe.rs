@@ -122,7 +122,7 @@ fn rules(raw: &raw::Probe, defaults: &Defaults, at: &At<'_>) -> Option<Rules> {
             "no answer counts as a follower's, so that a change of leader shows only when the old one falls silent",
         );
     }
-    Some(Rules { leader: leader?, follower: follower? })
+    Some(Rules { leader: leader?, follower: follower?, health: defaults.rules.health })
 }
 
 fn alternatives(conditions: &OneOrMany<raw::Condition>, at: &At<'_>) -> Option<Vec<Condition>> {

@@ -27,6 +27,7 @@ fn openziti() -> Rules {
             condition(&[200..=200], &[("/raft/isRaftEnabled", json!(false))]),
         ],
         follower: vec![condition(&[429..=429], &[])],
+        health: Some("/data/healthy"),
     }
 }
 
@@ -34,6 +35,7 @@ fn by_status() -> Rules {
     Rules {
         leader: vec![condition(&[200..=200], &[])],
         follower: vec![condition(&[429..=429, 470..=479], &[])],
+        health: None,
     }
 }
 
@@ -54,6 +56,22 @@ fn l2_openziti_says_who_leads() {
         (follower.verdict, follower.detail.as_str()),
         (Verdict::Follower, "says that it follows (429)")
     );
+}
+
+#[test]
+fn health_is_what_the_body_says_of_it_and_never_changes_the_verdict() {
+    let ill =
+        |body: Vec<u8>| String::from_utf8(body).unwrap().replace("\"healthy\": true", "\"healthy\": false");
+    for (status, verdict, leads) in [(200, Verdict::Leader, true), (429, Verdict::Follower, false)] {
+        let well = openziti().judge(status, &openziti_body(leads, true));
+        assert_eq!((well.verdict, well.healthy), (verdict, true));
+        let ill = openziti().judge(status, ill(openziti_body(leads, true)).as_bytes());
+        assert_eq!((ill.verdict, ill.healthy), (verdict, false));
+    }
+    // Who says nothing of it is well if it says who leads, and not otherwise.
+    assert!(openziti().judge(429, b"").healthy);
+    assert!(by_status().judge(200, br#"{"data":{"healthy":false}}"#).healthy);
+    assert!(!openziti().judge(503, &openziti_body(true, true)).healthy);
 }
 
 #[test]
@@ -94,8 +112,11 @@ fn statuses_match_by_range_and_leader_comes_first() {
         };
         assert_eq!(rules.judge(status, b"").verdict, expected);
     }
-    let overlapping =
-        Rules { leader: vec![condition(&[200..=299], &[])], follower: vec![condition(&[200..=499], &[])] };
+    let overlapping = Rules {
+        leader: vec![condition(&[200..=299], &[])],
+        follower: vec![condition(&[200..=499], &[])],
+        health: None,
+    };
     assert_eq!(overlapping.judge(204, b"").verdict, Verdict::Leader);
     assert_eq!(overlapping.judge(300, b"").verdict, Verdict::Follower);
 }
@@ -107,6 +128,7 @@ fn every_part_of_a_condition_must_hold() {
     let rules = Rules {
         leader: vec![patroni("primary"), patroni("master")],
         follower: vec![condition(&[503..=503], &[("/role", json!("replica"))])],
+        health: None,
     };
     let verdict = |status, body: Value| rules.judge(status, body.to_string().as_bytes()).verdict;
     assert_eq!(verdict(200, json!({"role": "primary", "state": "running"})), Verdict::Leader);
@@ -131,6 +153,7 @@ fn pointers_reach_into_arrays_escapes_and_every_type_of_value() {
         let rules = |value| Rules {
             leader: vec![condition(&[200..=200], &[(pointer, value)])],
             follower: Vec::new(),
+            health: None,
         };
         assert_eq!(rules(value).judge(200, body).verdict, Verdict::Leader, "{pointer}");
         assert_eq!(
@@ -143,14 +166,17 @@ fn pointers_reach_into_arrays_escapes_and_every_type_of_value() {
 
 #[test]
 fn a_condition_without_any_status_never_holds() {
-    let rules = Rules { leader: vec![condition(&[], &[])], follower: Vec::new() };
+    let rules = Rules { leader: vec![condition(&[], &[])], follower: Vec::new(), health: None };
     assert_unfit(&rules, 200, b"", "neither leader nor follower");
 }
 
 #[test]
 fn details_stay_short_and_printable_whatever_the_node_says() {
-    let rules =
-        Rules { leader: vec![condition(&[200..=200], &[("/role", json!("leader"))])], follower: Vec::new() };
+    let rules = Rules {
+        leader: vec![condition(&[200..=200], &[("/role", json!("leader"))])],
+        follower: Vec::new(),
+        health: None,
+    };
     let body = json!({"role": "\n\u{1b}[31m".repeat(1000)}).to_string();
     let detail = rules.judge(200, body.as_bytes()).detail;
     assert!(detail.len() < 500 && !detail.contains(char::is_control), "{detail}");
@@ -161,6 +187,7 @@ fn pointers_that_can_never_match_are_found() {
     let with = |pointer: &str| Rules {
         leader: Vec::new(),
         follower: vec![condition(&[200..=200], &[("/fine", json!(1)), (pointer, json!(1))])],
+        health: None,
     };
     assert_eq!(with("raft/isLeader").invalid_pointer(), Some("raft/isLeader"));
     assert_eq!(with("/raft/isLeader").invalid_pointer(), None);

@@ -35,7 +35,7 @@ fn settings(address: std::net::SocketAddr) -> Settings {
         address: address.into(),
         tls: None,
         request: Request { method: "GET".into(), path: "/".into(), host: "n1".into(), headers: Vec::new() },
-        rules: Rules { leader: status(200), follower: status(429) },
+        rules: Rules { leader: status(200), follower: status(429), health: None },
         interval: NEVER,
         fast_interval: NEVER,
         timeout: NEVER,
@@ -274,7 +274,10 @@ fn what_cannot_be_probed_is_known_at_start() {
         (Settings { tls: tls("n1:1280"), ..plain() }, "server_name is \"n1:1280\""),
         (Settings { tls: tls(""), ..plain() }, "server_name is \"\""),
         (
-            Settings { rules: Rules { leader: wrong_pointer, follower: Vec::new() }, ..plain() },
+            Settings {
+                rules: Rules { leader: wrong_pointer, follower: Vec::new(), health: None },
+                ..plain()
+            },
             "JSON pointer \"raft\"",
         ),
         (
