@@ -12,6 +12,7 @@ mod hold;
 mod hostile;
 mod house;
 mod invalid;
+mod metrics;
 mod names;
 mod openziti;
 mod readme;

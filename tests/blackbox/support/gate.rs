@@ -99,6 +99,11 @@ impl Gate {
         &self.log
     }
 
+    /// Where the admin endpoint is.
+    pub(crate) fn admin_address(&self) -> SocketAddr {
+        self.admin
+    }
+
     /// Waits until every listener is bound and every node has been probed once.
     pub(crate) async fn is_ready(&self) {
         until("the gate is ready", async || (self.get("/readyz").await?.0 == 200).then_some(())).await;

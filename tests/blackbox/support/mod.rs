@@ -10,6 +10,7 @@
 //! hostile       nodes that mean harm
 //! bulk          bytes by the megabyte, compared by digest
 //! certs         one authority, one certificate a node
+//! prometheus    scrapes a gate, answers queries
 //! ziti          three real OpenZiti controllers
 //! wait          until a condition holds, within a deadline
 //! clock         stamps that processes can compare
@@ -24,6 +25,7 @@ pub(crate) mod gate;
 pub(crate) mod hostile;
 pub(crate) mod node;
 pub(crate) mod node_process;
+pub(crate) mod prometheus;
 pub(crate) mod scene;
 pub(crate) mod wait;
 pub(crate) mod ziti;
