@@ -14,14 +14,14 @@ use tokio::time::timeout;
 use tracing::info;
 
 use super::control::{self, Control, ControlError, Plan};
-use super::resolve;
+use super::{resolve, tls};
 use crate::admin;
 use crate::board::Board;
 use crate::config::{Cluster, Config};
 use crate::follow;
 use crate::metrics;
 use crate::probe;
-use crate::probe::tls::{Connector, TlsSetupError};
+use crate::probe::tls::TlsSetupError;
 use crate::proxy::{self, ClusterHandle, Proxy};
 use crate::sockets;
 
@@ -153,7 +153,8 @@ fn plan_clusters(config: &Config, board: &Board) -> Result<Vec<Plan>, StartError
         let names = resolve::enter(cluster);
         let probes = cluster.probe_settings(&names.addresses);
         Ok(Plan {
-            tls: connector(cluster, &probes)?,
+            tls: tls::connector(&probes)
+                .map_err(|cause| StartError::Tls { cluster: cluster.name.to_string(), cause })?,
             probes,
             follow: cluster.follow_settings(&names.addresses),
             names,
@@ -162,14 +163,6 @@ fn plan_clusters(config: &Config, board: &Board) -> Result<Vec<Plan>, StartError
         })
     };
     config.clusters.iter().zip(boards).map(plan).collect()
-}
-
-/// The cluster's TLS: its nodes differ in their names only, which the connector is told each time.
-fn connector(cluster: &Cluster, probes: &[probe::Settings]) -> Result<Option<Connector>, StartError> {
-    let tls = probes.iter().find_map(|settings| settings.tls.as_ref());
-    tls.map(Connector::new)
-        .transpose()
-        .map_err(|cause| StartError::Tls { cluster: cluster.name.to_string(), cause })
 }
 
 type Bound = (Vec<Vec<std::net::TcpListener>>, Vec<(Arc<str>, SocketAddr)>);

@@ -2,14 +2,18 @@
 //!
 //! A [`Gate`] is everything that serves: workers (data plane), one thread for probes and trackers,
 //! one for admin (D5, O6). [`run`] is a gate in a process: its log, its signals, its end.
+//! [`survey`] asks every node once, without a gate.
 
 mod control;
 mod gate;
 mod logs;
 mod resolve;
 mod run;
+mod survey;
+mod tls;
 
 pub use control::ControlError;
 pub use gate::{Gate, StartError};
 pub use resolve::resolve;
 pub use run::{RunError, run};
+pub use survey::{ClusterSurvey, NodeSurvey, PublicName, Survey, SurveyError, survey};

@@ -68,8 +68,7 @@ impl Cluster {
         }
     }
 
-    /// What one node's prober has to know; `address` is where the node is probed.
-    pub fn prober(&self, id: NodeId, node: &Node, address: Address) -> probe::Settings {
+    fn prober(&self, id: NodeId, node: &Node, address: Address) -> probe::Settings {
         let probe = &self.probe;
         probe::Settings {
             cluster: Arc::clone(&self.name),

@@ -301,7 +301,7 @@ async fn l4_a_late_verdict_is_not_shown_as_the_newest() {
     let latency = Duration::from_millis(5);
     followed
         .inbox
-        .report(ProbeReport { observation, latency, detail: "late".into(), certificate: None })
+        .report(ProbeReport { observation, latency, healthy: true, detail: "late".into(), certificate: None })
         .await;
     tokio::task::yield_now().await;
     let status = followed.board.status();

@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test ends by a panic, wherever in its support that happens")]
 
 mod bytes;
+mod check_probe;
 mod commands;
 mod failover;
 mod hold;

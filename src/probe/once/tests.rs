@@ -17,7 +17,7 @@ fn settings(address: SocketAddr, tls: TlsSettings) -> Settings {
         address: address.into(),
         tls: Some(tls),
         request: Request { method: "GET".into(), path: "/".into(), host: "n1".into(), headers: vec![] },
-        rules: Rules { leader: vec![status(200)], follower: vec![status(429)] },
+        rules: Rules { leader: vec![status(200)], follower: vec![status(429)], health: None },
         interval: PATIENCE,
         fast_interval: PATIENCE,
         timeout: PATIENCE,

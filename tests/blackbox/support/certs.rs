@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, SanType};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, SanType, date_time_ymd};
 use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, RootCertStore};
 
@@ -35,8 +35,16 @@ impl Authority {
 
     /// A node's certificate: the public name, a name of its own, the loopback address and a SPIFFE id.
     pub(crate) fn issue(&self, node: &str) -> Identity {
-        let names = vec![PUBLIC_NAME.to_owned(), own_name(node), "127.0.0.1".to_owned()];
+        self.issue_for(node, &[PUBLIC_NAME, &own_name(node), "127.0.0.1"], None)
+    }
+
+    /// A node's certificate for these names and a SPIFFE id; the day after `until` (year, month, day) it is expired.
+    pub(crate) fn issue_for(&self, node: &str, names: &[&str], until: Option<(i32, u8, u8)>) -> Identity {
+        let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
         let mut params = CertificateParams::new(names).unwrap();
+        if let Some((year, month, day)) = until {
+            params.not_after = date_time_ymd(year, month, day);
+        }
         params.distinguished_name.push(rcgen::DnType::CommonName, node);
         let spiffe_id = format!("spiffe://gate.test/controller/{node}");
         params.subject_alt_names.push(SanType::URI(spiffe_id.try_into().unwrap()));

@@ -42,7 +42,11 @@ pub(crate) struct Probe {
 impl Node {
     /// Starts a node; `first_order` says what it is from the first moment on.
     pub(crate) async fn start(authority: &Authority, name: &str, first_order: &str) -> Self {
-        let identity = authority.issue(name);
+        Self::with_identity(authority.issue(name), name, first_order).await
+    }
+
+    /// The same with a certificate of its own kind.
+    pub(crate) async fn with_identity(identity: Identity, name: &str, first_order: &str) -> Self {
         let birth = Birth {
             name: name.to_owned(),
             certificate_pem: identity.certificate_pem.clone(),

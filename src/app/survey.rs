@@ -1,0 +1,183 @@
+//! Asks every node once, and looks at what each shows to clients: what `check --probe` tells.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use thiserror::Error;
+use tokio::runtime::Builder;
+use tokio::task::JoinHandle;
+
+use super::resolve::resolve;
+use super::tls;
+use crate::config::{Cluster, Config, HostPort, NodeAddresses};
+use crate::names::Address;
+use crate::probe::tls::TlsSetupError;
+use crate::probe::{Answer, ProberSetupError, Shown, ask_once, look_once};
+
+/// What was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Survey {
+    /// The clusters, in the order of the configuration.
+    pub clusters: Vec<ClusterSurvey>,
+    /// The names of all listeners, in the order of the configuration.
+    pub public_names: Vec<PublicName>,
+}
+
+/// One cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClusterSurvey {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its nodes, in the order of the configuration.
+    pub nodes: Vec<NodeSurvey>,
+}
+
+/// One node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeSurvey {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Where it was asked.
+    pub address: HostPort,
+    /// What it answered.
+    pub answer: Answer,
+}
+
+/// A name that clients use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublicName {
+    /// The listener that clients reach by it.
+    pub listener: Arc<str>,
+    /// The name.
+    pub name: String,
+    /// The listener's cluster: a place in [`Survey::clusters`].
+    pub cluster: usize,
+    /// What each node of the cluster shows to a client that asks for it, where its clients go; or why nothing was
+    /// to be seen.
+    pub shown: Vec<Result<Shown, String>>,
+}
+
+/// Why nobody could be asked.
+#[derive(Debug, Error)]
+pub enum SurveyError {
+    /// A cluster's TLS cannot be set up.
+    #[error("cluster {cluster}: {cause}")]
+    Tls {
+        /// The cluster's name.
+        cluster: Arc<str>,
+        /// Why.
+        cause: TlsSetupError,
+    },
+    /// A node cannot be asked as configured.
+    #[error(transparent)]
+    Probe(#[from] ProberSetupError),
+    /// The operating system refused a poller.
+    #[error("cannot begin: {0}")]
+    Runtime(#[from] io::Error),
+}
+
+/// Asks every node once, all at the same time, and then looks at all of them in the same way.
+///
+/// # Errors
+/// If the configuration cannot be used; that a node does not answer is an answer.
+pub fn survey(config: &Config) -> Result<Survey, SurveyError> {
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let survey = runtime.block_on(survey_all(config));
+    // A name service that hangs has been given up, and is not waited for.
+    runtime.shutdown_background();
+    survey
+}
+
+async fn survey_all(config: &Config) -> Result<Survey, SurveyError> {
+    let addresses = look_up(config).await;
+    let mut asking = Vec::new();
+    for (cluster, addresses) in config.clusters.iter().zip(&addresses) {
+        asking.push(begin_to_ask(cluster, addresses)?);
+    }
+    let mut clusters = Vec::new();
+    for (cluster, tasks) in config.clusters.iter().zip(asking) {
+        let mut nodes = Vec::new();
+        for (node, task) in cluster.nodes.iter().zip(tasks) {
+            nodes.push(NodeSurvey {
+                name: Arc::clone(&node.name),
+                address: node.probe_address.clone(),
+                answer: done(task).await?,
+            });
+        }
+        clusters.push(ClusterSurvey { name: Arc::clone(&cluster.name), nodes });
+    }
+    let mut public_names = Vec::new();
+    // Not before all have answered, so that their latencies stay their own.
+    for (listener, name, cluster, tasks) in begin_to_look(config, &addresses) {
+        let mut shown = Vec::new();
+        for task in tasks {
+            shown.push(done(task).await);
+        }
+        public_names.push(PublicName { listener, name, cluster, shown });
+    }
+    Ok(Survey { clusters, public_names })
+}
+
+/// The addresses of every cluster's nodes.
+async fn look_up(config: &Config) -> Vec<Vec<NodeAddresses>> {
+    let tasks: Vec<_> = config
+        .clusters
+        .iter()
+        .cloned()
+        .map(|cluster| tokio::spawn(async move { resolve(&cluster).await }))
+        .collect();
+    let mut addresses = Vec::new();
+    for task in tasks {
+        addresses.push(done(task).await);
+    }
+    addresses
+}
+
+type Asking = Vec<JoinHandle<Result<Answer, ProberSetupError>>>;
+
+fn begin_to_ask(cluster: &Cluster, addresses: &[NodeAddresses]) -> Result<Asking, SurveyError> {
+    let probes = cluster.probe_settings(addresses);
+    let connector = tls::connector(&probes)
+        .map_err(|cause| SurveyError::Tls { cluster: Arc::clone(&cluster.name), cause })?;
+    let ask = |settings| {
+        let connector = connector.clone();
+        tokio::spawn(async move { ask_once(&settings, connector).await })
+    };
+    Ok(probes.into_iter().map(ask).collect())
+}
+
+type Looking = (Arc<str>, String, usize, Vec<JoinHandle<Result<Shown, String>>>);
+
+fn begin_to_look(config: &Config, addresses: &[Vec<NodeAddresses>]) -> Vec<Looking> {
+    let names = config
+        .listeners
+        .iter()
+        .flat_map(|listener| listener.public_names.iter().map(move |name| (listener, name)));
+    names
+        .filter_map(|(listener, name)| {
+            let patience = config.clusters.get(listener.cluster)?.probe.policy.timeout;
+            let nodes = addresses.get(listener.cluster)?.iter();
+            let look =
+                |node: &NodeAddresses| tokio::spawn(look(node.address.clone(), name.clone(), patience));
+            Some((Arc::clone(&listener.name), name.clone(), listener.cluster, nodes.map(look).collect()))
+        })
+        .collect()
+}
+
+async fn look(address: Address, name: String, patience: Duration) -> Result<Shown, String> {
+    let Some(found) = address.current() else {
+        let cause = address.trouble();
+        let cause = cause.as_deref().unwrap_or("the name service has not answered");
+        return Err(format!("{address} has no address: {cause}; check the name, or write the IP address"));
+    };
+    look_once(found, &name, patience).await
+}
+
+async fn done<T>(task: JoinHandle<T>) -> T {
+    match task.await {
+        Ok(value) => value,
+        // Nobody cancels: it has panicked.
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}
