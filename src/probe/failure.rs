@@ -62,7 +62,11 @@ impl Failure {
             io::ErrorKind::TimedOut => ProbeFailure::Timeout,
             _ => ProbeFailure::Refused,
         };
-        let hint = if is_local(error) { "; the cause is on this host, not at the node" } else { "" };
+        let hint = match error.kind() {
+            _ if is_local(error) => "; the cause is on this host, not at the node",
+            io::ErrorKind::ConnectionRefused => "; does the node run, and listen on this port?",
+            _ => "; check the address, and the way to it",
+        };
         Failure::new(kind, format!("cannot connect to {address}: {error}{hint}"))
     }
 
@@ -127,17 +131,14 @@ impl Failure {
 /// What is wrong with a certificate, and how to get it right.
 fn certificate(cause: &CertificateError, leaf: Option<&Leaf>, name: &ServerName<'static>) -> String {
     let issuer = leaf.map_or("an unknown authority", |leaf| leaf.issuer.as_str());
-    let names = leaf.map(|leaf| leaf.certificate.names.join(", ")).filter(|names| !names.is_empty());
-    let names = names.as_deref().unwrap_or("no name at all");
     match cause {
         CertificateError::UnknownIssuer => format!(
             "the node's certificate was issued by \"{issuer}\", which is not trusted; \
              check probe.tls.ca_file, and that the node sends its intermediate certificates"
         ),
-        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => format!(
-            "the node's certificate is for {names}, not for {}; set the node's server_name to one of its names",
-            name.to_str()
-        ),
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            wrong_name(&leaf.map_or_else(Vec::new, Leaf::host_names), &name.to_str())
+        }
         CertificateError::ExpiredContext { not_after, .. } => {
             let which = which(leaf.map(|leaf| leaf.certificate.not_after), *not_after);
             format!("{which} expired at {}; renew it", date(*not_after))
@@ -155,6 +156,20 @@ fn certificate(cause: &CertificateError, leaf: Option<&Leaf>, name: &ServerName<
             None => format!("the node's certificate is not acceptable: {cause}"),
         },
         other => format!("the node's certificate is not acceptable: {other}"),
+    }
+}
+
+fn wrong_name(names: &[&str], wanted: &str) -> String {
+    if names.is_empty() {
+        format!(
+            "the node's certificate is for no host at all; issue it for {wanted}, \
+             or let probe.tls.verify be \"chain\" and set the node's spiffe_id"
+        )
+    } else {
+        let names = names.join(", ");
+        format!(
+            "the node's certificate is for {names}, not for {wanted}; set the node's server_name to one of its names"
+        )
     }
 }
 

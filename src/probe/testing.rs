@@ -113,7 +113,7 @@ impl Authority {
         self.issue(&params)
     }
 
-    fn issue(&self, params: &CertificateParams) -> Identity {
+    pub(super) fn issue(&self, params: &CertificateParams) -> Identity {
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         Identity { certificate: certificate.into(), above: Vec::new(), key: key.serialize_der() }

@@ -190,3 +190,46 @@ fn o1_named_files_are_looked_at_before_anything_starts() {
     std::fs::write(&good, certified.cert.pem()).unwrap();
     assert!(load(&good).is_ok());
 }
+
+#[test]
+fn o1_a_client_certificate_is_tried_with_its_key_before_anything_starts() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: String| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let issue = || rcgen::generate_simple_self_signed(vec!["gate".to_owned()]).unwrap();
+    let (one, other) = (issue(), issue());
+    let root = write("root.pem", one.cert.pem());
+    let certificate = write("client.pem", one.cert.pem());
+    let key = write("client.key", one.signing_key.serialize_pem());
+    let other_key = write("other.key", other.signing_key.serialize_pem());
+    let load = |certificate: &str, key: &str| {
+        let least = LEAST.replace("/etc/raftgate/ziti-root.pem", &root);
+        let keys = format!(
+            "probe.tls.client_cert_file = \"{certificate}\"\nprobe.tls.client_key_file = \"{key}\"\n"
+        );
+        let file = write("raftgate.toml", least + &keys);
+        load_from(&Sources { file: Some(file.into()), flags: Flags::default() }, Vec::new())
+    };
+    assert!(load(&certificate, &key).is_ok());
+    for (certificate, key, place, words) in [
+        (
+            &certificate,
+            &other_key,
+            ":9: clusters.controllers.probe.tls.client_cert_file: ",
+            "is for another key",
+        ),
+        (
+            &certificate,
+            &certificate,
+            ":10: clusters.controllers.probe.tls.client_key_file: ",
+            "no private key",
+        ),
+        (&key, &key, ":9: clusters.controllers.probe.tls.client_cert_file: ", "has no certificate in it"),
+    ] {
+        let told = lines(load(certificate, key)).join("\n");
+        assert!(told.contains(place) && told.contains(words), "{place}{words} in: {told}");
+    }
+}

@@ -139,36 +139,12 @@ probe.tls.enabled = false
 
 [clusters.pinned]
 nodes.a = "10.0.0.1:1280"
-probe.tls = { verify = "pin", pins = ["sha256/AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="] }
+probe.tls = { verify = "pin", pins = ["sha256/AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="], client_cert_file = "/c.pem", client_key_file = "/c.key" }
 
 [clusters.spiffe]
 nodes.a = { address = "10.0.0.2:1280", spiffe_id = "spiffe://d.org/controller/a" }
 probe.tls.spiffe_trust_domain = "D.org"
 "#;
-
-/// Files of a client certificate, which are looked at: beside the others, since these have to exist.
-#[test]
-fn a_client_certificate_is_told_and_read_back() {
-    let folder = tempfile::tempdir().unwrap();
-    let rcgen::CertifiedKey { cert, signing_key } =
-        rcgen::generate_simple_self_signed(vec!["gate".to_owned()]).unwrap();
-    let write = |name: &str, text: String| {
-        let path = folder.path().join(name);
-        std::fs::write(&path, text).unwrap();
-        path
-    };
-    let files = crate::probe::ClientFiles {
-        certificate: write("cert.pem", cert.pem()),
-        key: write("key.pem", signing_key.serialize_pem()),
-    };
-    let toml = format!(
-        "{PLAIN}clusters.c.probe.tls = {{ client_cert_file = {:?}, client_key_file = {:?} }}",
-        files.certificate, files.key
-    );
-    let written = config(&toml);
-    assert_eq!(written.clusters[0].probe.tls.as_ref().unwrap().client, Some(files));
-    assert_eq!(config(&written.effective_toml()), written);
-}
 
 #[test]
 fn the_effective_configuration_reads_back_as_the_same() {
@@ -250,6 +226,11 @@ fn each_role_gets_its_own_settings() {
     let tls = |name: &str| TlsSettings::new(Verify::Chain, Roots::System, name);
     assert_eq!(probes[0].tls, Some(tls("why")));
     assert_eq!(probes[1].tls, Some(tls("all")));
+    let whole = |place: usize| config.clusters[place].probe_settings(&addresses)[0].tls.clone().unwrap();
+    assert_eq!((whole(1).verify, whole(1).pins.len()), (Verify::Pin, 1));
+    assert_eq!(whole(1).client.unwrap().key.to_str(), Some("/c.key"));
+    assert_eq!(whole(2).spiffe_id.unwrap().to_string(), "spiffe://d.org/controller/a");
+    assert_eq!(whole(2).spiffe_trust_domain.unwrap().to_string(), "d.org");
     assert_eq!((probes[0].request.method.as_str(), probes[0].request.host.as_str()), ("POST", "every:80"));
 }
 

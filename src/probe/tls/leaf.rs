@@ -41,6 +41,12 @@ impl Leaf {
         })
     }
 
+    /// Its names but for URIs: what a server's name can be.
+    pub(in crate::probe) fn host_names(&self) -> Vec<&str> {
+        let names = self.certificate.names.iter().filter(|name| !self.uris.contains(name));
+        names.map(String::as_str).collect()
+    }
+
     /// Whether a client that asks for this name would accept the certificate for it.
     pub(in crate::probe) fn covers(&self, name: &ServerName<'_>) -> bool {
         ParsedCertificate::try_from(&self.der).is_ok_and(|leaf| verify_server_name(&leaf, name).is_ok())

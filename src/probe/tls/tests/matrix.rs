@@ -98,6 +98,17 @@ async fn l6_every_mode_rejects_what_it_has_to_and_says_why() {
 }
 
 #[tokio::test]
+async fn a_certificate_for_no_host_is_not_told_to_be_for_its_uri() {
+    use rcgen::{CertificateParams, SanType};
+
+    let ours = Authority::new("root");
+    let mut params = CertificateParams::default();
+    params.subject_alt_names.push(SanType::URI(ID.try_into().unwrap()));
+    let failure = shake(&ours.trusted(Verify::Full, "n1"), ours.issue(&params).server()).await.unwrap_err();
+    assert!(failure.detail.contains("for no host at all; issue it for n1"), "{}", failure.detail);
+}
+
+#[tokio::test]
 async fn l6_a_trust_domain_alone_takes_every_id_of_it() {
     let ours = Authority::new("root");
     let domain = TlsSettings {
