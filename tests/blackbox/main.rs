@@ -16,6 +16,7 @@ mod invalid;
 mod metrics;
 mod names;
 mod openziti;
+mod presets;
 mod readme;
 mod sessions;
 mod stage;
