@@ -42,6 +42,16 @@ impl Config {
         let cluster = self.clusters.get(listener.cluster).map_or("", |cluster| &cluster.name);
         page.set("cluster", cluster);
         page.set("public_names", listener.public_names.iter().map(String::as_str).collect::<Array>());
+        let bounds = [
+            ("max_connections", listener.max_connections),
+            ("max_connections_per_source", listener.max_connections_per_source),
+        ];
+        for (key, bound) in bounds {
+            match bound {
+                Some(bound) => page.set(key, count(bound)),
+                None => page.note(key, "no bound of its own"),
+            }
+        }
     }
 }
 

@@ -64,6 +64,10 @@ pub struct Listener {
     pub cluster: usize,
     /// The names that clients use, each a DNS name or an IP address: looked at by `check --probe` alone.
     pub public_names: Vec<String>,
+    /// Connections here (S8), at least 1; `None`: only bounded in all.
+    pub max_connections: Option<usize>,
+    /// Connections of one IPv4 address or IPv6 network of 64 bits (S8), at least 1.
+    pub max_connections_per_source: Option<usize>,
 }
 
 /// The nodes of one raft group, and how they and their clients are treated.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::limits::most_connections;
 use super::model::{Cluster, Config, Listener, Node};
 use crate::leader::NodeId;
 use crate::names::Address;
@@ -21,7 +22,8 @@ impl Config {
     pub fn proxy_settings(&self) -> proxy::Settings {
         proxy::Settings {
             workers: self.workers,
-            max_connections: self.max_connections,
+            // Clients must never get what is kept back for probes: without these the route would be lost (S8).
+            max_connections: self.max_connections.min(most_connections()),
             log_connections: self.log.connections,
             listeners: self.listeners.iter().map(Listener::settings).collect(),
             clusters: self.clusters.iter().map(Cluster::proxy_settings).collect(),
@@ -35,6 +37,8 @@ impl Listener {
             name: Arc::clone(&self.name),
             bind: self.bind.clone(),
             cluster: self.cluster,
+            max_connections: self.max_connections,
+            max_connections_per_source: self.max_connections_per_source,
         }
     }
 }

@@ -72,14 +72,20 @@ impl Door {
 
     fn take(&self, client: TcpStream, peer: SocketAddr) {
         self.listener.metrics.connections.inc();
-        let Some(place) = self.worker.places.take() else {
-            self.listener.metrics.refused(Refusal::Limit).inc();
-            // If it fails, the client has gone already.
-            let _ = client.set_zero_linger();
-            return;
-        };
-        // The task is on its own: a panic ends it and nothing else, and its guards give back what it held.
-        drop(tokio::task::spawn_local(Connection::new(&self.worker, &self.listener, client, peer, place)));
+        let place = self.worker.places.take().ok_or(Refusal::Limit);
+        match place.and_then(|place| self.listener.bounds.admit(peer.ip(), place)) {
+            Ok(admission) => {
+                let connection = Connection::new(&self.worker, &self.listener, client, peer, admission);
+                // The task is on its own: a panic ends it and nothing else, and its guards give back what it held.
+                drop(tokio::task::spawn_local(connection));
+            }
+            Err(refusal) => {
+                self.listener.metrics.refused(refusal).inc();
+                tracing::debug!(listener = %self.listener.name, %peer, reason = refusal.as_str(), "client refused");
+                // If it fails, the client has gone already.
+                let _ = client.set_zero_linger();
+            }
+        }
     }
 
     async fn pause(&mut self, error: &io::Error) {

@@ -23,7 +23,7 @@ use tokio::time::Instant;
 use super::choice::{Fault, Setback};
 use super::dial::{Dialled, dial};
 use super::hold::wait_for_route;
-use super::limits::Place;
+use super::limits::Admission;
 use super::metrics::Counted;
 use super::opening::{Opened, Opening, open};
 use super::outcome::{Ending, Outcome};
@@ -60,13 +60,13 @@ struct Joined {
 }
 
 impl Connection {
-    /// A connection that has just been accepted from `peer` and has its place among all.
+    /// A connection that has just been accepted from `peer` and has been let in.
     pub(super) fn new(
         worker: &Rc<Worker>,
         listener: &Rc<Listener>,
         client: TcpStream,
         peer: SocketAddr,
-        place: Place,
+        admission: Admission,
     ) -> Self {
         let meter = Rc::new(Meter::default());
         let trace = Rc::new(Trace::new(peer));
@@ -85,7 +85,7 @@ impl Connection {
         Connection {
             phase: Phase::Arriving(Box::pin(journey.arrive())),
             slot,
-            presence: Presence::new(listener, place),
+            presence: Presence::new(listener, admission),
             worker: Rc::clone(worker),
             trace,
             meter,
@@ -236,16 +236,16 @@ struct Presence {
     listener: Rc<Listener>,
     ending: Option<Ending>,
     _active: Counted,
-    _place: Place,
+    _admission: Admission,
 }
 
 impl Presence {
-    fn new(listener: &Rc<Listener>, place: Place) -> Self {
+    fn new(listener: &Rc<Listener>, admission: Admission) -> Self {
         Presence {
             listener: Rc::clone(listener),
             ending: None,
             _active: Counted::by(&listener.metrics.active),
-            _place: place,
+            _admission: admission,
         }
     }
 }
@@ -335,7 +335,8 @@ mod tests {
         let _peer = TcpStream::connect(port.local_addr().unwrap()).await.unwrap();
         let (client, peer) = port.accept().await.unwrap();
         let place = worker.places.take().unwrap();
-        let mut connection = Connection::new(&worker, &listener, client, peer, place);
+        let admission = listener.bounds.admit(peer.ip(), place).unwrap();
+        let mut connection = Connection::new(&worker, &listener, client, peer, admission);
         assert_eq!((worker.places.taken(), listener.metrics.active.get()), (1, 1));
         connection.phase = Phase::Arriving(Box::pin(async { panic!("on purpose") }));
         let ended = LocalSet::new().run_until(async { tokio::task::spawn_local(connection).await }).await;

@@ -1,9 +1,14 @@
 //! Bounds over all workers (S8), as guards: whatever ends a connection gives its place back.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::Notify;
+
+use super::outcome::Refusal;
+use super::settings::ListenerSettings;
+use super::sources::{SourcePlace, Sources};
 
 /// So many places and no more.
 #[derive(Debug)]
@@ -54,6 +59,45 @@ impl Places {
         if self.taken.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.emptied.notify_waiters();
         }
+    }
+}
+
+/// One listener's own bounds, over all workers.
+#[derive(Clone, Debug)]
+pub(super) struct Bounds {
+    places: Arc<Places>,
+    /// Counted only where there is a bound: it takes a lock.
+    sources: Option<Arc<Sources>>,
+}
+
+/// What a connection has of all the bounds, until dropped.
+#[derive(Debug)]
+pub(super) struct Admission {
+    _in_all: Place,
+    _at_listener: Place,
+    /// Boxed, for where there is a bound it costs a little more, and elsewhere next to nothing (D4).
+    _of_source: Option<Box<SourcePlace>>,
+}
+
+impl Bounds {
+    pub(super) fn new(settings: &ListenerSettings) -> Self {
+        Bounds {
+            places: Places::new(settings.max_connections.unwrap_or(usize::MAX)),
+            sources: settings.max_connections_per_source.map(Sources::new),
+        }
+    }
+
+    /// Lets a client in that has its place among all.
+    ///
+    /// # Errors
+    /// Which bound it is beyond.
+    pub(super) fn admit(&self, client: IpAddr, in_all: Place) -> Result<Admission, Refusal> {
+        let of_source = match &self.sources {
+            Some(sources) => Some(Box::new(sources.take(client).ok_or(Refusal::SourceLimit)?)),
+            None => None,
+        };
+        let at_listener = self.places.take().ok_or(Refusal::Limit)?;
+        Ok(Admission { _in_all: in_all, _at_listener: at_listener, _of_source: of_source })
     }
 }
 

@@ -6,7 +6,8 @@
 //! hold        waits for a route (S2)                 dial        connects (S3)
 //! release     paces a crowd by its node's answers (S2)
 //! opening     until the node's first byte (S4)       sessions    the table: fates and inactivity (D8, S5, S6)
-//! limits      bounds, as guards (S8)                 unjoined    a stream that is reset when dropped
+//! limits      bounds, as guards (S8)                 sources     bounds by source (S8)
+//! unjoined    a stream that is reset when dropped
 //! outcome     why connections end                    metrics     what is counted
 //! ```
 
@@ -22,6 +23,7 @@ mod outcome;
 mod release;
 mod sessions;
 mod settings;
+mod sources;
 #[cfg(test)]
 mod tests;
 mod unjoined;
@@ -37,7 +39,7 @@ use tokio::sync::watch;
 
 use crate::intent::Inbox;
 use crate::tenure::TenureReader;
-use limits::Places;
+use limits::{Bounds, Places};
 pub use metrics::Metrics;
 pub use outcome::{Outcome, Refusal};
 pub use settings::{ClusterSettings, ListenerSettings, Settings};
@@ -87,6 +89,7 @@ pub fn start(
         places: Places::new(settings.max_connections),
         held: settings.clusters.iter().map(|cluster| Places::new(cluster.hold_limit)).collect(),
         open: Places::new(usize::MAX),
+        bounds: settings.listeners.iter().map(Bounds::new).collect(),
         settings: Arc::new(settings),
         clusters,
         metrics,

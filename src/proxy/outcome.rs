@@ -73,20 +73,23 @@ impl Outcome {
 /// Why a connection was turned away: a reason of `raftgate_connections_refused_total` (S8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// There were `max_connections` already.
+    /// There were `max_connections` already, in all or at the listener.
     Limit,
+    /// Its source had `max_connections_per_source` already.
+    SourceLimit,
     /// `hold.limit` clients were held already.
     HoldLimit,
 }
 
 impl Refusal {
     /// Every refusal, in the order of their discriminants.
-    pub const ALL: [Refusal; 2] = [Refusal::Limit, Refusal::HoldLimit];
+    pub const ALL: [Refusal; 3] = [Refusal::Limit, Refusal::SourceLimit, Refusal::HoldLimit];
 
     /// The label value.
     pub fn as_str(self) -> &'static str {
         match self {
             Refusal::Limit => "limit",
+            Refusal::SourceLimit => "source_limit",
             Refusal::HoldLimit => "hold_limit",
         }
     }

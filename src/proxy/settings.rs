@@ -28,6 +28,10 @@ pub struct ListenerSettings {
     pub bind: Vec<SocketAddr>,
     /// The cluster its clients go to: a place in [`Settings::clusters`].
     pub cluster: usize,
+    /// Connections at this listener, held and relayed (S8); `None`: only bounded in all.
+    pub max_connections: Option<usize>,
+    /// Connections of one IPv4 address or IPv6 network of 64 bits (S8).
+    pub max_connections_per_source: Option<usize>,
 }
 
 /// How clients of one cluster are treated.

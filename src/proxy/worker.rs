@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 
 use super::ClusterHandle;
 use super::accept::accept;
-use super::limits::Places;
+use super::limits::{Bounds, Places};
 use super::metrics::{ClusterMetrics, ListenerMetrics, Metrics};
 use super::opening::SCRATCH;
 use super::outcome::Outcome;
@@ -45,6 +45,8 @@ pub(super) struct Plan {
     pub(super) metrics: Metrics,
     /// Bounds connections over all workers.
     pub(super) places: Arc<Places>,
+    /// Bounds connections by listener.
+    pub(super) bounds: Vec<Bounds>,
     /// Bounds held clients over all workers, by cluster.
     pub(super) held: Vec<Arc<Places>>,
     /// Counts listening sockets that are not closed yet.
@@ -75,6 +77,7 @@ pub(super) struct Listener {
     pub(super) name: Arc<str>,
     pub(super) cluster: usize,
     pub(super) metrics: ListenerMetrics,
+    pub(super) bounds: Bounds,
 }
 
 /// One cluster, as a worker sees it.
@@ -142,11 +145,13 @@ impl Worker {
             .settings
             .listeners
             .iter()
-            .map(|listener| {
+            .zip(&plan.bounds)
+            .map(|(listener, bounds)| {
                 Rc::new(Listener {
                     name: Arc::clone(&listener.name),
                     cluster: listener.cluster,
                     metrics: plan.metrics.listener(&listener.name),
+                    bounds: bounds.clone(),
                 })
             })
             .collect();

@@ -22,8 +22,23 @@ pub(super) fn all_of(raw: &Raw, at: &At<'_>, admin: Option<SocketAddr>) -> Optio
         let cluster = cluster(raw, listener, &at.key("cluster"));
         let bind = bind(listener, &at.key("bind"), &mut bound);
         let public_names = public_names(listener, &at.key("public_names"));
-        Some(Listener { name: name?, bind: bind?, cluster: cluster?, public_names: public_names? })
+        let max_connections = bound_of(listener.max_connections, &at.key("max_connections"));
+        let per_source = bound_of(listener.max_connections_per_source, &at.key("max_connections_per_source"));
+        Some(Listener {
+            name: name?,
+            bind: bind?,
+            cluster: cluster?,
+            public_names: public_names?,
+            max_connections: max_connections?,
+            max_connections_per_source: per_source?,
+        })
     }))
+}
+
+/// No bound is `Some(None)`.
+#[expect(clippy::option_option, reason = "whether it was right, and whether there is one")]
+fn bound_of(connections: Option<usize>, at: &At<'_>) -> Option<Option<usize>> {
+    connections.map_or(Some(None), |connections| at.within(connections, 1..=usize::MAX >> 1).map(Some))
 }
 
 fn cluster(raw: &Raw, listener: &raw::Listener, at: &At<'_>) -> Option<usize> {

@@ -68,7 +68,7 @@ fn max_connections(raw: &Raw, at: &At<'_>) -> Option<usize> {
     if wanted > most {
         at.warn(format!(
             "{wanted} connections need more descriptors than this process may open, which is enough for {most}; \
-             raise LimitNOFILE or ulimit -n"
+             raise LimitNOFILE or ulimit -n; until then no more are taken"
         ));
     }
     Some(wanted)

@@ -113,7 +113,7 @@ max_connections = 77
 log = { format = "json", level = "trace", connections = false }
 shutdown.drain = "0s"
 admin.bind = ""
-listeners.a = { bind = ["127.0.0.1:0", "[::1]:8443", ":9000"], cluster = "two" }
+listeners.a = { bind = ["127.0.0.1:0", "[::1]:8443", ":9000"], cluster = "two", max_connections = 5, max_connections_per_source = 2 }
 listeners.b-2 = { bind = "127.0.0.1:0", cluster = "one", public_names = ["gate.example.org", "10.0.0.1"] }
 
 [clusters.two]
@@ -206,6 +206,8 @@ fn each_role_gets_its_own_settings() {
     );
     let listeners: Vec<_> = proxy.listeners.iter().map(|it| (&*it.name, it.bind.len(), it.cluster)).collect();
     assert_eq!(listeners, [("a", 3, 3), ("b-2", 1, 0)]);
+    let bounds = proxy.listeners.iter().map(|it| (it.max_connections, it.max_connections_per_source));
+    assert_eq!(bounds.collect::<Vec<_>>(), [(Some(5), Some(2)), (None, None)]);
 
     let two = &config.clusters[3];
     let address = |port| std::net::SocketAddr::from(([192, 0, 2, 1], port));
@@ -252,4 +254,11 @@ fn the_host_header_is_what_a_client_of_the_node_would_send() {
         let addresses = [NodeAddresses { address: any.into(), probe_address: any.into() }];
         assert_eq!(config(&toml).clusters[0].probe_settings(&addresses)[0].request.host, host, "{node}");
     }
+}
+
+#[test]
+fn s8_clients_never_get_the_descriptors_that_are_kept_back() {
+    let config = config(&format!("max_connections = 1000000000\n{PLAIN}"));
+    assert_eq!(config.max_connections, 1_000_000_000, "shown as it was written");
+    assert!(config.proxy_settings().max_connections < 1_000_000_000);
 }

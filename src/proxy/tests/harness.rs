@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::super::limits::Places;
+use super::super::limits::{Bounds, Places};
 use super::super::worker::{Listener, Order, Plan, Worker};
 use super::super::{ClusterHandle, ClusterSettings, ListenerSettings, Metrics, Proxy, Settings, start};
 use crate::intent::{Input, Signal, inbox};
@@ -172,12 +172,18 @@ fn whole(value: f64) -> u64 {
 pub(in super::super) fn bare_worker() -> (Rc<Worker>, Rc<Listener>) {
     let settings = settings();
     let metrics = Metrics::register(&Registry::new()).unwrap();
-    let listener = Listener { name: "edge".into(), cluster: 0, metrics: metrics.listener("edge") };
+    let listener = Listener {
+        name: "edge".into(),
+        cluster: 0,
+        metrics: metrics.listener("edge"),
+        bounds: Bounds::new(&settings.listeners[0]),
+    };
     let (_, route) = channel(Instant::now(), Arc::default());
     let plan = Plan {
         places: Places::new(settings.max_connections),
         held: vec![Places::new(1)],
         open: Places::new(1),
+        bounds: Vec::new(),
         settings: Arc::new(settings),
         clusters: vec![ClusterHandle { route, inbox: inbox().0 }],
         metrics,
@@ -193,7 +199,13 @@ fn settings() -> Settings {
         workers: 2,
         max_connections: 1000,
         log_connections: false,
-        listeners: vec![ListenerSettings { name: "edge".into(), bind: Vec::new(), cluster: 0 }],
+        listeners: vec![ListenerSettings {
+            name: "edge".into(),
+            bind: Vec::new(),
+            cluster: 0,
+            max_connections: None,
+            max_connections_per_source: None,
+        }],
         clusters: vec![ClusterSettings {
             name: "raft".into(),
             nodes: NAMES.map(Arc::from).to_vec(),

@@ -4,6 +4,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::super::distribute;
 use super::harness::*;
+use crate::proxy::ListenerSettings;
 use crate::sockets;
 
 #[tokio::test]
@@ -132,6 +133,27 @@ async fn s8_beyond_max_connections_clients_are_reset_and_counted() {
     assert_joined(&mut client, &mut node.accept().await).await;
     assert_eq!(gate.metric("connections_active", &["edge"]), 2);
     gate.end().await;
+}
+
+#[tokio::test]
+async fn s8_a_listener_and_a_source_have_their_own_bounds() {
+    for (reason, set) in [
+        ("limit", (|listener| listener.max_connections = Some(1)) as fn(&mut ListenerSettings)),
+        ("source_limit", |listener| listener.max_connections_per_source = Some(1)),
+    ] {
+        let mut gate = Gate::start(|settings| set(&mut settings.listeners[0]));
+        let node = Node::start().await;
+        gate.lead(0, node.address);
+        let (mut client, mut joined) = (gate.client().await, node.accept().await);
+        assert_joined(&mut client, &mut joined).await;
+        gate.turns_away().await;
+        assert_eq!(gate.metric("connections_refused_total", &[reason]), 1);
+        drop((client, joined));
+        until("a place is free", || gate.proxy.active() == 0).await;
+        let mut client = gate.client().await;
+        assert_joined(&mut client, &mut node.accept().await).await;
+        gate.end().await;
+    }
 }
 
 #[test]
