@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-/// The floors from top to bottom. `demo` drives a whole gate, so it stands above `app`, wherever the map draws it.
+/// The floors from top to bottom.
 const FLOORS: [&[&str]; 8] = [
     &["main"],
     &["cli"],
