@@ -13,12 +13,15 @@ use super::exchange::{BODY_LIMIT, HEAD_LIMIT};
 use super::tls::{Leaf, Rejection};
 use crate::leader::ProbeFailure;
 use crate::names::Address;
+use crate::sockets;
 
 /// A failed exchange: the kind that the tracker and the metrics know, and words for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Failure {
     pub(super) kind: ProbeFailure,
     pub(super) detail: String,
+    /// Whether this host had no descriptor, port or memory for it: that says nothing about the node (L5).
+    pub(super) exhausted: bool,
 }
 
 /// What an exchange was doing when its deadline passed.
@@ -32,7 +35,7 @@ pub(super) enum Phase {
 
 impl Failure {
     fn new(kind: ProbeFailure, detail: impl Into<String>) -> Self {
-        Failure { kind, detail: detail.into() }
+        Failure { kind, detail: detail.into(), exhausted: false }
     }
 
     pub(super) fn timeout(phase: Phase, timeout: Duration) -> Self {
@@ -67,7 +70,8 @@ impl Failure {
             io::ErrorKind::ConnectionRefused => "; does the node run, and listen on this port?",
             _ => "; check the address, and the way to it",
         };
-        Failure::new(kind, format!("cannot connect to {address}: {error}{hint}"))
+        let exhausted = sockets::is_local_exhaustion(error);
+        Failure { exhausted, ..Failure::new(kind, format!("cannot connect to {address}: {error}{hint}")) }
     }
 
     pub(super) fn handshake(error: &io::Error, leaf: Option<&Leaf>, name: &ServerName<'static>) -> Self {
@@ -273,6 +277,8 @@ mod tests {
         assert_eq!(failure(Errno::MFILE).kind, ProbeFailure::Refused);
         assert!(failure(Errno::MFILE).detail.contains("on this host"));
         assert!(!failure(Errno::CONNREFUSED).detail.contains("on this host"));
+        assert!(failure(Errno::MFILE).exhausted && failure(Errno::ADDRNOTAVAIL).exhausted);
+        assert!(!failure(Errno::CONNREFUSED).exhausted && !failure(Errno::HOSTUNREACH).exhausted);
         assert_eq!(failure(Errno::TIMEDOUT).kind, ProbeFailure::Timeout);
     }
 }

@@ -69,18 +69,19 @@ impl Link {
     }
 
     async fn exchange_on_new_connection(&mut self, deadline: Deadline) -> Exchange {
-        // The old one stays open until the new one is made, and is not used again if that fails (L6).
+        // The old one stays open until the new one is made, and is not used again if that fails (L6), unless it
+        // failed for want of something here: then the node is asked the old way (L5).
         let old = self.kept.take();
         let (connected, leaf) = self.endpoint.connect(deadline).await;
         let certificate = leaf.map(|leaf| leaf.certificate);
-        drop(old);
-        let mut connection = match connected {
-            Ok(connection) => connection,
-            Err(failure) => return Exchange { result: Err(failure), certificate, connected: true },
+        let (mut connection, connected) = match (connected, old) {
+            (Ok(connection), _) => (connection, true),
+            (Err(failure), Some(old)) if failure.exhausted => (old, false),
+            (Err(failure), _) => return Exchange { result: Err(failure), certificate, connected: true },
         };
         let exchange = match connection.send(&self.endpoint.request, deadline).await {
-            Ok(head) => self.read(connection, head, deadline, true).await,
-            Err(failure) => Exchange { result: Err(failure), certificate, connected: true },
+            Ok(head) => self.read(connection, head, deadline, connected).await,
+            Err(failure) => Exchange { result: Err(failure), certificate, connected },
         };
         if exchange.result.is_err() {
             self.endpoint.note_failure();

@@ -45,6 +45,8 @@ pub struct Prober {
     metrics: Metrics,
     latencies: Latencies,
     /// In seconds since the Unix epoch.
+    /// Whether the node could not be asked last time, for want of something here.
+    exhausted: bool,
     shown_expiry: Option<i64>,
 }
 
@@ -117,6 +119,7 @@ impl Prober {
             metrics,
             latencies: Latencies::default(),
             shown_expiry: None,
+            exhausted: false,
         })
     }
 
@@ -142,6 +145,11 @@ impl Prober {
     async fn probe(&mut self, began: Instant) -> ControlFlow<()> {
         let probe = self.ids.next();
         let exchange = self.exchange(began).await?;
+        if self.is_exhausted(&exchange) {
+            // No verdict: what this host lacks says nothing about the node (L5). The lease still ends a route that
+            // nobody confirms (L7), but silence that is ours must not cut the node's sessions (S5).
+            return ControlFlow::Continue(());
+        }
         let latency = began.elapsed();
         let judgement = self.judge(&exchange);
         if exchange.result.is_ok() {
@@ -206,6 +214,22 @@ impl Prober {
                 }
             }
         }
+    }
+
+    /// Whether the node could not be asked for want of something here; told once an episode.
+    fn is_exhausted(&mut self, exchange: &Exchange) -> bool {
+        let cause = exchange.result.as_ref().err().filter(|failure| failure.exhausted);
+        if let Some(failure) = cause.filter(|_| !self.exhausted) {
+            tracing::error!(
+                cluster = %self.cluster,
+                node = %self.name,
+                detail = failure.detail,
+                "node cannot be probed: this host has no descriptor, port or memory for it; raise the limit \
+                 (LimitNOFILE=) or lower max_connections"
+            );
+        }
+        self.exhausted = cause.is_some();
+        self.exhausted
     }
 
     fn judge(&self, exchange: &Exchange) -> Judgement {
