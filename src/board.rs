@@ -33,6 +33,8 @@ pub struct ClusterStatus {
     pub leader: Option<Arc<str>>,
     /// The route's epoch.
     pub epoch: Option<u64>,
+    /// Where clients go whose hold is over, while there is no route (S2).
+    pub stand_in: Option<Arc<str>>,
     /// When the route, or the leaderless time, began (seconds since the Unix epoch).
     pub since: f64,
     /// How many nodes claim to lead.
@@ -71,7 +73,7 @@ pub struct NodeStatus {
 pub struct BoardEvent {
     /// Seconds since the Unix epoch.
     pub at: f64,
-    /// What happened, in words; the same as in the log.
+    /// What happened, in words.
     pub message: String,
 }
 

@@ -1,6 +1,7 @@
 //! What each path answers: pure, from a request's method and target to a status and a body.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use hyper::{Method, StatusCode};
@@ -85,8 +86,14 @@ struct Status {
     version: &'static str,
     now: f64,
     ready: bool,
-    listeners: Vec<(Arc<str>, String)>,
+    listeners: Vec<Listener>,
     clusters: BTreeMap<Arc<str>, Cluster>,
+}
+
+#[derive(Serialize)]
+struct Listener {
+    name: Arc<str>,
+    address: SocketAddr,
 }
 
 #[derive(Serialize)]
@@ -104,7 +111,7 @@ fn status(board: &Board) -> Page {
         version: env!("CARGO_PKG_VERSION"),
         now: wall_clock(),
         ready: board.not_ready().is_none(),
-        listeners: board.listeners().map(|(name, address)| (name, address.to_string())).collect(),
+        listeners: board.listeners().map(|(name, address)| Listener { name, address }).collect(),
         clusters: clusters.collect(),
     };
     match serde_json::to_vec_pretty(&status) {
@@ -178,7 +185,7 @@ mod tests {
         state.board.set_bound(vec![("edge".into(), ([127, 0, 0, 1], 443).into())]);
         publish(&state, Some("n1"));
         let status: serde_json::Value = serde_json::from_str(&get(&state, "/status", None).1).unwrap();
-        assert_eq!(status["listeners"][0][1], "127.0.0.1:443");
+        assert_eq!(status["listeners"][0]["address"], "127.0.0.1:443");
         assert_eq!(status["clusters"]["ctrl"]["leader"], "n1");
     }
 

@@ -3,18 +3,17 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
 
 use prometheus::Registry;
 use thiserror::Error;
-use tokio::runtime::Builder;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 use tokio::time::timeout;
 use tracing::info;
 
+use super::admin::AdminThread;
 use super::control::{self, Control, ControlError, Plan};
-use super::{resolve, tls};
+use super::{panics, resolve, tls};
 use crate::admin;
 use crate::board::Board;
 use crate::config::{Cluster, Config};
@@ -60,12 +59,22 @@ pub enum StartError {
     /// Probes cannot be started.
     #[error(transparent)]
     Control(#[from] ControlError),
-    /// The operating system refused a thread or a poller.
-    #[error("cannot start a thread: {0}")]
-    Thread(#[from] io::Error),
+    /// The operating system refused a thread, a poller or a socket.
+    #[error("cannot start {what}: {source}; check the limits of processes and descriptors (ulimit -u, -n)")]
+    Refused {
+        /// What it was for.
+        what: &'static str,
+        /// Its answer.
+        source: io::Error,
+    },
     /// Two metrics share a name: a defect of the program.
     #[error("metrics: {0}")]
     Metrics(#[from] prometheus::Error),
+}
+
+/// Says what the operating system's refusal was about.
+pub(super) fn refused(what: &'static str) -> impl FnOnce(io::Error) -> StartError {
+    move |source| StartError::Refused { what, source }
 }
 
 impl Gate {
@@ -81,7 +90,7 @@ impl Gate {
         let registry = metrics::registry()?;
         let board = Arc::new(Board::new(config.clusters.iter().map(|cluster| Arc::clone(&cluster.name))));
         let admin_state = Arc::new(admin::State::new(registry.clone(), Arc::clone(&board), dropped_lines)?);
-        count_panics(&admin_state.metrics);
+        panics::watch(&admin_state.metrics);
         let configured = admin_state.metrics.clone();
         let plans = plan_clusters(config, &board)?;
         // Bind before probing: a gate that cannot serve should not bother the nodes.
@@ -91,7 +100,8 @@ impl Gate {
         let (control, ends) = control::start(plans, &control_metrics(&registry)?, failing)?;
         let handles = ends.into_iter().map(|(route, inbox)| ClusterHandle { route, inbox }).collect();
         let proxy_metrics = proxy::Metrics::register(&registry)?;
-        let proxy = proxy::start(config.proxy_settings(), sockets, handles, proxy_metrics)?;
+        let proxy = proxy::start(config.proxy_settings(), sockets, handles, proxy_metrics)
+            .map_err(refused("the workers"))?;
         for (listener, address) in &addresses {
             info!(%listener, %address, "listening");
         }
@@ -175,60 +185,11 @@ fn bind_listeners(config: &Config) -> Result<Bound, StartError> {
         for address in &listener.bind {
             let bound = sockets::bind(*address, config.workers)
                 .map_err(|cause| StartError::Bind { listener: listener.name.to_string(), cause })?;
-            addresses.push((Arc::clone(&listener.name), bound[0].local_addr()?));
+            addresses
+                .push((Arc::clone(&listener.name), bound[0].local_addr().map_err(refused("a listener"))?));
             of_listener.extend(bound);
         }
         sockets.push(of_listener);
     }
     Ok((sockets, addresses))
-}
-
-/// Counts and logs every panic of the process, with its place: a defect that must not go unnoticed.
-fn count_panics(metrics: &admin::Metrics) {
-    let counter = metrics.task_panics.clone();
-    let previous = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |panic| {
-        counter.inc();
-        tracing::error!(place = ?panic.location().map(ToString::to_string), "panic: this is a defect");
-        previous(panic);
-    }));
-}
-
-/// The admin listener's thread (O6). Dropping it closes the listener.
-struct AdminThread {
-    address: SocketAddr,
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<thread::JoinHandle<()>>,
-}
-
-impl AdminThread {
-    fn start(address: SocketAddr, state: Arc<admin::State>) -> Result<Self, StartError> {
-        let listener = sockets::bind(address, 1).map_err(StartError::BindAdmin)?.swap_remove(0);
-        let address = listener.local_addr()?;
-        let runtime = Builder::new_current_thread().enable_all().build()?;
-        let (stop, stopped) = oneshot::channel::<()>();
-        let thread = thread::Builder::new().name("admin".to_owned()).spawn(move || {
-            runtime.block_on(async {
-                match tokio::net::TcpListener::from_std(listener) {
-                    Ok(listener) => tokio::select! {
-                        () = admin::serve(listener, state) => {}
-                        _ = stopped => {}
-                    },
-                    Err(error) => tracing::error!(%error, "admin listener cannot be served"),
-                }
-            });
-        })?;
-        info!(%address, "admin listening");
-        Ok(AdminThread { address, stop: Some(stop), thread: Some(thread) })
-    }
-}
-
-impl Drop for AdminThread {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            // The thread only serves; if it panicked, the hook has said so.
-            let _ = thread.join();
-        }
-    }
 }

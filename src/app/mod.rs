@@ -4,9 +4,11 @@
 //! one for admin (D5, O6). [`run`] is a gate in a process: its log, its signals, its end.
 //! [`survey`] asks every node once, without a gate.
 
+mod admin;
 mod control;
 mod gate;
 mod logs;
+mod panics;
 mod resolve;
 mod run;
 mod survey;

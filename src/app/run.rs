@@ -19,7 +19,7 @@ pub enum RunError {
     #[error(transparent)]
     Start(#[from] StartError),
     /// Signals cannot be received.
-    #[error("cannot listen for signals: {0}")]
+    #[error("cannot listen for signals: {0}; check the limit of descriptors (ulimit -n)")]
     Signals(io::Error),
     /// The gate can no longer do its work.
     #[error("{0}")]

@@ -215,7 +215,7 @@ impl Follow {
         let previous = self.route.take();
         self.retire(previous);
         let name = self.nodes[id.0].name();
-        warn!(cluster = %self.cluster, node = %name, cause = cause.as_str(), "leader lost: new clients are held");
+        warn!(cluster = %self.cluster, node = %name, cause = cause.as_str(), "leader lost");
         self.links.board.note(format!("{name} lost the lead: {}", cause.as_str()));
         self.metrics.set_leader(None);
         self.begin_period(now);
@@ -235,7 +235,12 @@ impl Follow {
     fn raise(&mut self, alarm: Alarm) {
         self.alarms.push(alarm);
         let name = alarm.as_str();
-        warn!(cluster = %self.cluster, alarm = name, "alarm: {}", alarm.explanation());
+        if alarm == Alarm::Leaderless && self.leader_changes == 0 {
+            // So every gate starts: worth a line, but no alarm yet.
+            info!(cluster = %self.cluster, "no leader known yet: clients are held");
+        } else {
+            warn!(cluster = %self.cluster, alarm = name, "alarm: {}", alarm.explanation());
+        }
         self.links.board.note(format!("alarm: {name}"));
     }
 
@@ -263,6 +268,10 @@ impl Follow {
         let next = chosen.map(|(id, address)| {
             self.links.writer.stand_in(id, Arc::clone(self.nodes[id.0].name()), address, now)
         });
+        if let Some(name) = next.as_ref().map(|tenure| &tenure.name) {
+            info!(cluster = %self.cluster, node = %name, "no leader: after hold.timeout clients go to this node");
+            self.links.board.note(format!("{name} stands in: clients go there after hold.timeout"));
+        }
         let previous = std::mem::replace(&mut self.stand_in, next);
         self.retire(previous);
         self.links.writer.leaderless(self.since, self.stand_in.clone());
@@ -317,6 +326,7 @@ impl Follow {
         self.links.board.publish(ClusterStatus {
             leader: self.route.as_ref().map(|tenure| Arc::clone(&tenure.name)),
             epoch: self.route.as_ref().map(|tenure| tenure.epoch),
+            stand_in: self.stand_in.as_ref().map(|tenure| Arc::clone(&tenure.name)),
             since: self.since_wall_clock,
             claims: self.tracker.claims(),
             leader_changes: self.leader_changes,

@@ -31,28 +31,34 @@ impl Metrics {
         let node = &["cluster", "node"];
         let failover = HistogramOpts::new(
             "raftgate_failover_duration_seconds",
-            "From the old leader's last good statement to the new route",
+            "From the old leader's last good statement until clients are sent to the new one",
         )
         .buckets(vec![0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 7.5, 10.0, 15.0, 30.0, 60.0]);
         let metrics = Metrics {
-            leader: IntGaugeVec::new(Opts::new("raftgate_leader", "1 for the node that is the route"), node)?,
+            leader: IntGaugeVec::new(
+                Opts::new("raftgate_leader", "1 for the node that clients are sent to"),
+                node,
+            )?,
             leaders_observed: IntGaugeVec::new(
                 Opts::new("raftgate_leaders_observed", "How many nodes claim to lead"),
                 cluster,
             )?,
             leader_changes: IntCounterVec::new(
-                Opts::new("raftgate_leader_changes_total", "How often a node became the route"),
+                Opts::new(
+                    "raftgate_leader_changes_total",
+                    "How often a node became leader, re-elections of the same node included",
+                ),
                 cluster,
             )?,
             last_change: GaugeVec::new(
                 Opts::new(
                     "raftgate_leader_last_change_timestamp_seconds",
-                    "When a node last became the route, in seconds since the Unix epoch",
+                    "When a node last became leader, in seconds since the Unix epoch",
                 ),
                 cluster,
             )?,
             leaderless: CounterVec::new(
-                Opts::new("raftgate_leaderless_seconds_total", "Time without a route"),
+                Opts::new("raftgate_leaderless_seconds_total", "Seconds without a leader to send clients to"),
                 cluster,
             )?,
             failover: HistogramVec::new(failover, cluster)?,

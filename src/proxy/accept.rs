@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::connection::Connection;
 use super::limits::Place;
@@ -104,14 +105,19 @@ impl Door {
 
     /// Takes in everybody whose handshake has begun, and nobody else.
     async fn empty(&mut self, socket: &TcpListener) {
-        if let Err(error) = sockets::quiesce(socket) {
+        let quiesced = sockets::quiesce(socket);
+        if let Err(error) = &quiesced {
             tracing::warn!(
                 listener = %self.listener.name,
                 %error,
                 "cannot stop new connections before closing: those of this moment may be reset"
             );
         }
-        while let Ok(accepted) = tokio::time::timeout(QUIET, socket.accept()).await {
+        // Where newcomers cannot be kept away, one such time has to do: on a busy gate it would never be quiet.
+        let end = quiesced.err().map(|_| Instant::now() + QUIET);
+        while end.is_none_or(|end| Instant::now() < end)
+            && let Ok(accepted) = tokio::time::timeout(QUIET, socket.accept()).await
+        {
             self.admit(accepted).await;
         }
     }

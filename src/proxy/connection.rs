@@ -302,8 +302,9 @@ impl Trace {
             listener = %listener.name,
             client = %self.peer,
             cluster = %worker.clusters[listener.cluster].settings.name,
-            node = self.node.borrow().as_deref().unwrap_or("-"),
-            local_port = self.local_port.get().unwrap_or(0),
+            // Left out where it never came to a node.
+            node = self.node.borrow().as_deref(),
+            local_port = self.local_port.get(),
             to_node = meter.to_node.get(),
             to_client = meter.to_client.get(),
             hold_ms = milliseconds(self.held.get()),
@@ -311,7 +312,7 @@ impl Trace {
             duration_ms = milliseconds(self.accepted.elapsed()),
             moved = self.moves.get(),
             reason = ending.as_str(),
-            "session closed"
+            "connection closed"
         );
     }
 }

@@ -38,6 +38,9 @@ pub(super) async fn wait_for_route(
             Choice::Dial(tenure) if held.is_none() && !journey.trace.has_moved() => return Ok(tenure),
             Choice::Dial(tenure) => match journey.cluster.release.let_go(&tenure, Instant::now()) {
                 Ok(released) => {
+                    if tenure.is_stand_in() {
+                        journey.cluster.metrics.hold_timeouts.inc();
+                    }
                     journey.released = Some(released);
                     return Ok(tenure);
                 }

@@ -74,7 +74,7 @@ impl Metrics {
             )?,
             hold_timeouts: by.counters(
                 "hold_timeouts_total",
-                "Clients whose hold ended without a leader",
+                "Clients whose hold ended without a leader: refused, or sent to a stand-in",
                 &["cluster"],
             )?,
             connect_duration: by.histograms(
@@ -89,7 +89,7 @@ impl Metrics {
             )?,
             moved: by.counters(
                 "connections_moved_total",
-                "Clients dialled again before their first byte (S4)",
+                "Dials repeated because the node was lost before its first byte",
                 &["cluster"],
             )?,
         })

@@ -34,8 +34,10 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, mpsc};
 use std::thread;
+use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::intent::Inbox;
 use crate::tenure::TenureReader;
@@ -44,6 +46,9 @@ pub use metrics::Metrics;
 pub use outcome::{Outcome, Refusal};
 pub use settings::{ClusterSettings, ListenerSettings, Settings};
 use worker::{Order, Plan, Socket};
+
+/// How long a data plane that is dropped may take to reset what is left.
+const LAST_MOMENT: Duration = Duration::from_secs(1);
 
 /// The data plane's two strings to one cluster's `follow`.
 #[derive(Clone, Debug)]
@@ -146,6 +151,18 @@ impl Proxy {
             if thread.join().is_err() {
                 tracing::error!("a worker's thread had failed");
             }
+        }
+    }
+}
+
+impl Drop for Proxy {
+    /// Cuts, and gives the workers a moment to say so: without it the kernel would end the sessions as if they were
+    /// complete (S6).
+    fn drop(&mut self) {
+        self.cut();
+        let deadline = Instant::now() + LAST_MOMENT;
+        while self.threads.iter().any(|thread| !thread.is_finished()) && Instant::now() < deadline {
+            thread::sleep(Duration::from_millis(1));
         }
     }
 }

@@ -222,6 +222,7 @@ impl Sessions {
             .iter()
             .flat_map(|t| [t.idle, t.half_closed, Some(t.drain)])
             .flatten()
+            .filter(|timeout| !timeout.is_zero()) // what is over at once needs no finer look
             .min()
             .unwrap_or(SWEEP);
         (shortest / 4).clamp(SHORTEST_SWEEP, SWEEP)

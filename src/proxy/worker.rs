@@ -161,8 +161,19 @@ impl Worker {
             let socket = TcpListener::from_std(socket)?;
             let open = plan.open.take().ok_or_else(|| io::Error::other("too many listening sockets"))?;
             let listener = Rc::clone(&listeners[listener]);
-            let door = accept(Rc::clone(self), listener, socket, plan.orders.clone(), open);
-            doors.push(tokio::task::spawn_local(door));
+            let name = Arc::clone(&listener.name);
+            let door = tokio::task::spawn_local(accept(
+                Rc::clone(self),
+                listener,
+                socket,
+                plan.orders.clone(),
+                open,
+            ));
+            doors.push(tokio::task::spawn_local(async move {
+                if let Err(error) = door.await {
+                    tracing::error!(listener = %name, %error, "a listening socket is lost: its acceptor failed");
+                }
+            }));
         }
         Ok(doors)
     }
@@ -173,9 +184,8 @@ impl Worker {
             tokio::task::spawn_local(Rc::clone(&self.sessions).follow_fates(place, cluster.route.clone()));
         }
         for door in doors {
-            if let Err(error) = door.await {
-                tracing::error!(%error, "a listening socket is lost: its acceptor failed");
-            }
+            // What it had to say it has said.
+            let _ = door.await;
         }
         tokio::select! {
             () = self.sessions.emptied() => return,

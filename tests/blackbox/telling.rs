@@ -24,7 +24,7 @@ async fn every_log_line_is_json_and_a_session_leaves_one_that_tells_all() {
         scene
             .gate
             .log()
-            .lines_saying("session closed")
+            .lines_saying("connection closed")
             .into_iter()
             .find(|line| line["client"] == client.as_str())
     })

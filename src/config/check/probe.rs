@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use hyper::Method;
-use hyper::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderName, HeaderValue, TRANSFER_ENCODING};
+use hyper::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderName, HeaderValue, TRANSFER_ENCODING, UPGRADE};
 use hyper::http::uri::{Authority, PathAndQuery};
 
 use super::tls;
@@ -90,7 +90,7 @@ fn headers(raw: &BTreeMap<String, String>, at: &At<'_>) -> Option<Vec<(String, S
         if parsed == HOST {
             return at.reject("has a key of its own; use probe.host");
         }
-        if [CONTENT_LENGTH, TRANSFER_ENCODING, CONNECTION].contains(&parsed) {
+        if [CONTENT_LENGTH, TRANSFER_ENCODING, CONNECTION, UPGRADE].contains(&parsed) {
             return at.reject("is set by the probe itself; leave it out");
         }
         if seen.contains(&parsed) {
