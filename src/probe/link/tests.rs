@@ -233,3 +233,33 @@ async fn a_node_that_wants_a_client_certificate_says_so() {
     let mut link = tls_link(&node, &authority.trusted(Verify::Full, "n1"), NEVER);
     assert_failed(&mut link, ProbeFailure::Tls, "requires a client certificate").await;
 }
+
+/// Runs in a process of its own: the limit of descriptors is everybody's in a process.
+#[tokio::test]
+async fn l5_want_of_descriptors_is_not_taken_for_the_nodes_silence() {
+    const MARK: &str = "RAFTGATE_TEST_WITHOUT_DESCRIPTORS";
+    if std::env::var_os(MARK).is_none() {
+        let name = "probe::link::tests::l5_want_of_descriptors_is_not_taken_for_the_nodes_silence";
+        let own = std::env::current_exe().unwrap();
+        let mut starved = std::process::Command::new("sh");
+        starved
+            .args(["-c", "ulimit -n 64 && exec \"$0\" \"$@\""])
+            .arg(own)
+            .args(["--exact", name])
+            .env(MARK, "1");
+        let output = starved.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success() && said.contains("1 passed"), "{said}");
+        return;
+    }
+    let (node, mut link) = scripted(vec![vec![Step::AnswerAll(LEADER)]], Duration::ZERO).await;
+    assert_answered(&mut link, true).await;
+    let mut descriptors = Vec::new();
+    while let Ok(file) = std::fs::File::open("/dev/null") {
+        descriptors.push(file);
+    }
+    assert_answered(&mut link, false).await;
+    drop(descriptors);
+    assert_answered(&mut link, true).await;
+    assert_eq!(node.shaken(), 2);
+}
