@@ -1,9 +1,10 @@
-//! Addresses as users write them: `host:port` of a node, and what a listener is bound to.
+//! Addresses as users write them: `host:port` of a node, what a listener is bound to, and networks.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
+use ipnet::{IpNet, Ipv4Net};
 use rustls::pki_types::ServerName;
 
 /// A host name or IP address, and a port.
@@ -98,6 +99,42 @@ pub(super) fn collide(one: SocketAddr, other: SocketAddr) -> bool {
         && (one.ip() == other.ip() || covers(one, other) || covers(other, one))
 }
 
+/// Why a text is not a network; completes "found ..., ".
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum NetworkError {
+    /// It is neither an address nor one with a prefix.
+    #[error("expected an IP address or network such as \"10.1.2.3\", \"10.0.0.0/8\" or \"2001:db8::/32\"")]
+    Malformed,
+    /// Either the address or the prefix is not what was meant.
+    #[error(
+        "whose address goes on after the prefix; write \"{}\" for the network or \"{}\" for the address alone",
+        .0.trunc(), .0.addr()
+    )]
+    HostBits(IpNet),
+}
+
+/// A network, or an address, which is the least of networks. IPv4-mapped ones become IPv4, as clients do.
+pub(super) fn parse_network(text: &str) -> Result<IpNet, NetworkError> {
+    if let Ok(address) = text.parse::<IpAddr>() {
+        return Ok(address.to_canonical().into());
+    }
+    let network: IpNet = text.parse().map_err(|_| NetworkError::Malformed)?;
+    if network != network.trunc() {
+        return Err(NetworkError::HostBits(network));
+    }
+    Ok(unmapped(network).unwrap_or(network))
+}
+
+/// The IPv4 network, if it is one in IPv6's clothes.
+fn unmapped(network: IpNet) -> Option<IpNet> {
+    /// What precedes the IPv4 address in a mapped one.
+    const MAPPED_BITS: u8 = 96;
+    let IpNet::V6(network) = network else { return None };
+    let address = network.addr().to_ipv4_mapped()?;
+    let prefix = network.prefix_len().checked_sub(MAPPED_BITS)?;
+    Ipv4Net::new(address, prefix).ok().map(IpNet::V4)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -159,6 +196,43 @@ mod tests {
         ] {
             let (a, b) = (one.parse().unwrap(), other.parse().unwrap());
             assert_eq!((collide(a, b), collide(b, a)), (expected, expected), "{one} {other}");
+        }
+    }
+    #[test]
+    fn a_network_is_an_address_or_has_a_prefix() {
+        for (text, network) in [
+            ("10.1.2.3", "10.1.2.3/32"),
+            ("10.0.0.0/8", "10.0.0.0/8"),
+            ("0.0.0.0/0", "0.0.0.0/0"),
+            ("2001:DB8::1", "2001:db8::1/128"),
+            ("2001:db8::/32", "2001:db8::/32"),
+            ("::/0", "::/0"),
+            ("::ffff:10.1.2.3", "10.1.2.3/32"),
+            ("::ffff:10.0.0.0/104", "10.0.0.0/8"),
+            ("::ffff:0:0/96", "0.0.0.0/0"),
+        ] {
+            assert_eq!(parse_network(text), Ok(network.parse().unwrap()), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_network_says_why() {
+        for text in [
+            "",
+            "10.0.0",
+            "10.0.0.0/33",
+            "10.0.0.0/",
+            "::/129",
+            "10.0.0.0/-1",
+            "a.org",
+            "10.0.0.1:80",
+            "[::1]",
+            "*",
+        ] {
+            assert_eq!(parse_network(text), Err(NetworkError::Malformed), "{text}");
+        }
+        for text in ["10.0.0.1/8", "10.0.0.1/0", "2001:db8::1/32", "::ffff:10.0.0.1/104"] {
+            assert_eq!(parse_network(text), Err(NetworkError::HostBits(text.parse().unwrap())), "{text}");
         }
     }
 }

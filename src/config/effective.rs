@@ -4,6 +4,7 @@ use std::fmt::{Display, Write as _};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use toml_edit::{Array, InlineTable, Key, Value};
 
 use super::model::{Cluster, Config, Listener, Node, Probe};
@@ -42,6 +43,8 @@ impl Config {
         let cluster = self.clusters.get(listener.cluster).map_or("", |cluster| &cluster.name);
         page.set("cluster", cluster);
         page.set("public_names", listener.public_names.iter().map(String::as_str).collect::<Array>());
+        page.set("allow", listener.access.allow.iter().map(network).collect::<Array>());
+        page.set("deny", listener.access.deny.iter().map(network).collect::<Array>());
         let bounds = [
             ("max_connections", listener.max_connections),
             ("max_connections_per_source", listener.max_connections_per_source),
@@ -52,6 +55,15 @@ impl Config {
                 None => page.note(key, "no bound of its own"),
             }
         }
+    }
+}
+
+/// As people write it: a single address without `/32` or `/128`.
+fn network(network: &IpNet) -> String {
+    if network.prefix_len() == network.max_prefix_len() {
+        network.addr().to_string()
+    } else {
+        network.to_string()
     }
 }
 

@@ -13,6 +13,7 @@ use crate::leader::Policy;
 use crate::probe::judge::Rules;
 use crate::probe::tls::{Pin, SpiffeId, TrustDomain};
 use crate::probe::{ClientFiles, Roots, Verify};
+use crate::proxy::Access;
 
 /// A whole configuration, defaults and presets filled in.
 #[derive(Clone, Debug, PartialEq)]
@@ -64,6 +65,8 @@ pub struct Listener {
     pub cluster: usize,
     /// The names that clients use, each a DNS name or an IP address: looked at by `check --probe` alone.
     pub public_names: Vec<String>,
+    /// Who may come in (S8); IPv4-mapped networks have become IPv4.
+    pub access: Access,
     /// Connections here (S8), at least 1; `None`: only bounded in all.
     pub max_connections: Option<usize>,
     /// Connections of one IPv4 address or IPv6 network of 64 bits (S8), at least 1.

@@ -48,6 +48,8 @@ pub(super) struct Listener {
     pub(super) bind: Option<OneOrMany<String>>,
     pub(super) cluster: Option<String>,
     pub(super) public_names: Option<OneOrMany<String>>,
+    pub(super) allow: Option<OneOrMany<String>>,
+    pub(super) deny: Option<OneOrMany<String>>,
     pub(super) max_connections: Option<usize>,
     pub(super) max_connections_per_source: Option<usize>,
 }

@@ -1,7 +1,7 @@
 //! Takes clients in at one listening socket, and stops without losing the queued ones (O4).
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::connection::Connection;
-use super::limits::Place;
+use super::limits::{Admission, Place};
 use super::outcome::Refusal;
 use super::worker::{Listener, Order, Worker};
 use crate::sockets::{self, AcceptError};
@@ -73,8 +73,7 @@ impl Door {
 
     fn take(&self, client: TcpStream, peer: SocketAddr) {
         self.listener.metrics.connections.inc();
-        let place = self.worker.places.take().ok_or(Refusal::Limit);
-        match place.and_then(|place| self.listener.bounds.admit(peer.ip(), place)) {
+        match self.admission(peer.ip()) {
             Ok(admission) => {
                 let connection = Connection::new(&self.worker, &self.listener, client, peer, admission);
                 // The task is on its own: a panic ends it and nothing else, and its guards give back what it held.
@@ -87,6 +86,15 @@ impl Door {
                 let _ = client.set_zero_linger();
             }
         }
+    }
+
+    /// Who is denied takes no place, and is told so even where there is none left.
+    fn admission(&self, client: IpAddr) -> Result<Admission, Refusal> {
+        if !self.listener.access.admits(client) {
+            return Err(Refusal::Denied);
+        }
+        let in_all = self.worker.places.take().ok_or(Refusal::Limit)?;
+        self.listener.bounds.admit(client, in_all)
     }
 
     async fn pause(&mut self, error: &io::Error) {

@@ -7,11 +7,12 @@
 //! release     paces a crowd by its node's answers (S2)
 //! opening     until the node's first byte (S4)       sessions    the table: fates and inactivity (D8, S5, S6)
 //! limits      bounds, as guards (S8)                 sources     bounds by source (S8)
-//! unjoined    a stream that is reset when dropped
+//! access      who may come in (S8)                   unjoined    a stream that is reset when dropped
 //! outcome     why connections end                    metrics     what is counted
 //! ```
 
 mod accept;
+mod access;
 mod choice;
 mod connection;
 mod dial;
@@ -41,6 +42,7 @@ use tokio::time::Instant;
 
 use crate::intent::Inbox;
 use crate::tenure::TenureReader;
+pub use access::Access;
 use limits::{Bounds, Places};
 pub use metrics::Metrics;
 pub use outcome::{Outcome, Refusal};

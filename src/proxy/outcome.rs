@@ -73,6 +73,8 @@ impl Outcome {
 /// Why a connection was turned away: a reason of `raftgate_connections_refused_total` (S8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
+    /// Its address is none that the listener's `allow` and `deny` let in.
+    Denied,
     /// There were `max_connections` already, in all or at the listener.
     Limit,
     /// Its source had `max_connections_per_source` already.
@@ -83,11 +85,12 @@ pub enum Refusal {
 
 impl Refusal {
     /// Every refusal, in the order of their discriminants.
-    pub const ALL: [Refusal; 3] = [Refusal::Limit, Refusal::SourceLimit, Refusal::HoldLimit];
+    pub const ALL: [Refusal; 4] = [Refusal::Denied, Refusal::Limit, Refusal::SourceLimit, Refusal::HoldLimit];
 
     /// The label value.
     pub fn as_str(self) -> &'static str {
         match self {
+            Refusal::Denied => "denied",
             Refusal::Limit => "limit",
             Refusal::SourceLimit => "source_limit",
             Refusal::HoldLimit => "hold_limit",

@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::access::Access;
+
 /// The whole data plane.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -28,6 +30,8 @@ pub struct ListenerSettings {
     pub bind: Vec<SocketAddr>,
     /// The cluster its clients go to: a place in [`Settings::clusters`].
     pub cluster: usize,
+    /// Who may come in.
+    pub access: Access,
     /// Connections at this listener, held and relayed (S8); `None`: only bounded in all.
     pub max_connections: Option<usize>,
     /// Connections of one IPv4 address or IPv6 network of 64 bits (S8).

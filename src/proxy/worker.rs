@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 
 use super::ClusterHandle;
 use super::accept::accept;
+use super::access::Access;
 use super::limits::{Bounds, Places};
 use super::metrics::{ClusterMetrics, ListenerMetrics, Metrics};
 use super::opening::SCRATCH;
@@ -76,6 +77,7 @@ pub(super) struct Worker {
 pub(super) struct Listener {
     pub(super) name: Arc<str>,
     pub(super) cluster: usize,
+    pub(super) access: Access,
     pub(super) metrics: ListenerMetrics,
     pub(super) bounds: Bounds,
 }
@@ -150,6 +152,7 @@ impl Worker {
                 Rc::new(Listener {
                     name: Arc::clone(&listener.name),
                     cluster: listener.cluster,
+                    access: listener.access.clone(),
                     metrics: plan.metrics.listener(&listener.name),
                     bounds: bounds.clone(),
                 })

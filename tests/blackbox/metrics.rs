@@ -75,7 +75,10 @@ const ENUMERATED: &[(&str, &[&str])] = &[
             "shutdown",
         ],
     ),
-    ("raftgate_connections_refused_total{listener=\"edge\",reason=\"?\"}", &["limit", "hold_limit"]),
+    (
+        "raftgate_connections_refused_total{listener=\"edge\",reason=\"?\"}",
+        &["denied", "limit", "source_limit", "hold_limit"],
+    ),
     (
         "raftgate_connect_failures_total{cluster=\"controllers\",node=\"*\",reason=\"?\"}",
         &["refused", "unreachable", "timeout", "local"],

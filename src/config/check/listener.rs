@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use super::access;
 use crate::config::address::{collide, is_server_name, parse_bind};
 use crate::config::findings::{At, all};
 use crate::config::model::Listener;
@@ -22,6 +23,7 @@ pub(super) fn all_of(raw: &Raw, at: &At<'_>, admin: Option<SocketAddr>) -> Optio
         let cluster = cluster(raw, listener, &at.key("cluster"));
         let bind = bind(listener, &at.key("bind"), &mut bound);
         let public_names = public_names(listener, &at.key("public_names"));
+        let access = access::check(listener, &at);
         let max_connections = bound_of(listener.max_connections, &at.key("max_connections"));
         let per_source = bound_of(listener.max_connections_per_source, &at.key("max_connections_per_source"));
         Some(Listener {
@@ -29,6 +31,7 @@ pub(super) fn all_of(raw: &Raw, at: &At<'_>, admin: Option<SocketAddr>) -> Optio
             bind: bind?,
             cluster: cluster?,
             public_names: public_names?,
+            access: access?,
             max_connections: max_connections?,
             max_connections_per_source: per_source?,
         })

@@ -1,5 +1,6 @@
 //! From what users write to what the program needs: defaults filled in, every value checked, all mistakes told at once.
 
+mod access;
 mod cluster;
 mod files;
 mod listener;

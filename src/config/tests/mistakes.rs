@@ -58,6 +58,15 @@ fn contradictions_are_warnings() {
         let expected: Vec<String> = expected.iter().map(|line| format!("t.toml:{line}")).collect();
         assert_eq!(warnings(&least_and(keys)), expected, "{keys}");
     }
+    let listener = LEAST.replacen(
+        "cluster =",
+        "deny = [\"10.0.0.0/8\"]\nallow = [\"192.0.2.1\", \"10.1.0.0/16\"]\ncluster =",
+        1,
+    );
+    assert_eq!(
+        warnings(&listener),
+        ["t.toml:4: listeners.edge.allow.1: 10.1.0.0/16 has no effect, because `deny` has 10.0.0.0/8"]
+    );
     let many = warnings(&format!("max_connections = 1000000000\n{LEAST}"));
     assert_eq!(many.len(), 1);
     assert!(

@@ -114,7 +114,7 @@ log = { format = "json", level = "trace", connections = false }
 shutdown.drain = "0s"
 admin.bind = ""
 listeners.a = { bind = ["127.0.0.1:0", "[::1]:8443", ":9000"], cluster = "two", max_connections = 5, max_connections_per_source = 2 }
-listeners.b-2 = { bind = "127.0.0.1:0", cluster = "one", public_names = ["gate.example.org", "10.0.0.1"] }
+listeners.b-2 = { bind = "127.0.0.1:0", cluster = "one", public_names = ["gate.example.org", "10.0.0.1"], allow = ["10.0.0.0/8", "::ffff:192.0.2.0/120", "2001:db8::/32"], deny = "10.1.2.3" }
 
 [clusters.two]
 nodes.z = { address = "Z.example.org:1", probe_address = "[::1]:443", priority = -5 }
@@ -153,6 +153,7 @@ fn the_effective_configuration_reads_back_as_the_same() {
         let effective = written.effective_toml();
         assert_eq!(config(&effective), written, "{effective}");
     }
+    assert!(config(RICH).effective_toml().contains("deny = [\"10.1.2.3\"]"), "an address has no prefix");
 }
 
 #[test]
@@ -208,6 +209,14 @@ fn each_role_gets_its_own_settings() {
     assert_eq!(listeners, [("a", 3, 3), ("b-2", 1, 0)]);
     let bounds = proxy.listeners.iter().map(|it| (it.max_connections, it.max_connections_per_source));
     assert_eq!(bounds.collect::<Vec<_>>(), [(Some(5), Some(2)), (None, None)]);
+    let shown =
+        |networks: &[ipnet::IpNet]| networks.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+    let access = proxy.listeners.iter().map(|it| (shown(&it.access.allow), shown(&it.access.deny)));
+    let networks = "10.0.0.0/8 192.0.2.0/24 2001:db8::/32".to_owned();
+    assert_eq!(
+        access.collect::<Vec<_>>(),
+        [(String::new(), String::new()), (networks, "10.1.2.3/32".to_owned())]
+    );
 
     let two = &config.clusters[3];
     let address = |port| std::net::SocketAddr::from(([192, 0, 2, 1], port));

@@ -11,6 +11,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use super::super::access::Access;
 use super::super::limits::{Bounds, Places};
 use super::super::worker::{Listener, Order, Plan, Worker};
 use super::super::{ClusterHandle, ClusterSettings, ListenerSettings, Metrics, Proxy, Settings, start};
@@ -175,6 +176,7 @@ pub(in super::super) fn bare_worker() -> (Rc<Worker>, Rc<Listener>) {
     let listener = Listener {
         name: "edge".into(),
         cluster: 0,
+        access: Access::default(),
         metrics: metrics.listener("edge"),
         bounds: Bounds::new(&settings.listeners[0]),
     };
@@ -203,6 +205,7 @@ fn settings() -> Settings {
             name: "edge".into(),
             bind: Vec::new(),
             cluster: 0,
+            access: Access::default(),
             max_connections: None,
             max_connections_per_source: None,
         }],

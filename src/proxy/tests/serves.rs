@@ -4,7 +4,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::super::distribute;
 use super::harness::*;
-use crate::proxy::ListenerSettings;
+use crate::proxy::{Access, ListenerSettings};
 use crate::sockets;
 
 #[tokio::test]
@@ -154,6 +154,43 @@ async fn s8_a_listener_and_a_source_have_their_own_bounds() {
         assert_joined(&mut client, &mut node.accept().await).await;
         gate.end().await;
     }
+}
+
+#[tokio::test]
+async fn s8_who_is_denied_is_reset_and_takes_no_place() {
+    let network = |text: &str| [text.parse().unwrap()].into();
+    for access in [
+        Access { deny: network("127.0.0.0/8"), ..Access::default() },
+        Access { allow: network("192.0.2.0/24"), ..Access::default() },
+    ] {
+        let mut gate = Gate::start(|settings| {
+            settings.listeners[0].access = access;
+            // Were places looked at first, the reason would be another.
+            settings.max_connections = 0;
+        });
+        let node = Node::start().await;
+        gate.lead(0, node.address);
+        assert_eq!(gate.metric("connections_refused_total", &["denied"]), 0);
+        for refused in 1..=3 {
+            gate.turns_away().await;
+            assert_eq!(gate.metric("connections_refused_total", &["denied"]), refused);
+        }
+        assert_eq!(gate.metric("connections_refused_total", &[]), 3);
+        assert!(!node.is_dialled().await);
+        gate.end().await;
+    }
+}
+
+#[tokio::test]
+async fn s8_who_is_allowed_is_served() {
+    let allow = ["127.0.0.1/32".parse().unwrap()].into();
+    let deny = ["127.0.0.2/31".parse().unwrap()].into();
+    let mut gate = Gate::start(|settings| settings.listeners[0].access = Access { allow, deny });
+    let node = Node::start().await;
+    gate.lead(0, node.address);
+    let mut client = gate.client().await;
+    assert_joined(&mut client, &mut node.accept().await).await;
+    gate.end().await;
 }
 
 #[test]
