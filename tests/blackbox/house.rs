@@ -176,6 +176,26 @@ fn every_room_is_on_the_map() {
 }
 
 #[test]
+fn every_rule_that_is_cited_can_be_looked_up() {
+    let readme = include_str!("../../README.md");
+    let mut cited = BTreeSet::new();
+    for source in sources("src").iter().chain(&sources("tests")) {
+        cited.extend(
+            source.text.split(|c: char| !c.is_ascii_alphanumeric()).filter(|w| is_rule(w)).map(str::to_owned),
+        );
+    }
+    assert!(cited.len() > 20, "the citations were not found: {cited:?}");
+    let missing: Vec<_> = cited.iter().filter(|rule| !readme.contains(&format!("| **{rule}** |"))).collect();
+    assert!(missing.is_empty(), "not in README: {missing:?}");
+}
+
+/// Whether a word is a rule's number: L3, S4, D10.
+fn is_rule(word: &str) -> bool {
+    let number = word.strip_prefix(['L', 'S', 'D', 'O']).unwrap_or_default();
+    (1..=2).contains(&number.len()) && number.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+#[test]
 fn the_judge_of_imports_finds_what_is_wrong() {
     let text = "use crate::{leader::{Pace, Signal}, proxy::Settings,\n probe};\nlet x = crate::admin::y(); // crate::cli";
     let found = imports(&without_comments(text));
