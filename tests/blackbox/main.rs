@@ -8,6 +8,7 @@
 mod bytes;
 mod check_probe;
 mod commands;
+mod descriptors;
 mod failover;
 mod hold;
 mod hostile;

@@ -1,13 +1,13 @@
 //! The real binary: started with a file, watched through its log and its admin endpoints, ended by signals.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
@@ -174,7 +174,18 @@ impl Gate {
 
     /// Sends a signal.
     pub(crate) fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_raw(i32::try_from(self.id()).unwrap()).unwrap(), signal).unwrap();
+        kill_process(self.pid(), signal).unwrap();
+    }
+
+    /// Lets its process have only so many descriptors more than it has now.
+    pub(crate) fn leave_descriptors(&self, free: u32) {
+        let open = std::fs::read_dir(format!("/proc/{}/fd", self.id())).unwrap();
+        let open: BTreeSet<u64> =
+            open.map(|entry| entry.unwrap().file_name().to_str().unwrap().parse().unwrap()).collect();
+        // The limit is on the number that a new one gets, which is the lowest that is free.
+        let last = (0..).filter(|number| !open.contains(number)).nth(free as usize).expect("numbers go on");
+        let limit = Rlimit { current: Some(last), maximum: Some(last) };
+        prlimit(Some(self.pid()), Resource::Nofile, limit).unwrap();
     }
 
     /// How much memory its process occupies, in bytes.
@@ -182,6 +193,10 @@ impl Gate {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("the gate still runs");
         line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
+    }
+
+    fn pid(&self) -> Pid {
+        Pid::from_raw(i32::try_from(self.id()).unwrap()).unwrap()
     }
 
     fn id(&self) -> u32 {
