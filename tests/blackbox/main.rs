@@ -21,6 +21,7 @@ mod presets;
 mod readme;
 mod sessions;
 mod stage;
+mod start;
 mod stop;
 mod support;
 mod telling;

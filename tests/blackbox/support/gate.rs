@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -28,9 +29,12 @@ pub(crate) struct Gate {
     admin: SocketAddr,
 }
 
-/// Every line the gate has written.
+/// Every line the gate has written, as far as it has been read.
 #[derive(Clone, Default)]
-pub(crate) struct Log(Arc<Mutex<Vec<String>>>);
+pub(crate) struct Log {
+    lines: Arc<Mutex<Vec<String>>>,
+    unread: Arc<AtomicBool>,
+}
 
 /// One sample of `/metrics`: its name with its labels, as written, and its value.
 pub(crate) type Metrics = BTreeMap<String, f64>;
@@ -53,6 +57,26 @@ fn raftgate_seeing((mine, theirs): (&Path, &str)) -> Command {
 pub(crate) async fn can_have_own_files() -> bool {
     let tried = Command::new("unshare").args(["-rm", "mount", "--bind", "/etc/hosts", "/etc/hosts"]).status();
     tried.await.is_ok_and(|status| status.success())
+}
+
+/// The binary as a user who may neither open low ports nor read what is closed to them. It needs [`can_lack_rights`].
+pub(crate) fn raftgate_without_rights() -> Command {
+    let mut command = without_rights();
+    command.arg(BINARY);
+    without_settings(command)
+}
+
+/// Whether this machine lets a process live with fewer rights.
+pub(crate) async fn can_lack_rights() -> bool {
+    without_rights().arg("true").status().await.is_ok_and(|status| status.success())
+}
+
+/// Runs what follows in a network of its own, in which the low ports are reserved whatever the machine's own say.
+fn without_rights() -> Command {
+    let mut command = Command::new("unshare");
+    let rights = "--bounding-set=-net_bind_service,-dac_override,-dac_read_search";
+    command.args(["-rn", "setpriv", rights]);
+    command
 }
 
 fn without_settings(mut command: Command) -> Command {
@@ -238,18 +262,27 @@ impl Drop for Gate {
 
 impl Log {
     fn follow(&self, stream: impl AsyncRead + Unpin + Send + 'static) {
-        let log = Arc::clone(&self.0);
+        let log = self.clone();
         tokio::spawn(async move {
             let mut lines = BufReader::new(stream).lines();
             while let Ok(Some(line)) = lines.next_line().await {
-                log.lock().unwrap().push(line);
+                log.lines.lock().unwrap().push(line);
+                if log.unread.load(Ordering::Relaxed) {
+                    // The pipe stays open, and fills.
+                    std::future::pending::<()>().await;
+                }
             }
         });
     }
 
+    /// After one more line nobody reads the log any more.
+    pub(crate) fn leave_unread(&self) {
+        self.unread.store(true, Ordering::Relaxed);
+    }
+
     /// Every line.
     pub(crate) fn lines(&self) -> Vec<String> {
-        self.0.lock().unwrap().clone()
+        self.lines.lock().unwrap().clone()
     }
 
     /// All of it.
