@@ -8,9 +8,15 @@ mod run;
 use std::fmt::Display;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
+
+/// How long a last word may wait for whoever reads standard error.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,9 +70,19 @@ pub fn run() -> Exit {
     }
 }
 
-/// Says why a command failed, or what is doubtful. Nobody is left to tell if standard error is closed.
+/// Says why a command failed, or what is doubtful. Nobody is left to tell if standard error is closed, or is a pipe
+/// that stays full: a gate that was told to end at once ends all the same (O5).
 fn complain(about: impl Display) {
-    let _ = writeln!(io::stderr(), "{about}");
+    let text = format!("{about}\n");
+    let (said, heard) = mpsc::channel::<()>();
+    let spoken = thread::Builder::new().name("complaint".to_owned()).spawn(move || {
+        let _ = io::stderr().write_all(text.as_bytes());
+        drop(said);
+    });
+    if spoken.is_ok() {
+        // Either way it is over: the other end is gone when all is said.
+        let _ = heard.recv_timeout(PATIENCE);
+    }
 }
 
 impl Command {

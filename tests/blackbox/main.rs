@@ -25,3 +25,4 @@ mod start;
 mod stop;
 mod support;
 mod telling;
+mod unread;
