@@ -81,6 +81,8 @@ struct Node {
     acceptor: TlsAcceptor,
     says: Says,
     manner: Manner,
+    /// How long each handshake keeps the whole node busy, as one does on a machine with little power.
+    handshake: Duration,
 }
 
 type Shared = Rc<RefCell<Node>>;
@@ -91,6 +93,7 @@ async fn live(birth: Birth) -> io::Result<()> {
         name: birth.name,
         says: Says::Follower,
         manner: Manner::Answers,
+        handshake: Duration::ZERO,
     }));
     let mut data = Some(TcpListener::bind("127.0.0.1:0").await?);
     let probes = TcpListener::bind("127.0.0.1:0").await?;
@@ -141,6 +144,7 @@ fn obey(order: &str, node: &Shared, data: &mut Option<TcpListener>) {
         ("close-each", _) => node.manner = Manner::ClosesEach,
         ("silent", _) => node.manner = Manner::SilentAfterTls,
         ("mute", _) => node.manner = Manner::Mute,
+        ("slow", ms) => node.handshake = Duration::from_millis(ms.parse().expect("milliseconds")),
         ("refuse", _) => *data = None,
         _ => panic!("a node does not know the order `{order}`"),
     }
@@ -168,7 +172,8 @@ async fn serve(stream: TcpStream, node: Shared) -> io::Result<()> {
     if node.borrow().manner == Manner::Mute {
         return hold(stream).await;
     }
-    let acceptor = node.borrow().acceptor.clone();
+    let (acceptor, handshake) = (node.borrow().acceptor.clone(), node.borrow().handshake);
+    std::thread::sleep(handshake);
     let mut tls = timeout(IDLE, acceptor.accept(stream)).await??;
     if node.borrow().manner == Manner::SilentAfterTls {
         return hold(tls).await;
