@@ -174,7 +174,7 @@ impl Follow {
             self.metrics.failover.observe(failover.as_secs_f64());
         }
         let from = previous.as_ref().map(|tenure| &*tenure.name);
-        let failover_ms = failover.map(|failover| failover.as_millis());
+        let failover_ms = failover.map(|failover| u64::try_from(failover.as_millis()).unwrap_or(u64::MAX));
         info!(cluster = %self.cluster, node = %name, epoch, ordinal, previous = from, failover_ms, "leader elected");
         self.links.board.note(format!("{name} leads (epoch {epoch})"));
         self.retire(previous);
