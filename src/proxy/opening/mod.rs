@@ -186,7 +186,7 @@ impl Exchange {
     }
 
     fn joined(self, journey: &Journey, tenure: Arc<Tenure>, first: Vec<u8>) -> Opened {
-        // The node's byte may have been seen before its new tenure was: the old one's fate is not this session's.
+        // The node's byte may have been seen before its new tenure was: the old one's fate does not concern it.
         let tenure = match standing(&tenure, &journey.route.load()) {
             Standing::Adopt(newer) => newer,
             Standing::Stay | Standing::Leave => tenure,
