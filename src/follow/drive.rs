@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::fates::{NodeFacts, PastTenures, View};
 use super::metrics::{ClusterMetrics, Metrics};
@@ -93,6 +93,7 @@ impl Follow {
                     Some(Input::Report(report)) => self.take_report(Instant::now(), report),
                     Some(Input::Signal(signal)) => {
                         let now = Instant::now();
+                        debug!(cluster = %self.cluster, node = signal.node.0, why = signal.suspicion.as_str(), "suspicion");
                         self.tracker.handle_signal(now.into_std(), signal);
                         self.carry_out(now);
                     }

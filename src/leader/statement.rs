@@ -32,13 +32,6 @@ pub enum Verdict {
     },
 }
 
-impl Verdict {
-    /// Whether the node itself said something about its leadership.
-    pub fn is_statement(self) -> bool {
-        matches!(self, Verdict::Leader | Verdict::Follower)
-    }
-}
-
 /// Why a probe brought no answer. The names are label values of `raftgate_probes_total`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProbeFailure {

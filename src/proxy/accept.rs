@@ -83,7 +83,7 @@ impl Door {
                 self.listener.metrics.refused(refusal).inc();
                 tracing::debug!(listener = %self.listener.name, %peer, reason = refusal.as_str(), "client refused");
                 // If it fails, the client has gone already.
-                let _ = client.set_zero_linger();
+                let _ = sockets::reset_on_close(&client);
             }
         }
     }

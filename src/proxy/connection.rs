@@ -32,6 +32,7 @@ use super::sessions::{Key, Slot};
 use super::unjoined::Unjoined;
 use super::worker::{Cluster, Listener, Worker};
 use crate::relay::{End, Meter, Relay, Side};
+use crate::sockets;
 use crate::tenure::{Tenure, TenureReader};
 
 /// The task of one connection. Small while it relays (D4): what arriving needed is freed by then.
@@ -126,7 +127,7 @@ impl Connection {
             let (client, node) = joined.relay.into_streams();
             if matches!(ending, Ending::Closed(outcome) if outcome.is_abrupt()) {
                 // If it fails, the peer has gone already.
-                let _ = (client.set_zero_linger(), node.set_zero_linger());
+                let _ = (sockets::reset_on_close(&client), sockets::reset_on_close(&node));
             }
         }
         self.presence.ending = Some(ending);

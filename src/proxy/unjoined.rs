@@ -4,6 +4,8 @@ use std::ops::{Deref, DerefMut};
 
 use tokio::net::TcpStream;
 
+use crate::sockets;
+
 /// A stream that is reset when dropped, so that its peer notices at once, unless it was joined to a session:
 /// whatever ends a client's arrival early, nobody is left waiting.
 #[derive(Debug)]
@@ -46,7 +48,7 @@ impl Drop for Unjoined {
     fn drop(&mut self) {
         if let (Some(stream), false) = (&self.stream, self.orderly) {
             // If it fails, the peer has gone already.
-            let _ = stream.set_zero_linger();
+            let _ = sockets::reset_on_close(stream);
         }
     }
 }
