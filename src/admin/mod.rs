@@ -3,6 +3,7 @@
 
 mod metrics;
 mod pages;
+mod reserve;
 mod server;
 
 pub use metrics::Metrics;

@@ -20,6 +20,7 @@ use tokio::time::{sleep, timeout};
 
 use super::metrics::Metrics;
 use super::pages;
+use super::reserve::Reserve;
 use crate::board::Board;
 
 /// Connections served at once; more wait in the kernel's queue.
@@ -29,7 +30,9 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long one connection may be used in all, so that forgotten ones do not use up the places.
 const CONNECTION_LIFETIME: Duration = Duration::from_mins(5);
 /// How long to wait after a failed accept: what fails then (no descriptors) does not mend at once.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
+/// How long a client may take that is served with the last descriptors: the next one waits for them.
+const LAST_PLACE_LIFETIME: Duration = Duration::from_secs(1);
 
 /// What the pages are made of.
 pub struct State {
@@ -71,23 +74,42 @@ impl fmt::Debug for State {
 /// Serves until it is dropped. Must run on a current-thread runtime (see [`State::metrics`]).
 pub async fn serve(listener: TcpListener, state: Arc<State>) {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let mut reserve = Reserve::default();
     loop {
+        reserve.fill(&listener);
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                let state = Arc::clone(&state);
-                tokio::spawn(async move {
-                    // A connection that breaks off or outlives its time is its client's business.
-                    let _ = timeout(CONNECTION_LIFETIME, serve_connection(stream, state)).await;
-                    drop(place);
-                });
-            }
-            Err(_) => sleep(ACCEPT_PAUSE).await,
+        if let Ok((stream, _)) = listener.accept().await {
+            let connection = serve_connection(stream, Arc::clone(&state), Reuse::Kept);
+            tokio::spawn(async move {
+                // A connection that breaks off or outlives its time is its client's business.
+                let _ = timeout(CONNECTION_LIFETIME, connection).await;
+                drop(place);
+            });
+        } else {
+            reserve.give_up();
+            serve_from_the_reserve(&listener, &state).await;
+            sleep(ACCEPT_PAUSE).await;
         }
     }
 }
 
-async fn serve_connection(stream: TcpStream, state: Arc<State>) -> Result<(), hyper::Error> {
+/// Serves one client with the descriptors that have just been given up, and nobody else meanwhile.
+async fn serve_from_the_reserve(listener: &TcpListener, state: &Arc<State>) {
+    // Tried once, without waiting: for want of descriptors an accept fails whether anybody is there or not.
+    if let Ok(Ok((stream, _))) = timeout(Duration::ZERO, listener.accept()).await {
+        let connection = serve_connection(stream, Arc::clone(state), Reuse::Closed);
+        let _ = timeout(LAST_PLACE_LIFETIME, connection).await;
+    }
+}
+
+/// What becomes of a connection after an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reuse {
+    Kept,
+    Closed,
+}
+
+async fn serve_connection(stream: TcpStream, state: Arc<State>, reuse: Reuse) -> Result<(), hyper::Error> {
     let service = service_fn(move |request: Request<Incoming>| {
         let response = respond(&state, &request);
         async move { Ok::<_, Infallible>(response) }
@@ -95,6 +117,7 @@ async fn serve_connection(stream: TcpStream, state: Arc<State>) -> Result<(), hy
     http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
+        .keep_alive(reuse == Reuse::Kept)
         .serve_connection(TokioIo::new(stream), service)
         .await
 }

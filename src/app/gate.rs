@@ -21,7 +21,7 @@ use crate::follow;
 use crate::metrics;
 use crate::probe;
 use crate::probe::tls::TlsSetupError;
-use crate::proxy::{self, ClusterHandle, Proxy};
+use crate::proxy::{self, ClusterHandle, Proxy, Totals};
 use crate::sockets;
 
 /// A running gate.
@@ -144,7 +144,8 @@ impl Gate {
             info!(active = self.proxy.active(), "drain is over: what is left is cut");
         }
         self.proxy.cut();
-        self.proxy.join();
+        let Totals { accepted, refused, closed, active } = self.proxy.join();
+        info!(accepted, refused, closed, active, "stopped");
         drop(self.control);
         drop(self.admin);
     }

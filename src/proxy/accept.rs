@@ -17,6 +17,9 @@ use crate::sockets::{self, AcceptError};
 
 /// How long accepting pauses when the machine is out of descriptors or memory: between this and twice as long.
 const PAUSE: Duration = Duration::from_millis(50);
+/// Once there were no descriptors, so many have to be free before a client is taken in again: whoever watches, and the
+/// nodes' probes, need some too, and would else be outrun by those who wait in the queue.
+const ROOM: usize = 16;
 /// How long a quiesced socket has to stay quiet before it is closed: handshakes under way complete meanwhile, which takes
 /// a client its round trip.
 const QUIET: Duration = Duration::from_millis(500);
@@ -36,7 +39,7 @@ pub(super) async fn accept(
             biased;
             // Without a sender the proxy itself is gone.
             order = orders.wait_for(|order| *order != Order::Serve) => break order.map_or(Order::Cut, |order| *order),
-            accepted = socket.accept() => door.admit(accepted).await,
+            accepted = door.next(&socket) => door.admit(accepted).await,
         }
     };
     if order == Order::Quiesce {
@@ -58,6 +61,13 @@ struct Door {
 }
 
 impl Door {
+    async fn next(&self, socket: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
+        if self.paused {
+            sockets::try_descriptors(socket, ROOM)?;
+        }
+        socket.accept().await
+    }
+
     async fn admit(&mut self, accepted: io::Result<(TcpStream, SocketAddr)>) {
         match accepted {
             Ok((client, peer)) => {
@@ -124,7 +134,7 @@ impl Door {
         // Where newcomers cannot be kept away, one such time has to do: on a busy gate it would never be quiet.
         let end = quiesced.err().map(|_| Instant::now() + QUIET);
         while end.is_none_or(|end| Instant::now() < end)
-            && let Ok(accepted) = tokio::time::timeout(QUIET, socket.accept()).await
+            && let Ok(accepted) = tokio::time::timeout(QUIET, self.next(socket)).await
         {
             self.admit(accepted).await;
         }

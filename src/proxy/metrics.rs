@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use prometheus::core::Collector;
 use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
 };
@@ -95,6 +96,16 @@ impl Metrics {
         })
     }
 
+    /// What has become of all connections so far, over all listeners.
+    pub(super) fn totals(&self) -> Totals {
+        Totals {
+            accepted: sum(&self.connections),
+            refused: sum(&self.refused),
+            closed: sum(&self.closed),
+            active: sum(&self.active),
+        }
+    }
+
     /// One listener's share.
     pub(super) fn listener(&self, name: &str) -> ListenerMetrics {
         ListenerMetrics {
@@ -128,6 +139,29 @@ impl Metrics {
                 .map(|reason| self.connect_failures.with_label_values(&[cluster, node, reason.as_str()])),
         }
     }
+}
+
+/// Connections since the start. Always: accepted = refused + closed + active.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Totals {
+    /// All that came.
+    pub accepted: i64,
+    /// Those that were turned away.
+    pub refused: i64,
+    /// Those that were let in and have ended.
+    pub closed: i64,
+    /// Those that are there.
+    pub active: i64,
+}
+
+/// The sum over all labels of a vector of counters or gauges of whole numbers.
+fn sum(vector: &impl Collector) -> i64 {
+    let families = vector.collect();
+    let metrics = families.iter().flat_map(prometheus::proto::MetricFamily::get_metric);
+    // Each has one of the two; the other reads 0.
+    let values = metrics.map(|metric| metric.get_counter().get_value() + metric.get_gauge().get_value());
+    #[expect(clippy::cast_possible_truncation, reason = "the library keeps whole numbers as floating ones")]
+    values.map(|value| value as i64).sum()
 }
 
 /// What is counted by listener.

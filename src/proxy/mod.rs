@@ -44,7 +44,7 @@ use crate::intent::Inbox;
 use crate::tenure::TenureReader;
 pub use access::Access;
 use limits::{Bounds, Places};
-pub use metrics::Metrics;
+pub use metrics::{Metrics, Totals};
 pub use outcome::{Outcome, Refusal};
 pub use settings::{ClusterSettings, ListenerSettings, Settings};
 use worker::{Order, Plan, Socket};
@@ -68,6 +68,7 @@ pub struct Proxy {
     places: Arc<Places>,
     open: Arc<Places>,
     threads: Vec<thread::JoinHandle<()>>,
+    metrics: Metrics,
 }
 
 /// Starts the workers' threads. `listeners` are the bound sockets of each of `settings.listeners`, for all its
@@ -99,12 +100,17 @@ pub fn start(
         bounds: settings.listeners.iter().map(Bounds::new).collect(),
         settings: Arc::new(settings),
         clusters,
-        metrics,
+        metrics: metrics.clone(),
         orders: received,
     };
     let (started, starts) = mpsc::channel();
-    let mut proxy =
-        Proxy { orders, places: Arc::clone(&plan.places), open: Arc::clone(&plan.open), threads: Vec::new() };
+    let mut proxy = Proxy {
+        orders,
+        places: Arc::clone(&plan.places),
+        open: Arc::clone(&plan.open),
+        threads: Vec::new(),
+        metrics,
+    };
     for (number, sockets) in shares.into_iter().enumerate() {
         let (plan, started) = (plan.clone(), started.clone());
         let thread = thread::Builder::new().name(format!("worker-{number}"));
@@ -147,13 +153,14 @@ impl Proxy {
     }
 
     /// Waits for the workers' threads to end, which takes [`cut`](Self::cut), or [`quiesce`](Self::quiesce) and the last
-    /// client's leaving. Blocks its thread.
-    pub fn join(mut self) {
+    /// client's leaving; says what has become of all its connections. Blocks its thread.
+    pub fn join(mut self) -> Totals {
         for thread in std::mem::take(&mut self.threads) {
             if thread.join().is_err() {
                 tracing::error!("a worker's thread had failed");
             }
         }
+        self.metrics.totals()
     }
 }
 

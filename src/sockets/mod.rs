@@ -8,4 +8,6 @@ mod tune;
 
 pub use bind::{BindError, bind};
 pub use quiesce::quiesce;
-pub use tune::{AcceptError, classify_accept_error, is_local_exhaustion, reset_on_close, tune};
+pub use tune::{
+    AcceptError, classify_accept_error, is_local_exhaustion, reset_on_close, try_descriptors, tune,
+};

@@ -7,7 +7,7 @@
 //! an acknowledgement by the kernel's own retries (about 15 minutes), and inactivity bounds the rest (S6).
 
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
 use rustix::io::Errno;
@@ -78,6 +78,15 @@ pub fn classify_accept_error(error: &io::Error) -> AcceptError {
         Some(Errno::NONET) => AcceptError::Retry,
         _ => AcceptError::Pause,
     }
+}
+
+/// Whether the process may have `count` descriptors more, found out by having them for a moment: duplicates of `any`.
+///
+/// # Errors
+/// That of the first which cannot be had (EMFILE, as a rule).
+pub fn try_descriptors(any: &impl AsFd, count: usize) -> io::Result<()> {
+    let places: io::Result<Vec<OwnedFd>> = (0..count).map(|_| any.as_fd().try_clone_to_owned()).collect();
+    places.map(drop)
 }
 
 fn is_exhaustion(errno: Errno) -> bool {

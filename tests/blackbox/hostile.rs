@@ -65,6 +65,7 @@ async fn l6_hostile_nodes_are_named_and_cost_neither_memory_nor_the_other_nodes_
     assert_eq!(gate.leader().await.as_deref(), Some("n1"));
     let changes = sum(&gate.metrics().await.unwrap(), "raftgate_leader_changes_total", "");
     assert!((changes - 1.0).abs() < 0.5, "the leader changed {changes} times");
+    gate.assert_books_balance().await;
 }
 
 /// Waits until a node has been probed this often.

@@ -114,6 +114,7 @@ async fn every_series_is_there_before_anything_happens() {
         }
     }
     assert!(metrics.keys().any(|series| series.starts_with("raftgate_build_info{version=")));
+    scene.gate.assert_books_balance().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

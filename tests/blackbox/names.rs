@@ -44,6 +44,7 @@ async fn a_name_that_cannot_be_looked_up_is_no_failure_of_the_start() {
     })
     .await;
     assert_eq!(scene.gate.leader().await.as_deref(), Some("n1"), "the others are not harmed");
+    scene.gate.assert_books_balance().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

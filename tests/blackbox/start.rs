@@ -121,6 +121,7 @@ async fn o3_a_port_that_another_gate_has_is_told_in_one_line() {
     assert_eq!(said, (Some(1), format!("raftgate: listener edge: {}\n", in_use(&address))));
     // The first one never noticed.
     assert_eq!(first.get("/livez").await.unwrap().0, 200);
+    first.assert_books_balance().await;
 }
 
 #[tokio::test]

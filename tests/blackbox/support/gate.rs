@@ -21,9 +21,13 @@ use super::wait::{until, within_deadline};
 const BINARY: &str = env!("CARGO_BIN_EXE_raftgate");
 
 /// A running gate; it is killed when this is dropped.
+///
+/// A test ends with its books balanced: by [`Gate::assert_books_balance`], or by [`Gate::exits`] as the gate's own last
+/// word has them. Whoever forgets both fails.
 pub(crate) struct Gate {
     child: Child,
     log: Log,
+    books_balance: AtomicBool,
     /// Where clients connect: the address of the listener `edge`.
     pub(crate) address: SocketAddr,
     admin: SocketAddr,
@@ -111,8 +115,9 @@ impl Gate {
         let log = Log::default();
         log.follow(child.stdout.take().unwrap());
         log.follow(child.stderr.take().unwrap());
+        let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
         let mut gate =
-            Gate { child, log, address: ([127, 0, 0, 1], 0).into(), admin: ([127, 0, 0, 1], 0).into() };
+            Gate { child, log, books_balance: AtomicBool::new(false), address: nowhere, admin: nowhere };
         gate.address = gate.bound_address("listening").await;
         gate.admin = gate.bound_address("admin listening").await;
         gate
@@ -172,6 +177,7 @@ impl Gate {
         let sessions = sum(&metrics, "raftgate_sessions_active", "");
         assert!(held.abs() + sessions.abs() < 0.5, "{held} held and {sessions} sessions, but none active");
         assert!(sum(&metrics, "raftgate_task_panics_total", "") < 0.5, "a task has panicked: {metrics:#?}");
+        self.books_balance.store(true, Ordering::Relaxed);
     }
 
     /// All of `/metrics`; `None` while the gate does not answer.
@@ -227,9 +233,19 @@ impl Gate {
         self.child.id().expect("the gate has not been waited for")
     }
 
-    /// Waits for its end.
+    /// Waits for its end, and checks its last books: with them it says what became of every connection. A gate that is
+    /// ended in the middle of its work (code 1), or whose log nobody reads, leaves none.
     pub(crate) async fn exits(&mut self) -> ExitStatus {
-        within_deadline("the gate's exit", self.child.wait()).await.unwrap()
+        let status = within_deadline("the gate's exit", self.child.wait()).await.unwrap();
+        if status.success() && !self.log.unread.load(Ordering::Relaxed) {
+            let stopped = async || self.log.lines_saying("stopped").pop();
+            let said = until("the gate's last books", stopped).await;
+            let [accepted, refused, closed, active] = ["accepted", "refused", "closed", "active"]
+                .map(|name| said[name].as_i64().unwrap_or_else(|| panic!("no {name} in {said}")));
+            assert_eq!((accepted, active), (refused + closed, 0), "{said}");
+        }
+        self.books_balance.store(true, Ordering::Relaxed);
+        status
     }
 
     /// The route's node at this moment.
@@ -256,7 +272,10 @@ impl Drop for Gate {
     fn drop(&mut self) {
         if std::thread::panicking() {
             eprintln!("--- the gate's log:\n{}", self.log.text());
+            return;
         }
+        let checked = self.books_balance.load(Ordering::Relaxed);
+        assert!(checked, "the test has ended without a look at the gate's books");
     }
 }
 
