@@ -14,11 +14,11 @@ use hyper::client::conn::http1::{self, SendRequest};
 use hyper::header::{CONNECTION, TRANSFER_ENCODING};
 use hyper::{Request, Response, Version};
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::io::AsyncWriteExt;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::dial::{Dial, Stream, Tcp};
 use super::failure::{Failure, Phase};
 use super::tls::{Connector, Leaf, Peer};
 use crate::intent::Certificate;
@@ -41,6 +41,7 @@ pub(super) struct Endpoint {
     pub(super) address: Address,
     pub(super) tls: Option<(Connector, Peer)>,
     pub(super) request: Request<Empty<Bytes>>,
+    dial: Arc<dyn Dial>,
     /// Where the newest connection goes, if it could be made.
     connected: Option<SocketAddr>,
     /// Where it could not be made, or brought nothing, if that was the newest attempt.
@@ -87,16 +88,18 @@ pub(super) struct Connection {
 /// What became of an attempt to connect, and the certificate presented in it.
 pub(super) type Connected = (Result<Connection, Failure>, Option<Leaf>);
 
-trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
-impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
-
 impl Endpoint {
     pub(super) fn new(
         address: Address,
         tls: Option<(Connector, Peer)>,
         request: Request<Empty<Bytes>>,
     ) -> Self {
-        Endpoint { address, tls, request, connected: None, failed: None }
+        Endpoint { address, tls, request, dial: Arc::new(Tcp), connected: None, failed: None }
+    }
+
+    /// The same, with its connections made in another way.
+    pub(super) fn over(self, dial: Arc<dyn Dial>) -> Self {
+        Endpoint { dial, ..self }
     }
 
     /// Whether the newest connection goes to an address that the node still has.
@@ -141,7 +144,7 @@ impl Endpoint {
     }
 
     async fn connect_to(&self, address: SocketAddr, deadline: Deadline) -> Connected {
-        let stream = match connect_tcp(address, deadline).await {
+        let stream = match self.dial(address, deadline).await {
             Ok(stream) => stream,
             Err(failure) => return (Err(failure), None),
         };
@@ -160,14 +163,11 @@ impl Endpoint {
             }
         }
     }
-}
 
-async fn connect_tcp(address: SocketAddr, deadline: Deadline) -> Result<TcpStream, Failure> {
-    let connected = deadline.bound(Phase::Connect, TcpStream::connect(address)).await?;
-    let stream = connected.map_err(|error| Failure::connect(address, &error))?;
-    // A request is one small write that nothing follows; failing to say so only costs latency.
-    let _ = stream.set_nodelay(true);
-    Ok(stream)
+    async fn dial(&self, address: SocketAddr, deadline: Deadline) -> Result<Box<dyn Stream>, Failure> {
+        let dialled = deadline.bound(Phase::Connect, self.dial.dial(address)).await?;
+        dialled.map_err(|error| Failure::connect(address, &error))
+    }
 }
 
 /// Which of two failures a probe reports: nothing tells less than that there is no address, and little less than
@@ -247,6 +247,8 @@ async fn drive<S: Stream>(
     let_go: oneshot::Receiver<Infallible>,
 ) {
     tokio::select! {
+        // Not left to chance: what is on its way is moved before it is seen that nobody waits for it.
+        biased;
         _ = poll_fn(|context| connection.poll_without_shutdown(context)) => {}
         _ = let_go => {}
     }

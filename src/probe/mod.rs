@@ -1,9 +1,10 @@
 //! Asks each node, again and again, whether it leads.
 //!
 //! A [`Prober`] runs for each node: it waits for its turn (`pace`), asks over the one connection that it keeps
-//! (`link`, `exchange`, `tls`), judges what came back (`judge`) or says why nothing did (`failure`), and reports
+//! (`link`, `exchange`, `dial`, `tls`), judges what came back (`judge`) or says why nothing did (`failure`), and reports
 //! that to `follow`, whose orders it takes. Where nobody follows, a node is asked `once`.
 
+mod dial;
 mod exchange;
 mod failure;
 pub mod judge;
@@ -18,6 +19,7 @@ mod settings;
 mod testing;
 pub mod tls;
 
+pub use dial::{Dial, Dialling, Stream, Tcp};
 pub use metrics::{MetricFamilies, Metrics};
 pub use once::{Answer, Shown, ask_once, look_once};
 pub use prober::{Prober, ProberSetupError, SetupCause};

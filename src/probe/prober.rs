@@ -8,6 +8,7 @@ use rustls::pki_types::ServerName;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
+use super::dial::{Dial, Tcp};
 use super::exchange::{Deadline, Endpoint};
 use super::judge::{Judgement, Rules};
 use super::link::{Exchange, Link};
@@ -95,6 +96,22 @@ impl Prober {
         ids: Arc<ProbeIds>,
         metrics: Metrics,
     ) -> Result<Self, ProberSetupError> {
+        Self::over(Arc::new(Tcp), settings, connector, orders, inbox, ids, metrics)
+    }
+
+    /// The same, with its connections made by `dial`.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn over(
+        dial: Arc<dyn Dial>,
+        settings: Settings,
+        connector: Option<Connector>,
+        orders: watch::Receiver<ProbeOrder>,
+        inbox: Inbox,
+        ids: Arc<ProbeIds>,
+        metrics: Metrics,
+    ) -> Result<Self, ProberSetupError> {
         let endpoint = endpoint(&settings, connector).map_err(|cause| ProberSetupError {
             cluster: Arc::clone(&settings.cluster),
             node: Arc::clone(&settings.node),
@@ -105,7 +122,7 @@ impl Prober {
             cluster: settings.cluster,
             name: settings.node,
             node: settings.id,
-            link: Link::new(endpoint, settings.renew.min(LONGEST)),
+            link: Link::new(endpoint.over(dial), settings.renew.min(LONGEST)),
             rules: settings.rules,
             intervals: Intervals {
                 steady: settings.interval.clamp(SHORTEST, LONGEST),

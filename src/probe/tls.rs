@@ -8,9 +8,9 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::ServerName;
 use rustls::sign::SingleCertAndKey;
 use rustls::{ClientConfig, ConfigBuilder};
-use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
+use super::dial::Stream;
 use super::settings::{ClientFiles, TlsSettings, Verify};
 
 mod leaf;
@@ -89,11 +89,11 @@ impl Connector {
 
     /// A handshake on an established connection. The leaf is what the node presented, whether or not it was
     /// acceptable.
-    pub(super) async fn handshake(
+    pub(super) async fn handshake<S: Stream>(
         &self,
         peer: &Peer,
-        stream: TcpStream,
-    ) -> (Result<TlsStream<TcpStream>, io::Error>, Option<Leaf>) {
+        stream: S,
+    ) -> (Result<TlsStream<S>, io::Error>, Option<Leaf>) {
         let presented = Arc::new(OnceLock::new());
         // Of its own for each connection, since nodes of one cluster shake hands at the same time. Everything
         // large in the configuration is shared.

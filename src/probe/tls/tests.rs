@@ -6,6 +6,7 @@ mod matrix;
 use rustls::HandshakeKind;
 use rustls::pki_types::CertificateDer;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use super::super::failure::Failure;
 use super::super::settings::Roots;

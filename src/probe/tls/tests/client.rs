@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use tokio::net::TcpStream;
+
 use super::*;
 
 /// Files of a client certificate; they go with it.
