@@ -36,7 +36,7 @@ pub(super) const BODY_LIMIT: usize = 64 * 1024;
 const CLOSE_GRACE: Duration = Duration::from_secs(1);
 
 /// Where to ask, and what.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Endpoint {
     pub(super) address: Address,
     pub(super) tls: Option<(Connector, Peer)>,

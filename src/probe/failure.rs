@@ -22,6 +22,8 @@ pub(super) struct Failure {
     pub(super) detail: String,
     /// Whether this host had no descriptor, port or memory for it: that says nothing about the node (L5).
     pub(super) exhausted: bool,
+    /// Whether the node's host says that nothing listens there.
+    pub(super) nobody_listens: bool,
 }
 
 /// What an exchange was doing when its deadline passed.
@@ -35,7 +37,7 @@ pub(super) enum Phase {
 
 impl Failure {
     fn new(kind: ProbeFailure, detail: impl Into<String>) -> Self {
-        Failure { kind, detail: detail.into(), exhausted: false }
+        Failure { kind, detail: detail.into(), exhausted: false, nobody_listens: false }
     }
 
     pub(super) fn timeout(phase: Phase, timeout: Duration) -> Self {
@@ -71,7 +73,12 @@ impl Failure {
             _ => "; check the address, and the way to it",
         };
         let exhausted = sockets::is_local_exhaustion(error);
-        Failure { exhausted, ..Failure::new(kind, format!("cannot connect to {address}: {error}{hint}")) }
+        let nobody_listens = error.kind() == io::ErrorKind::ConnectionRefused;
+        Failure {
+            exhausted,
+            nobody_listens,
+            ..Failure::new(kind, format!("cannot connect to {address}: {error}{hint}"))
+        }
     }
 
     pub(super) fn handshake(error: &io::Error, leaf: Option<&Leaf>, name: &ServerName<'static>) -> Self {

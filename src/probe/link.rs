@@ -32,11 +32,27 @@ pub(super) struct Exchange {
     pub(super) certificate: Option<Arc<Certificate>>,
     /// Whether a connection had to be made for it.
     pub(super) connected: bool,
+    /// Whether it went over a second connection, because the first one's answer was late (L4).
+    pub(super) hedged: bool,
+}
+
+impl Exchange {
+    /// Whether it tells enough of the node that another exchange under way need not be waited for: an answer does, and
+    /// so does a host that says that nobody listens there any more. A full queue, a firewall or want of something here
+    /// look otherwise.
+    pub(super) fn settles(&self) -> bool {
+        self.result.as_ref().map_or_else(|failure| failure.nobody_listens, |_| true)
+    }
 }
 
 impl Link {
     pub(super) fn new(endpoint: Endpoint, renew: Duration) -> Self {
         Link { endpoint, renew, kept: None }
+    }
+
+    /// Another one to the same node, without a connection.
+    pub(super) fn unconnected(&self) -> Self {
+        Link { endpoint: self.endpoint.clone(), renew: self.renew, kept: None }
     }
 
     /// Whether an exchange begun now would use the kept connection.
@@ -61,6 +77,7 @@ impl Link {
                         result: Err(failure),
                         certificate: kept.certificate.clone(),
                         connected: false,
+                        hedged: false,
                     };
                 }
             }
@@ -77,11 +94,13 @@ impl Link {
         let (mut connection, connected) = match (connected, old) {
             (Ok(connection), _) => (connection, true),
             (Err(failure), Some(old)) if failure.exhausted => (old, false),
-            (Err(failure), _) => return Exchange { result: Err(failure), certificate, connected: true },
+            (Err(failure), _) => {
+                return Exchange { result: Err(failure), certificate, connected: true, hedged: false };
+            }
         };
         let exchange = match connection.send(&self.endpoint.request, deadline).await {
             Ok(head) => self.read(connection, head, deadline, connected).await,
-            Err(failure) => Exchange { result: Err(failure), certificate, connected },
+            Err(failure) => Exchange { result: Err(failure), certificate, connected, hedged: false },
         };
         if exchange.result.is_err() {
             self.endpoint.note_failure();
@@ -105,7 +124,7 @@ impl Link {
         if result.as_ref().is_ok_and(|answer| !answer.closes) {
             self.kept = Some(connection);
         }
-        Exchange { result, certificate, connected }
+        Exchange { result, certificate, connected, hedged: false }
     }
 
     /// Waits until the kept connection is closed by the node, which it did not announce: one that was announced

@@ -7,6 +7,7 @@
 mod dial;
 mod exchange;
 mod failure;
+mod hedge;
 pub mod judge;
 mod link;
 mod metrics;

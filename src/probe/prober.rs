@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::dial::{Dial, Tcp};
 use super::exchange::{Deadline, Endpoint};
+use super::hedge::HedgedLink;
 use super::judge::{Judgement, Rules};
 use super::link::{Exchange, Link};
 use super::metrics::Metrics;
@@ -28,13 +29,13 @@ const LONGEST: Duration = Duration::from_hours(365 * 24);
 /// No interval is shorter in effect: none at all would be a busy loop.
 const SHORTEST: Duration = Duration::from_millis(1);
 
-/// One node's prober. One exchange is under way at a time (L4).
+/// One node's prober. One exchange is under way at a time, and its hedge (L4).
 #[derive(Debug)]
 pub struct Prober {
     cluster: Arc<str>,
     name: Arc<str>,
     node: NodeId,
-    link: Link,
+    link: HedgedLink,
     rules: Rules,
     intervals: Intervals,
     timeout: Duration,
@@ -45,9 +46,9 @@ pub struct Prober {
     ids: Arc<ProbeIds>,
     metrics: Metrics,
     latencies: Latencies,
-    /// In seconds since the Unix epoch.
     /// Whether the node could not be asked last time, for want of something here.
     exhausted: bool,
+    /// In seconds since the Unix epoch.
     shown_expiry: Option<i64>,
 }
 
@@ -122,7 +123,7 @@ impl Prober {
             cluster: settings.cluster,
             name: settings.node,
             node: settings.id,
-            link: Link::new(endpoint.over(dial), settings.renew.min(LONGEST)),
+            link: HedgedLink::new(Link::new(endpoint.over(dial), settings.renew.min(LONGEST))),
             rules: settings.rules,
             intervals: Intervals {
                 steady: settings.interval.clamp(SHORTEST, LONGEST),
@@ -169,7 +170,8 @@ impl Prober {
         }
         let latency = began.elapsed();
         let judgement = self.judge(&exchange);
-        if exchange.result.is_ok() {
+        // A hedge's answer was awaited on two connections: it is no measure of either.
+        if exchange.result.is_ok() && !exchange.hedged {
             self.latencies.observe(exchange.connected, latency);
         }
         self.metrics.count(judgement.verdict, latency);
@@ -196,7 +198,10 @@ impl Prober {
         let deadline = Deadline::after(began, self.timeout);
         let late_after = self.latencies.late_after(!link.is_reusable(began), self.intervals.fast);
         let late_at = late_after.map_or(deadline.at, |late_after| began + late_after);
-        let exchange = link.exchange(deadline, || inbox.signal(*node, Suspicion::ProbeConnectionClosed));
+        // A node that has never answered may be slow, so this is no signal; but a first packet may have been lost.
+        let hedge_at = late_after.map_or(began + self.timeout / 3, |_| late_at);
+        let exchange =
+            link.exchange(deadline, hedge_at, || inbox.signal(*node, Suspicion::ProbeConnectionClosed));
         tokio::pin!(exchange);
         tokio::select! {
             biased;
@@ -251,7 +256,13 @@ impl Prober {
 
     fn judge(&self, exchange: &Exchange) -> Judgement {
         match &exchange.result {
-            Ok(answer) => self.rules.judge(answer.status, &answer.body),
+            Ok(answer) => {
+                let mut judgement = self.rules.judge(answer.status, &answer.body);
+                if exchange.hedged {
+                    judgement.detail.push_str(", on a second connection: the first did not answer in time");
+                }
+                judgement
+            }
             Err(failure) => Judgement {
                 verdict: Verdict::Unreachable { failure: failure.kind },
                 healthy: false,

@@ -208,19 +208,38 @@ async fn l5_a_late_answer_is_one_signal_while_it_is_awaited() {
     let gate = Arc::new(Semaphore::new(0));
     let script =
         vec![Step::Read, Step::Say(LEADER), Step::Read, Step::Await(Arc::clone(&gate)), Step::Say(LEADER)];
-    let node = scripted(vec![[script, vec![Step::AnswerAll(LEADER)]].concat()]).await;
+    let node = scripted(vec![[script, vec![Step::AnswerAll(LEADER)]].concat(), vec![Step::Listen]]).await;
     let mut probed =
         Probed::start(Settings { fast_interval: Duration::from_millis(1), ..settings(node.address) });
     probed.verdict().await;
     probed.order_round(6);
     probed.assert_signal(Suspicion::ProbeLate).await;
+    node.until(Happened::Asked(1)).await;
     gate.add_permits(1);
     assert_eq!(probed.verdict().await, Verdict::Leader);
 }
 
 #[tokio::test]
+async fn l4_a_hedge_is_part_of_its_probe_and_is_told() {
+    let deaf = vec![Step::Read, Step::Say(LEADER), Step::Listen];
+    let node = scripted(vec![deaf, vec![Step::AnswerAll(LEADER)]]).await;
+    let mut probed =
+        Probed::start(Settings { fast_interval: Duration::from_millis(1), ..settings(node.address) });
+    probed.verdict().await;
+    probed.order_round(6);
+    probed.assert_signal(Suspicion::ProbeLate).await;
+    let report = probed.report().await;
+    assert_eq!((report.observation.verdict, report.observation.probe), (Verdict::Leader, ProbeId(2)));
+    let told = ", on a second connection: the first did not answer in time";
+    assert!(report.detail.ends_with(told), "{}", report.detail);
+    probed.order_round(7);
+    assert_eq!(probed.report().await.observation.probe, ProbeId(3));
+}
+
+#[tokio::test]
 async fn l5_a_probe_that_fails_by_its_deadline_was_late_first() {
-    let node = scripted(vec![vec![Step::Read, Step::Say(LEADER), Step::Read, Step::Listen]]).await;
+    let deaf = vec![Step::Read, Step::Say(LEADER), Step::Listen];
+    let node = scripted(vec![deaf, vec![Step::Listen]]).await;
     let timeout = PATIENCE / 2;
     let mut probed =
         Probed::start(Settings { fast_interval: timeout / 10, timeout, ..settings(node.address) });
