@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
+use tokio::sync::oneshot::error::TryRecvError;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -15,7 +16,7 @@ use super::wait::{until, within_deadline};
 /// How often a client arrives.
 const EVERY: Duration = Duration::from_millis(5);
 
-/// Clients that keep arriving until [`leave`](Crowd::leave).
+/// Clients that keep arriving until [`leave`](Crowd::leave), or until this is dropped.
 pub(crate) struct Crowd {
     done: Arc<Mutex<Vec<Visit>>>,
     enough: oneshot::Sender<()>,
@@ -37,7 +38,7 @@ impl Crowd {
             let mut under_way = JoinSet::new();
             let mut tick = interval(every);
             tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            while stop.try_recv().is_err() {
+            while stop.try_recv() == Err(TryRecvError::Empty) {
                 tick.tick().await;
                 let (trust, visits) = (trust.clone(), Arc::clone(&visits));
                 under_way.spawn(async move {
@@ -62,6 +63,13 @@ impl Crowd {
         .await;
     }
 
+    /// How many clients that had started since `moment` are done and were served by `node`, and how many are done in all.
+    pub(crate) fn done_since(&self, node: &str, moment: Stamp) -> (usize, usize) {
+        let done = self.done.lock().unwrap();
+        let young = || done.iter().filter(|visit| visit.started > moment);
+        (young().filter(|visit| visit.is_served_by(node)).count(), young().count())
+    }
+
     /// No new client arrives; those under way finish. Every visit, in the order of their starts.
     pub(crate) async fn leave(self) -> Vec<Visit> {
         self.enough.send(()).expect("the arrivals go on until now");
@@ -73,6 +81,19 @@ impl Crowd {
 }
 
 impl Visit {
+    /// Whether the client has failed, and not only because its node did at the given moment: who had started before and
+    /// had had a byte of it is in nobody else's hands.
+    pub(crate) fn is_failed(&self, faulty: Option<(&str, Stamp)>) -> bool {
+        match self.outcome {
+            Outcome::Served { .. } => false,
+            Outcome::Failed(_) => true,
+            Outcome::Interrupted(_) => !faulty.is_some_and(|(node, moment)| {
+                // Who was interrupted within the handshake cannot say by whom.
+                self.started < moment && self.node.as_deref().is_none_or(|seen| seen == node)
+            }),
+        }
+    }
+
     /// Whether a node's answer arrived whole, and it was this node's.
     pub(crate) fn is_served_by(&self, node: &str) -> bool {
         matches!(self.outcome, Outcome::Served { .. }) && self.node.as_deref() == Some(node)
@@ -83,20 +104,7 @@ impl Visit {
 /// in the hands of `faulty`, a node that was killed or frozen at the given moment, and only if it came before.
 pub(crate) fn assert_nobody_failed(visits: &[Visit], faulty: Option<(&str, Stamp)>) {
     assert!(!visits.is_empty(), "no client came");
-    let excused = |visit: &Visit| {
-        faulty.is_some_and(|(node, moment)| {
-            // Who was interrupted within the handshake cannot say by whom.
-            visit.started < moment && visit.node.as_deref().is_none_or(|seen| seen == node)
-        })
-    };
-    let bad: Vec<&Visit> = visits
-        .iter()
-        .filter(|visit| match visit.outcome {
-            Outcome::Served { .. } => false,
-            Outcome::Failed(_) => true,
-            Outcome::Interrupted(_) => !excused(visit),
-        })
-        .collect();
+    let bad: Vec<&Visit> = visits.iter().filter(|visit| visit.is_failed(faulty)).collect();
     assert!(bad.is_empty(), "{} of {} clients failed: {bad:#?}", bad.len(), visits.len());
 }
 

@@ -1,5 +1,7 @@
 //! A TLS node as its own process, so that it can be killed, frozen and woken as a real one.
 
+use std::ffi::OsString;
+use std::net::Ipv4Addr;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 
@@ -17,6 +19,8 @@ use super::wait::{until, within_deadline};
 pub(crate) struct Node {
     /// Its name in the gate's configuration.
     pub(crate) name: String,
+    /// The address that it listens on.
+    pub(crate) host: Ipv4Addr,
     /// Where clients' bytes go.
     pub(crate) port: u16,
     /// A second port with the same service, for set-ups in which the probes' path is another one.
@@ -26,6 +30,22 @@ pub(crate) struct Node {
     child: Child,
     orders: ChildStdin,
     told: Arc<Mutex<Vec<String>>>,
+}
+
+/// Where a node lives.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    /// The address that it listens on.
+    pub(crate) host: Ipv4Addr,
+    /// A command that runs the one given after it, in the same process, where that address is; may be empty.
+    pub(crate) enter: Vec<OsString>,
+}
+
+impl Default for Place {
+    /// Here, on the loopback address.
+    fn default() -> Self {
+        Place { host: Ipv4Addr::LOCALHOST, enter: Vec::new() }
+    }
 }
 
 /// One answer of the leader endpoint.
@@ -47,13 +67,22 @@ impl Node {
 
     /// The same with a certificate of its own kind.
     pub(crate) async fn with_identity(identity: Identity, name: &str, first_order: &str) -> Self {
+        Self::at(&Place::default(), identity, name, first_order).await
+    }
+
+    /// The same in a place of its own.
+    pub(crate) async fn at(place: &Place, identity: Identity, name: &str, first_order: &str) -> Self {
         let birth = Birth {
             name: name.to_owned(),
+            host: place.host,
             certificate_pem: identity.certificate_pem.clone(),
             key_pem: identity.key_pem.clone(),
             first_order: first_order.to_owned(),
         };
-        let mut child = Command::new(std::env::current_exe().unwrap())
+        let mut command = place.enter.clone();
+        command.push(std::env::current_exe().unwrap().into_os_string());
+        let mut child = Command::new(&command[0])
+            .args(&command[1..])
             .args(["--exact", ENTRY, "--nocapture", "--test-threads=1"])
             .env(MARKER, serde_json::to_string(&birth).unwrap())
             .stdin(Stdio::piped())
@@ -73,7 +102,8 @@ impl Node {
             }
         });
         let orders = child.stdin.take().unwrap();
-        let mut node = Node { name: name.to_owned(), port: 0, probe_port: 0, identity, child, orders, told };
+        let (name, host) = (name.to_owned(), place.host);
+        let mut node = Node { name, host, port: 0, probe_port: 0, identity, child, orders, told };
         let ready = node.hears("ready ", 0).await;
         let (data, probes) = ready.split_once(' ').unwrap();
         (node.port, node.probe_port) = (data.parse().unwrap(), probes.parse().unwrap());
@@ -135,6 +165,13 @@ impl Node {
         self.probed_after(first.answered).await.arrived
     }
 
+    /// How many TLS handshakes it has completed, its clients' and its probes'.
+    pub(crate) async fn handshakes(&mut self) -> u64 {
+        let heard = self.told.lock().unwrap().len();
+        self.order("count").await;
+        self.hears("handshakes ", heard).await.parse().unwrap()
+    }
+
     /// What the client of a `FAREWELL` had sent by its end.
     pub(crate) async fn farewell_sum(&self) -> Sum {
         let told = self.hears("digest ", 0).await;
@@ -155,7 +192,8 @@ impl Node {
         kill_process(self.id(), signal).unwrap();
     }
 
-    fn id(&self) -> Pid {
+    /// Its process, which has not been waited for yet.
+    pub(crate) fn id(&self) -> Pid {
         let id = self.child.id().expect("the node's process has not been waited for");
         Pid::from_raw(i32::try_from(id).unwrap()).unwrap()
     }

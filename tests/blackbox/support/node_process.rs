@@ -1,11 +1,14 @@
-//! What runs inside a node's own process: this test binary, started again with a marker in its environment.
+//! What runs inside a node's own process: this binary (the tests or the failover bench), started again with a marker
+//! in its environment.
 //!
 //! It serves HTTPS with OpenZiti's leader endpoint, `/whoami`, and four byte streams that a first line of plain
 //! text selects. It obeys the lines on its standard input and tells on its standard output, each line
-//! after [`MARK`]: `ready DATA_PORT PROBE_PORT`, `done STAMP ORDER`, `probe ARRIVED ANSWERED STATUS`, `digest BYTES HEX`.
+//! after [`MARK`]: `ready DATA_PORT PROBE_PORT`, `done STAMP ORDER`, `probe ARRIVED ANSWERED STATUS`, `digest BYTES HEX`,
+//! `handshakes NUMBER`.
 
 use std::cell::RefCell;
 use std::io::{self, BufRead};
+use std::net::Ipv4Addr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +28,7 @@ use tokio_rustls::server::TlsStream;
 use super::bulk;
 use super::clock::Stamp;
 
-/// The variable whose presence makes the test below a node; it holds a [`Birth`].
+/// The variable whose presence makes this process a node; it holds a [`Birth`].
 pub(crate) const MARKER: &str = "TEST_NODE_BIRTH";
 /// The test to run for that.
 pub(crate) const ENTRY: &str = "support::node_process::node_process";
@@ -40,6 +43,8 @@ const IDLE: Duration = Duration::from_secs(5);
 #[derive(Deserialize, Serialize)]
 pub(crate) struct Birth {
     pub(crate) name: String,
+    /// The address that it listens on.
+    pub(crate) host: Ipv4Addr,
     pub(crate) certificate_pem: String,
     pub(crate) key_pem: String,
     pub(crate) first_order: String,
@@ -48,6 +53,11 @@ pub(crate) struct Birth {
 /// Nothing at all in a normal run of the tests; a node's life where the marker is set.
 #[test]
 fn node_process() {
+    live_if_born();
+}
+
+/// A node's whole life where the marker is set, at the end of which the process ends; else nothing.
+pub(crate) fn live_if_born() {
     let Ok(birth) = std::env::var(MARKER) else { return };
     let birth: Birth = serde_json::from_str(&birth).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -83,6 +93,8 @@ struct Node {
     manner: Manner,
     /// How long each handshake keeps the whole node busy, as one does on a machine with little power.
     handshake: Duration,
+    /// How many TLS handshakes have been completed.
+    handshakes: u64,
 }
 
 type Shared = Rc<RefCell<Node>>;
@@ -94,9 +106,10 @@ async fn live(birth: Birth) -> io::Result<()> {
         says: Says::Follower,
         manner: Manner::Answers,
         handshake: Duration::ZERO,
+        handshakes: 0,
     }));
-    let mut data = Some(TcpListener::bind("127.0.0.1:0").await?);
-    let probes = TcpListener::bind("127.0.0.1:0").await?;
+    let mut data = Some(TcpListener::bind((birth.host, 0)).await?);
+    let probes = TcpListener::bind((birth.host, 0)).await?;
     let data_address = data.as_ref().map_or(probes.local_addr(), TcpListener::local_addr)?;
     obey(&birth.first_order, &node, &mut data);
     tell(&format!("ready {} {}", data_address.port(), probes.local_addr()?.port()));
@@ -146,6 +159,7 @@ fn obey(order: &str, node: &Shared, data: &mut Option<TcpListener>) {
         ("mute", _) => node.manner = Manner::Mute,
         ("slow", ms) => node.handshake = Duration::from_millis(ms.parse().expect("milliseconds")),
         ("refuse", _) => *data = None,
+        ("count", _) => tell(&format!("handshakes {}", node.handshakes)),
         _ => panic!("a node does not know the order `{order}`"),
     }
 }
@@ -175,6 +189,7 @@ async fn serve(stream: TcpStream, node: Shared) -> io::Result<()> {
     let (acceptor, handshake) = (node.borrow().acceptor.clone(), node.borrow().handshake);
     std::thread::sleep(handshake);
     let mut tls = timeout(IDLE, acceptor.accept(stream)).await??;
+    node.borrow_mut().handshakes += 1;
     if node.borrow().manner == Manner::SilentAfterTls {
         return hold(tls).await;
     }

@@ -37,7 +37,7 @@ pub(crate) struct Settings<'a> {
     pub(crate) cluster: &'a str,
     /// Whether the probes go to the nodes' second ports.
     pub(crate) separate_probe_ports: bool,
-    /// The host in the nodes' addresses; 127.0.0.1 if there is none.
+    /// The host in the nodes' addresses; the one that each listens on if there is none.
     pub(crate) host: Option<&'a str>,
     /// A file that the gate alone sees, and where it sees it: `/etc/hosts`, say.
     pub(crate) own_file: Option<(&'a Path, &'a str)>,
@@ -65,7 +65,7 @@ impl Scene {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("ca.pem"), authority.pem()).unwrap();
         let file = folder.path().join("raftgate.toml");
-        let mut configuration = configuration(&nodes, &folder, settings);
+        let mut configuration = configuration(&nodes, folder.path(), settings);
         configuration.extend(hostile.iter().map(Hostile::configuration));
         std::fs::write(&file, configuration).unwrap();
         let gate = match settings.own_file {
@@ -99,17 +99,18 @@ impl Scene {
     }
 }
 
-fn configuration(nodes: &[Node], folder: &TempDir, settings: Settings<'_>) -> String {
+/// A gate's configuration for these nodes, with `ca.pem` in this folder.
+pub(crate) fn configuration(nodes: &[Node], folder: &Path, settings: Settings<'_>) -> String {
     let mut text = format!(
         "workers = 2\nlog.format = \"json\"\nadmin.bind = \"127.0.0.1:0\"\n{}\n\
          [listeners.edge]\nbind = \"127.0.0.1:0\"\ncluster = \"controllers\"\n\n\
          [clusters.controllers]\npreset = \"openziti\"\nprobe.tls.ca_file = \"{}\"\n{}\n",
         settings.top,
-        folder.path().join("ca.pem").display(),
+        folder.join("ca.pem").display(),
         settings.cluster,
     );
-    let host = settings.host.unwrap_or("127.0.0.1");
     for node in nodes {
+        let host = settings.host.map_or_else(|| node.host.to_string(), str::to_owned);
         let probe_port = if settings.separate_probe_ports { node.probe_port } else { node.port };
         writeln!(
             text,

@@ -1,0 +1,92 @@
+//! The failover bench: Raftgate and HAProxy side by side under the same faults.
+//!
+//! Nodes are processes of their own, which stamp their changes with the machine's monotonic clock; a new verifying TLS
+//! client comes every 5 ms. The stage is the black-box tests' (`tests/blackbox/support`).
+//!
+//! ```text
+//! arguments   what to run
+//! network     a network of the bench's own, and one for each node that is to be cut off
+//! gates       what is compared, and how each is configured
+//! haproxy     HAProxy as a process
+//! stage       three nodes with one gate before them
+//! scenarios   the faults
+//! judge       what the clients lived through, in numbers (pure; tests/blackbox/failover_bench.rs tests it)
+//! steady      what probing costs the nodes while nothing happens
+//! rounds      every gate in turn, again and again
+//! samples     one row a run: the raw results
+//! report      the tables made of them
+//! machine     what it all ran on
+//! ```
+//!
+//! `cargo bench --bench failover -- --help` lists the arguments.
+
+mod arguments;
+mod gates;
+mod haproxy;
+mod judge;
+mod machine;
+mod network;
+mod report;
+mod rounds;
+mod samples;
+mod scenarios;
+mod stage;
+mod steady;
+#[path = "../../tests/blackbox/support/mod.rs"]
+#[expect(dead_code, clippy::unwrap_used, reason = "the stage is the tests'; the bench plays on a part of it")]
+mod support;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::LocalSet;
+
+use arguments::Arguments;
+
+fn main() -> ExitCode {
+    support::node_process::live_if_born();
+    let arguments = Arguments::parse();
+    if !arguments.bench {
+        println!("the failover bench: not run (it takes long; `cargo bench --bench failover` runs it)");
+        return ExitCode::SUCCESS;
+    }
+    let network = network::enter();
+    machine::raise_descriptor_limit();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("the bench has no runtime: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    // What conducts stays on this thread; the clients have the others.
+    let conductor = LocalSet::new();
+    let done = conductor.block_on(&runtime, async {
+        tokio::select! {
+            done = rounds::run(&arguments, network) => done,
+            () = interrupted() => Err("interrupted: what was measured before is in samples.csv".to_owned()),
+        }
+    });
+    // Tasks end here, and with them the processes that they own.
+    drop(conductor);
+    runtime.shutdown_timeout(Duration::from_secs(2));
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("the bench has failed: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Ends when somebody wants the bench to.
+async fn interrupted() {
+    let mut asked = signal(SignalKind::terminate()).expect("signals can be heard");
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => (),
+        _ = asked.recv() => (),
+    }
+}
