@@ -38,7 +38,7 @@ pub(crate) enum Running {
     /// Raftgate.
     Raftgate(Box<Gate>),
     /// HAProxy.
-    Haproxy(Haproxy),
+    Haproxy(Box<Haproxy>),
 }
 
 impl Kind {
@@ -104,7 +104,7 @@ impl Kind {
             gate.is_ready().await;
             Running::Raftgate(Box::new(gate))
         } else {
-            Running::Haproxy(Haproxy::start(nodes, folder, self.addition()).await)
+            Running::Haproxy(Box::new(Haproxy::start(nodes, folder, self.addition()).await))
         }
     }
 

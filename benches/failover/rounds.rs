@@ -15,7 +15,7 @@ use crate::gates::{Kind, Running};
 use crate::judge::Figures;
 use crate::machine;
 use crate::report::{self, Circumstances};
-use crate::samples::{Sample, Samples, ms};
+use crate::samples::{FAILURES, Sample, Samples, ms};
 use crate::scenarios::Scenario;
 use crate::stage::{Backstage, Stage};
 use crate::steady;
@@ -137,7 +137,7 @@ impl Bench<'_> {
         }
         for (gate, stage) in stages {
             let name = format!("{}-{}-{run}", scenario.name(), gate.name());
-            let failures = self.arguments.folder().join(format!("failures-{name}.log"));
+            let failures = self.arguments.folder().join(format!("{FAILURES}{name}.log"));
             match tokio::task::spawn_local(strike(scenario, stage, failures)).await {
                 Ok(tail) => self.tails.push((scenario, gate, run, tail)),
                 Err(error) => self.error(scenario.name(), gate, run, &error.to_string()),
@@ -171,7 +171,7 @@ impl Bench<'_> {
     fn print(&self, scenario: Scenario, gate: Kind, run: u32, figures: &Figures) {
         let first = figures.claim_to_first.map_or("never".to_owned(), |time| format!("{:.1} ms", ms(time)));
         println!(
-            "{:>5} s  {:<15} {:<20} run {run}: {} clients, {} failed, {} cut off, {} misrouted ({} beyond), first after {first}, longest wait {:.0} ms{}",
+            "{:>5} s  {:<15} {:<20} run {run}: {} clients, {} failed, {} cut off, {} misrouted ({} beyond, by {:.2} ms), first after {first}, longest wait {:.0} ms{}",
             self.begun.elapsed().as_secs(),
             scenario.name(),
             gate.name(),
@@ -180,6 +180,7 @@ impl Bench<'_> {
             figures.cut_off,
             figures.misrouted,
             figures.beyond_promise,
+            ms(figures.latest_beyond),
             ms(figures.longest_wait),
             if figures.settled { "" } else { ", NOT SETTLED" },
         );

@@ -11,10 +11,15 @@ use crate::scenarios::Scenario;
 use crate::steady::Cost;
 
 /// The columns of `samples.csv`; times are milliseconds.
-const COLUMNS: &str = "scenario,gate,run,clients,failed,cut_off,misrouted,beyond_promise,claim_to_first_ms,longest_wait_ms,\
+const COLUMNS: &str = "scenario,gate,run,clients,failed,cut_off,misrouted,beyond_promise,latest_beyond_ms,claim_to_first_ms,longest_wait_ms,\
                        share_newest_percent,settled\n";
 /// The columns of `steady.csv`, each a minute.
 const STEADY_COLUMNS: &str = "gate,node,handshakes,probes,cpu_ms\n";
+
+/// The files of results.
+const RESULTS: [&str; 3] = ["samples.csv", "steady.csv", "RESULTS.md"];
+/// What the names of files begin with that tell of failures behind Raftgate.
+pub(crate) const FAILURES: &str = "failures-";
 
 /// One run of one scenario before one gate.
 pub(crate) struct Sample {
@@ -39,9 +44,16 @@ pub(crate) struct Samples {
 }
 
 impl Samples {
-    /// None yet; the files of an earlier bench are replaced with the first.
+    /// None yet; the files of an earlier bench are removed.
     pub(crate) fn new(folder: PathBuf) -> std::io::Result<Self> {
         fs::create_dir_all(&folder)?;
+        for entry in fs::read_dir(&folder)? {
+            let entry = entry?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name.starts_with(FAILURES) || RESULTS.contains(&name.as_str()) {
+                fs::remove_file(entry.path())?;
+            }
+        }
         Ok(Samples { folder, text: COLUMNS.to_owned(), runs: Vec::new(), steady: Vec::new() })
     }
 
@@ -85,7 +97,7 @@ fn row(sample: &Sample) -> String {
     let figures = &sample.figures;
     let optional = |value: Option<f64>| value.map(|value| format!("{value:.2}")).unwrap_or_default();
     format!(
-        "{},{},{},{},{},{},{},{},{},{:.2},{},{}\n",
+        "{},{},{},{},{},{},{},{},{:.2},{},{:.2},{},{}\n",
         sample.scenario.name(),
         sample.gate.name(),
         sample.run,
@@ -94,6 +106,7 @@ fn row(sample: &Sample) -> String {
         figures.cut_off,
         figures.misrouted,
         figures.beyond_promise,
+        ms(figures.latest_beyond),
         optional(figures.claim_to_first.map(ms)),
         ms(figures.longest_wait),
         optional(figures.share),

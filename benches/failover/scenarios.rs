@@ -19,9 +19,9 @@ const STALE: Duration = Duration::from_millis(200);
 /// How long a leader rules while leadership flaps.
 const FLAP: Duration = Duration::from_millis(100);
 /// How often it flaps.
-const FLAPS: usize = 40;
+const FLAPS: usize = 20;
 /// How long clients come while two nodes claim, once the newer one has served its first.
-const TWO: Duration = Duration::from_secs(2);
+const TWO: Duration = Duration::from_secs(1);
 /// How long the newer one may take for that.
 const TWO_LEADERS_PATIENCE: Duration = Duration::from_secs(10);
 /// How long new clients must all have been served by the last leader for a run to be over.
@@ -84,7 +84,7 @@ impl Scenario {
             }
             Self::Partition => "packets to and from the leader vanish; another claims 1 s later",
             Self::TwoLeaders => "another claims, the first goes on claiming",
-            Self::Flapping => "orderly hand-overs to and fro between two nodes every 100 ms, 40 times",
+            Self::Flapping => "orderly hand-overs to and fro between two nodes every 100 ms, 20 times",
         }
     }
 
@@ -96,7 +96,7 @@ impl Scenario {
     /// Lets the fault strike, and waits until new clients are served as they should be.
     pub(crate) async fn strike(self, stage: &mut Stage, crowd: &Crowd) -> History {
         let begin = Stamp::now();
-        crowd.served_by(NODES[0], 100, begin).await;
+        crowd.served_by(NODES[0], 30, begin).await;
         let pace = pace(crowd).await;
         // The fault must not come at the same moment of each probe interval.
         sleep(Duration::from_millis(fastrand::u64(0..500))).await;

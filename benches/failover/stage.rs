@@ -15,7 +15,7 @@ use crate::support::wait::until;
 /// The nodes; the first leads.
 pub(crate) const NODES: [&str; 3] = ["n1", "n2", "n3"];
 /// So many times each node must have been probed: HAProxy then has counted each up or down as far as it goes.
-const PROBES: usize = 4;
+const PROBES: usize = 3;
 /// So many clients in a row must have been served by the leader.
 const CLIENTS: usize = 20;
 

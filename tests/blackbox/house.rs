@@ -157,7 +157,7 @@ fn the_ground_knows_no_socket_no_clock_and_no_runtime() {
 
 #[test]
 fn every_file_says_first_what_it_is_for() {
-    for folder in ["src", "tests"] {
+    for folder in ["src", "tests", "benches"] {
         for source in sources(folder) {
             assert!(source.text.starts_with("//! "), "{folder}/{}", source.path.display());
         }

@@ -10,6 +10,7 @@ mod check_probe;
 mod commands;
 mod descriptors;
 mod failover;
+mod failover_bench;
 mod herd;
 mod hold;
 mod hostile;

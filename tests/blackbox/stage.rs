@@ -24,6 +24,7 @@ async fn a_node_serves_and_says_whether_it_leads() {
     assert!(changed > visit.ended);
     assert_eq!(trust.visit(address).await.outcome, Outcome::Served { leads: true });
     assert_eq!(trust.visit(([127, 0, 0, 1], node.probe_port).into()).await.node.as_deref(), Some("n1"));
+    assert_eq!(node.handshakes().await, 3);
 }
 
 #[tokio::test]
@@ -44,7 +45,11 @@ async fn a_crowd_sees_what_a_single_client_suffers() {
     let begin = Stamp::now();
     let crowd = Crowd::arrive(&trust, ([127, 0, 0, 1], node.port).into());
     crowd.served_by("n1", 20, begin).await;
+    let (served, done) = crowd.done_since("n1", begin);
+    assert!(served >= 20 && served == done, "{served} of {done}");
+    assert_eq!(crowd.done_since("n2", begin).0, 0);
     let killed = node.kill().await;
+    assert_eq!(crowd.done_since("n1", killed).0, 0);
     let later = trust.visit(([127, 0, 0, 1], node.port).into()).await;
     assert!(matches!(later.outcome, Outcome::Failed(_)));
     let mut visits = crowd.leave().await;
