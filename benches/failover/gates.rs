@@ -91,7 +91,8 @@ impl Kind {
             Err(error) => Some(error.to_string()),
             Ok(done) if done.status.success() => None,
             Ok(done) => {
-                let said = String::from_utf8_lossy(&done.stderr);
+                let said =
+                    String::from_utf8_lossy(&done.stderr).replace(&format!("{}/", folder.display()), "");
                 Some(said.split_whitespace().collect::<Vec<_>>().join(" "))
             }
         }

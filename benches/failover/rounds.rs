@@ -58,6 +58,9 @@ pub(crate) async fn run(arguments: &Arguments, network: Result<(), String>) -> R
         }
     }
     bench.collect(true).await;
+    if bench.samples.runs.is_empty() && bench.samples.steady.is_empty() {
+        bench.errors.push("nothing was run".to_owned());
+    }
     let circumstances = Circumstances {
         machine: machine::description(&network),
         load: format!("{load} before, {} after", machine::load()),

@@ -38,7 +38,13 @@ impl Crowd {
             let mut under_way = JoinSet::new();
             let mut tick = interval(every);
             tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            while stop.try_recv() == Err(TryRecvError::Empty) {
+            loop {
+                match stop.try_recv() {
+                    Err(TryRecvError::Empty) => (),
+                    Ok(()) => break,
+                    // Nobody wants to know any more.
+                    Err(TryRecvError::Closed) => return,
+                }
                 tick.tick().await;
                 let (trust, visits) = (trust.clone(), Arc::clone(&visits));
                 under_way.spawn(async move {
