@@ -50,7 +50,7 @@ pub(crate) struct Figures {
     pub(crate) latest_beyond: Duration,
     /// From the last claim to the first client that the new leader, as such, has served.
     pub(crate) claim_to_first: Option<Duration>,
-    /// The longest that any client went on once it was there and a leader was, too.
+    /// The longest that any client went on, served or not, while some node led.
     pub(crate) longest_wait: Duration,
     /// Of the clients that came after the last claimant's first client: the share, in percent, that it served.
     pub(crate) share: Option<f64>,
@@ -74,7 +74,7 @@ impl History {
             beyond_promise: late.len(),
             latest_beyond: late.iter().copied().max().unwrap_or_default(),
             claim_to_first: self.first_served(visits).map(|(claim, first)| first.since(claim)),
-            longest_wait: visits.iter().filter_map(|visit| self.wait(visit)).max().unwrap_or_default(),
+            longest_wait: visits.iter().map(|visit| self.wait(visit)).max().unwrap_or_default(),
             share: self.share(visits),
             settled: self.settled,
         }
@@ -104,12 +104,13 @@ impl History {
         }
     }
 
-    /// How long a client went on once it was there and a leader was, too; nothing if there never was one.
-    pub(crate) fn wait(&self, visit: &Visit) -> Option<Duration> {
-        let mut standing =
-            self.reigns.iter().filter(|reign| reign.until.is_none_or(|until| until > visit.started));
-        let leader_there = standing.next()?.from.max(visit.started);
-        Some(visit.ended.since(leader_there))
+    /// How much of a client's time some node led: it waited that long beyond the election.
+    pub(crate) fn wait(&self, visit: &Visit) -> Duration {
+        let led = self.reigns.iter().map(|reign| {
+            let until = reign.until.map_or(visit.ended, |until| until.min(visit.ended));
+            until.since(reign.from.max(visit.started))
+        });
+        led.sum()
     }
 
     /// The last claim, and when its node had served its first client as a leader.

@@ -24,7 +24,8 @@ after 15 s. The nodes are processes of their own and stamp their own changes wit
   of a millisecond) is in it. For HAProxy, of which nothing of the kind is promised, it is counted alike.
 - *claim to first*: from the last claim, by the new leader's own stamp, to the end of the first client that it served as
   the leader. *never*: runs without one.
-- *longest wait*: the longest that a client went on, served or not, once it was there and a leader was, too.
+- *longest wait*: the longest that a client went on, served or not; time during which no node led (the election) is not
+  counted.
 - *at the newest*: of the clients that came after the newest claimant had served its first, the share that it served.
 - *x recipe*: the median as a multiple of haproxy-recipe's; haproxy-recipe-again has the same configuration, so that
   what lies between these two is noise.
