@@ -102,6 +102,8 @@ impl Kind {
     pub(crate) async fn start(self, nodes: &[Node], folder: &Path) -> Running {
         if self.is_raftgate() {
             let gate = Gate::start(&self.write_settings(nodes, folder)).await;
+            // They are looked at by `Running::end`, which an interrupted bench does not reach.
+            gate.close_books();
             gate.is_ready().await;
             Running::Raftgate(Box::new(gate))
         } else {

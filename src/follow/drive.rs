@@ -111,10 +111,12 @@ impl Follow {
     }
 
     fn take_report(&mut self, now: Instant, report: ProbeReport) {
-        let Some(node) = self.nodes.get_mut(report.observation.node.0) else { return };
+        let Some(node) = self.nodes.get(report.observation.node.0) else { return };
         let report = node.weigh(report);
         let observation = report.observation;
-        if node.hear(&report) {
+        let changed = self.hear(now, &report);
+        let node = &self.nodes[observation.node.0];
+        if changed {
             info!(
                 cluster = %self.cluster,
                 node = %node.name(),
@@ -133,6 +135,20 @@ impl Follow {
         metrics.healthy.set(i64::from(report.healthy));
         self.tracker.handle_observation(now.into_std(), observation);
         self.carry_out(now);
+    }
+
+    /// Notes what a node said. Returns whether that is another verdict than its last.
+    fn hear(&mut self, now: Instant, report: &ProbeReport) -> bool {
+        let was_cut_off = self.nodes.iter().all(Node::is_unreachable);
+        let changed = self.nodes[report.observation.node.0].hear(report);
+        if was_cut_off && !self.nodes.iter().all(Node::is_unreachable) {
+            // The first to be reached again is heard before the others can be.
+            self.nodes
+                .iter_mut()
+                .filter(|node| node.is_unreachable())
+                .for_each(|node| node.excuse_silence(now));
+        }
+        changed
     }
 
     /// Carries out everything that the tracker has decided, and what follows from it.
@@ -339,6 +355,7 @@ impl Follow {
 
     fn facts(&self) -> Vec<NodeFacts> {
         let nodes = self.nodes.iter().enumerate();
-        nodes.map(|(id, node)| node.facts(self.tracker.node_state(NodeId(id)))).collect()
+        let fall = self.settings.policy.fall;
+        nodes.map(|(id, node)| node.facts(self.tracker.node_state(NodeId(id)), fall)).collect()
     }
 }

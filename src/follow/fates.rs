@@ -15,7 +15,8 @@ use crate::tenure::{Fate, Tenure};
 pub(super) struct NodeFacts {
     /// What it counts as.
     pub(super) state: NodeState,
-    /// Begin of the first probe of its present run of silences; `None` if its newest verdict is a statement.
+    /// Begin of the first probe of its present run of silences; `None` if that is too short to act (L2), or the
+    /// gate's own.
     pub(super) silent_since: Option<Instant>,
     /// Begin of the newest probe that it answered with anything.
     pub(super) answered: Option<Instant>,

@@ -20,7 +20,11 @@ pub(super) struct Node {
     /// Begin of the newest probe that brought a leader statement.
     pub(super) led_at: Option<Instant>,
     silent_since: Option<Instant>,
+    /// Silences in a row that count.
+    silences: u32,
     answered: Option<Instant>,
+    /// Silence of probes begun earlier than this says nothing: the gate was cut off (S5).
+    reconnected: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -35,7 +39,15 @@ struct Heard {
 
 impl Node {
     pub(super) fn new(settings: NodeSettings) -> Self {
-        Node { settings, newest: None, led_at: None, silent_since: None, answered: None }
+        Node {
+            settings,
+            newest: None,
+            led_at: None,
+            silent_since: None,
+            silences: 0,
+            answered: None,
+            reconnected: None,
+        }
     }
 
     pub(super) fn name(&self) -> &Arc<str> {
@@ -73,10 +85,12 @@ impl Node {
         }
         let began = Instant::from_std(observation.began);
         match observation.verdict {
-            Verdict::Leader | Verdict::Follower => self.silent_since = None,
-            Verdict::Unfit { .. } | Verdict::Unreachable { .. } => {
+            Verdict::Leader | Verdict::Follower => self.forget_silence(),
+            Verdict::Unfit { .. } | Verdict::Unreachable { .. } if self.reconnected <= Some(began) => {
                 self.silent_since.get_or_insert(began);
+                self.silences = self.silences.saturating_add(1);
             }
+            Verdict::Unfit { .. } | Verdict::Unreachable { .. } => {}
         }
         if observation.verdict == Verdict::Leader {
             self.led_at = Some(began);
@@ -96,10 +110,27 @@ impl Node {
         changed
     }
 
-    pub(super) fn facts(&self, state: NodeState) -> NodeFacts {
+    /// Whether its newest probe brought no answer at all.
+    pub(super) fn is_unreachable(&self) -> bool {
+        self.newest.as_ref().is_some_and(|heard| matches!(heard.verdict, Verdict::Unreachable { .. }))
+    }
+
+    /// Takes in that the gate had been cut off until now: its silence before says nothing of the node.
+    pub(super) fn excuse_silence(&mut self, now: Instant) {
+        self.reconnected = Some(now);
+        self.forget_silence();
+    }
+
+    fn forget_silence(&mut self) {
+        self.silent_since = None;
+        self.silences = 0;
+    }
+
+    /// `fall` is how many silences in a row act (L2).
+    pub(super) fn facts(&self, state: NodeState, fall: u32) -> NodeFacts {
         NodeFacts {
             state,
-            silent_since: self.silent_since,
+            silent_since: self.silent_since.filter(|_| fall <= self.silences),
             answered: self.answered,
             addresses: self.settings.address.all(),
         }

@@ -27,7 +27,7 @@ const BINARY: &str = env!("CARGO_BIN_EXE_raftgate");
 pub(crate) struct Gate {
     child: Child,
     log: Log,
-    books_balance: AtomicBool,
+    books_closed: AtomicBool,
     /// Where clients connect: the address of the listener `edge`.
     pub(crate) address: SocketAddr,
     admin: SocketAddr,
@@ -117,7 +117,7 @@ impl Gate {
         log.follow(child.stderr.take().unwrap());
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
         let mut gate =
-            Gate { child, log, books_balance: AtomicBool::new(false), address: nowhere, admin: nowhere };
+            Gate { child, log, books_closed: AtomicBool::new(false), address: nowhere, admin: nowhere };
         gate.address = gate.bound_address("listening").await;
         gate.admin = gate.bound_address("admin listening").await;
         gate
@@ -177,7 +177,12 @@ impl Gate {
         let sessions = sum(&metrics, "raftgate_sessions_active", "");
         assert!(held.abs() + sessions.abs() < 0.5, "{held} held and {sessions} sessions, but none active");
         assert!(sum(&metrics, "raftgate_task_panics_total", "") < 0.5, "a task has panicked: {metrics:#?}");
-        self.books_balance.store(true, Ordering::Relaxed);
+        self.close_books();
+    }
+
+    /// Its books have been looked at, or are where this gate is used.
+    pub(crate) fn close_books(&self) {
+        self.books_closed.store(true, Ordering::Relaxed);
     }
 
     /// All of `/metrics`; `None` while the gate does not answer.
@@ -207,11 +212,19 @@ impl Gate {
         kill_process(self.pid(), signal).unwrap();
     }
 
+    /// How many descriptors its process has.
+    pub(crate) fn descriptors(&self) -> usize {
+        self.open_descriptors().len()
+    }
+
+    fn open_descriptors(&self) -> BTreeSet<u64> {
+        let open = std::fs::read_dir(format!("/proc/{}/fd", self.id())).unwrap();
+        open.map(|entry| entry.unwrap().file_name().to_str().unwrap().parse().unwrap()).collect()
+    }
+
     /// Lets its process have only so many descriptors more than it has now.
     pub(crate) fn leave_descriptors(&self, free: u32) {
-        let open = std::fs::read_dir(format!("/proc/{}/fd", self.id())).unwrap();
-        let open: BTreeSet<u64> =
-            open.map(|entry| entry.unwrap().file_name().to_str().unwrap().parse().unwrap()).collect();
+        let open = self.open_descriptors();
         // The limit is on the number that a new one gets, which is the lowest that is free.
         let last = (0..).filter(|number| !open.contains(number)).nth(free as usize).expect("numbers go on");
         let limit = Rlimit { current: Some(last), maximum: Some(last) };
@@ -244,7 +257,7 @@ impl Gate {
                 .map(|name| said[name].as_i64().unwrap_or_else(|| panic!("no {name} in {said}")));
             assert_eq!((accepted, active), (refused + closed, 0), "{said}");
         }
-        self.books_balance.store(true, Ordering::Relaxed);
+        self.close_books();
         status
     }
 
@@ -274,7 +287,7 @@ impl Drop for Gate {
             eprintln!("--- the gate's log:\n{}", self.log.text());
             return;
         }
-        let checked = self.books_balance.load(Ordering::Relaxed);
+        let checked = self.books_closed.load(Ordering::Relaxed);
         assert!(checked, "the test has ended without a look at the gate's books");
     }
 }
