@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use crate::leader::Observation;
 pub use crate::leader::{NodeId, Pace, ProbeId, Signal, Suspicion};
@@ -17,11 +18,21 @@ pub struct ProbeOrder {
     pub pace: Pace,
     /// Whenever this grows, probe at once (or right after the exchange that is under way).
     pub round: u64,
+    /// Some client waits for a statement of a probe begun later than this (`max_age`): unless the newest was, probe
+    /// at once (or right after the exchange that is under way). It does not hurry the probes that follow.
+    pub after: Option<Instant>,
+}
+
+impl ProbeOrder {
+    /// Whether this order asks for another probe at once after one that was begun at `began` when `round` was ordered.
+    pub fn wants_more(&self, began: Instant, round: u64) -> bool {
+        self.round > round || self.after.is_some_and(|after| began <= after)
+    }
 }
 
 impl Default for ProbeOrder {
     fn default() -> Self {
-        ProbeOrder { pace: Pace::Fast, round: 0 }
+        ProbeOrder { pace: Pace::Fast, round: 0, after: None }
     }
 }
 

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use crate::leader::NodeId;
@@ -27,9 +27,11 @@ pub struct Tenure {
     /// Grows with every tenure of the process (S1); 0 for a stand-in, which is no route (S2).
     pub epoch: u64,
     fate: AtomicU8,
-    /// Begin of the probe that last confirmed the node's leadership, in microseconds since `base`.
+    /// Begin of the probe that last confirmed the node's leadership, in nanoseconds since `base`.
     confirmed: AtomicU64,
     base: Instant,
+    /// Rung at each confirmation; nobody hears it but who waits for one.
+    confirmation: Notify,
 }
 
 /// What is to become of a tenure's sessions (S5).
@@ -54,6 +56,7 @@ impl Tenure {
             fate: AtomicU8::new(Fate::Keep as u8),
             confirmed: AtomicU64::new(0),
             base: confirmed,
+            confirmation: Notify::new(),
         }
     }
 
@@ -68,14 +71,26 @@ impl Tenure {
 
     /// When the probe was begun that brought its newest leader statement (S3).
     pub fn confirmed_at(&self) -> Instant {
-        self.base + Duration::from_micros(self.confirmed.load(Ordering::Acquire))
+        self.base + Duration::from_nanos(self.confirmed.load(Ordering::Acquire))
+    }
+
+    /// Waits for a leader statement of a probe begun later than `after`.
+    pub async fn confirmed_after(&self, after: Instant) {
+        loop {
+            // Made first: it hears what rings from here on, looked at or not.
+            let confirmation = self.confirmation.notified();
+            if self.confirmed_at() > after {
+                return;
+            }
+            confirmation.await;
+        }
     }
 
     /// Notes a leader statement from a probe begun at `began`; earlier ones change nothing.
     pub fn confirm(&self, began: Instant) {
-        let micros =
-            u64::try_from(began.saturating_duration_since(self.base).as_micros()).unwrap_or(u64::MAX);
-        self.confirmed.fetch_max(micros, Ordering::AcqRel);
+        let nanos = u64::try_from(began.saturating_duration_since(self.base).as_nanos()).unwrap_or(u64::MAX);
+        self.confirmed.fetch_max(nanos, Ordering::AcqRel);
+        self.confirmation.notify_waiters();
     }
 
     /// Whether this is a makeshift target of the leaderless time and not a route (S2).
@@ -108,33 +123,55 @@ impl Epochs {
     }
 }
 
+/// What the two ends of a channel share.
+#[derive(Debug)]
+struct Shared {
+    route: ArcSwap<Route>,
+    /// A leader statement of a probe begun later than this is waited for.
+    wanted: watch::Sender<Option<Instant>>,
+}
+
 /// A leaderless route and the two ends through which it is written and read.
 pub fn channel(now: Instant, epochs: Arc<Epochs>) -> (TenureWriter, TenureReader) {
-    let route = Arc::new(ArcSwap::from_pointee(Route::Leaderless { since: now, stand_in: None }));
+    let (wanted, wishes) = watch::channel(None);
+    let route = ArcSwap::from_pointee(Route::Leaderless { since: now, stand_in: None });
+    let shared = Arc::new(Shared { route, wanted });
     let (changed, changes) = watch::channel(());
-    let reader = TenureReader { route: Arc::clone(&route), changes };
-    (TenureWriter { route, changed, epochs }, reader)
+    let reader = TenureReader { shared: Arc::clone(&shared), changes };
+    (TenureWriter { shared, changed, wishes, epochs }, reader)
 }
 
 /// Reads a cluster's route.
 #[derive(Clone, Debug)]
 pub struct TenureReader {
-    route: Arc<ArcSwap<Route>>,
+    shared: Arc<Shared>,
     changes: watch::Receiver<()>,
 }
 
 impl TenureReader {
     /// The route now. Load it once an attempt (S1).
     pub fn load(&self) -> Route {
-        Route::clone(&self.route.load())
+        Route::clone(&self.shared.route.load())
     }
 
     /// The tenure of the present leader, if there is one.
     pub fn leader(&self) -> Option<Arc<Tenure>> {
-        match &**self.route.load() {
+        match &**self.shared.route.load() {
             Route::Led(tenure) => Some(Arc::clone(tenure)),
             Route::Leaderless { .. } => None,
         }
+    }
+
+    /// Asks for a leader statement of a probe begun later than `after`; [`Tenure::confirmed_after`] tells when it is
+    /// there. However many ask, one probe serves all who asked before it began.
+    pub fn want_confirmation(&self, after: Instant) {
+        self.shared.wanted.send_if_modified(|wanted| {
+            let more = *wanted < Some(after);
+            if more {
+                *wanted = Some(after);
+            }
+            more
+        });
     }
 
     /// Waits for the next change of the route or of a past tenure's fate that comes after the last
@@ -154,8 +191,9 @@ impl TenureReader {
 /// Writes a cluster's route. There is one a cluster, by type: it cannot be cloned.
 #[derive(Debug)]
 pub struct TenureWriter {
-    route: Arc<ArcSwap<Route>>,
+    shared: Arc<Shared>,
     changed: watch::Sender<()>,
+    wishes: watch::Receiver<Option<Instant>>,
     epochs: Arc<Epochs>,
 }
 
@@ -196,8 +234,19 @@ impl TenureWriter {
         true
     }
 
+    /// What was last asked for by [`TenureReader::want_confirmation`].
+    pub fn wanted(&self) -> Option<Instant> {
+        *self.shared.wanted.borrow()
+    }
+
+    /// Waits until more is asked for than at the last call.
+    pub async fn wanted_more(&mut self) {
+        // Its sender lives as long as `self`.
+        let _ = self.wishes.changed().await;
+    }
+
     fn publish(&mut self, route: Route) {
-        self.route.store(Arc::new(route));
+        self.shared.route.store(Arc::new(route));
         self.changed.send_replace(());
     }
 }
@@ -260,5 +309,38 @@ mod tests {
         tenure.confirm(begin + Duration::from_millis(5));
         tenure.confirm(begin + Duration::from_millis(3));
         assert_eq!(tenure.confirmed_at(), begin + Duration::from_millis(5));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn s3_who_waits_for_a_confirmation_hears_it() {
+        let (mut writer, _reader) = channel(Instant::now(), Arc::default());
+        let tenure = led(&mut writer, 0);
+        let begin = tenure.confirmed_at();
+        let waiting = tokio::spawn({
+            let tenure = Arc::clone(&tenure);
+            async move { tenure.confirmed_after(begin + Duration::from_millis(5)).await }
+        });
+        for ms in [1, 5] {
+            tokio::task::yield_now().await;
+            tenure.confirm(begin + Duration::from_millis(ms));
+            tokio::task::yield_now().await;
+            assert!(!waiting.is_finished(), "its probe was begun no later than wanted");
+        }
+        tenure.confirm(begin + Duration::from_micros(5001));
+        waiting.await.unwrap();
+        tenure.confirmed_after(begin).await;
+    }
+
+    #[tokio::test]
+    async fn what_many_want_is_the_most_that_one_of_them_wants() {
+        let now = Instant::now();
+        let (mut writer, reader) = channel(now, Arc::default());
+        let other = reader.clone();
+        reader.want_confirmation(now + Duration::from_millis(2));
+        other.want_confirmation(now + Duration::from_millis(1));
+        writer.wanted_more().await;
+        assert_eq!(writer.wanted(), Some(now + Duration::from_millis(2)));
+        other.want_confirmation(now + Duration::from_millis(2));
+        assert!(!writer.wishes.has_changed().unwrap(), "nobody wants more than before");
     }
 }

@@ -71,6 +71,7 @@ fn write_cluster(page: &mut Page, cluster: &Cluster) {
     let name: &str = &cluster.name;
     page.table(&["clusters", name]);
     page.set("preset", word(PRESET, &cluster.preset));
+    page.set("max_age", span_or_off(cluster.max_age));
     for node in &cluster.nodes {
         write_node(page, name, node);
     }
@@ -88,8 +89,8 @@ fn write_cluster(page: &mut Page, cluster: &Cluster) {
     page.set("timeout", span(cluster.connect.timeout));
     page.set("on_first_byte", cluster.connect.on_first_byte);
     page.table(&["clusters", name, "timeouts"]);
-    page.set("idle", cluster.timeouts.idle.map_or_else(|| "off".to_owned(), span));
-    page.set("half_closed", cluster.timeouts.half_closed.map_or_else(|| "off".to_owned(), span));
+    page.set("idle", span_or_off(cluster.timeouts.idle));
+    page.set("half_closed", span_or_off(cluster.timeouts.half_closed));
     page.table(&["clusters", name, "dns"]);
     page.set("refresh", span(cluster.dns_refresh));
 }
@@ -185,6 +186,10 @@ fn span(duration: Duration) -> String {
         nanos if nanos % 1_000_000 == 0 => format!("{}ms", duration.as_millis()),
         _ => humantime::format_duration(duration).to_string(),
     }
+}
+
+fn span_or_off(duration: Option<Duration>) -> String {
+    duration.map_or_else(|| "off".to_owned(), span)
 }
 
 /// TOML's integers end where nothing is counted any more.

@@ -82,6 +82,9 @@ pub struct Cluster {
     pub preset: Preset,
     /// Its nodes in the order of their names, at least one; a node's place here is its `NodeId`.
     pub nodes: Vec<Node>,
+    /// How old the leader's word may be on which a client is sent to it; zero: each client waits for a probe begun
+    /// after it came. `None`: as old as the route lets it become (L7).
+    pub max_age: Option<Duration>,
     /// How the leader is found.
     pub probe: Probe,
     /// What happens to clients while nobody leads (S2).

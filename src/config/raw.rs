@@ -59,6 +59,7 @@ pub(super) struct Listener {
 pub(super) struct Cluster {
     pub(super) preset: Option<String>,
     pub(super) nodes: BTreeMap<String, Node>,
+    pub(super) max_age: Option<SpanOrOff>,
     pub(super) probe: Probe,
     pub(super) hold: Hold,
     pub(super) sessions: Sessions,

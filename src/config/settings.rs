@@ -108,6 +108,7 @@ impl Cluster {
             name: Arc::clone(&self.name),
             nodes: self.nodes.iter().map(|node| Arc::clone(&node.name)).collect(),
             hold_timeout: self.hold.timeout,
+            max_age: self.max_age,
             hold_limit: self.hold.limit,
             connect_timeout: self.connect.timeout,
             on_first_byte: self.connect.on_first_byte,

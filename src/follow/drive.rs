@@ -99,6 +99,7 @@ impl Follow {
                     }
                     None => return,
                 },
+                () = self.links.writer.wanted_more() => self.order_confirmation(),
                 // Its sender lives as long as `self`.
                 _ = addresses.changed() => self.carry_out(Instant::now()),
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
@@ -161,6 +162,7 @@ impl Follow {
         self.choose_stand_in(now);
         self.set_fates(now);
         self.set_pace();
+        self.order_confirmation();
         self.publish();
     }
 
@@ -325,6 +327,19 @@ impl Follow {
                 let changed = order.pace != pace;
                 order.pace = pace;
                 changed
+            });
+        }
+    }
+
+    /// Has the leader asked again if a client waits for a newer statement of it. No suspicion: only it is asked, and
+    /// only once for all who wait (`max_age`).
+    fn order_confirmation(&self) {
+        let (Some(route), Some(after)) = (&self.route, self.links.writer.wanted()) else { return };
+        if route.confirmed_at() <= after {
+            self.links.orders[route.node.0].send_if_modified(|order| {
+                let more = order.after < Some(after);
+                order.after = order.after.max(Some(after));
+                more
             });
         }
     }

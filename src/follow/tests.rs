@@ -173,7 +173,7 @@ async fn l5_the_probers_are_paced_and_called_by_a_signal() {
     let before = followed.orders[2].borrow().round;
     followed.inbox.signal(NodeId(0), Suspicion::ConnectRefused);
     tokio::task::yield_now().await;
-    assert_eq!(*followed.orders[2].borrow(), ProbeOrder { pace: Pace::Fast, round: before + 1 });
+    assert_eq!(*followed.orders[2].borrow(), ProbeOrder { pace: Pace::Fast, round: before + 1, after: None });
 }
 
 #[tokio::test(start_paused = true)]
@@ -185,6 +185,55 @@ async fn s3_each_leader_statement_confirms_the_tenure() {
     let asked = Instant::now();
     followed.says(0, Leader).await;
     assert!(before < asked && followed.tenure().confirmed_at() == asked, "dated from when the probe began");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_wants_a_newer_statement_has_the_leader_asked_once_and_nobody_else() {
+    let followed = Followed::start(HoldThen::Refuse, OnDemotion::Keep);
+    followed.round([Leader, Follower, Follower]).await;
+    pass(Duration::from_millis(20)).await;
+    let orders = || followed.orders.iter().map(|order| *order.borrow()).collect::<Vec<_>>();
+    let (before, wanted) = (orders(), Instant::now());
+    for earlier in [1, 0, 1] {
+        followed.reader.want_confirmation(wanted - Duration::from_millis(earlier));
+        tokio::task::yield_now().await;
+    }
+    let mut expected = before.clone();
+    expected[0].after = Some(wanted);
+    assert_eq!(orders(), expected, "neither a round nor another pace: it is no suspicion");
+    // Enough is known already of a leader that has spoken since.
+    pass(Duration::from_millis(20)).await;
+    followed.says(0, Leader).await;
+    followed.reader.want_confirmation(wanted + Duration::from_millis(1));
+    tokio::task::yield_now().await;
+    assert_eq!(orders()[0].after, Some(wanted));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_wanted_is_wanted_of_the_next_leader_too() {
+    let followed = Followed::start(HoldThen::Refuse, OnDemotion::Keep);
+    followed.round([Leader, Follower, Follower]).await;
+    // Begun before somebody wants a newer one, though it ends after.
+    let began = Instant::now();
+    pass(Duration::from_millis(20)).await;
+    let wanted = Instant::now();
+    followed.reader.want_confirmation(wanted);
+    followed.says(0, Follower).await;
+    let probe = followed.ids.next();
+    let observation = Observation { node: NodeId(1), probe, began: began.into_std(), verdict: Leader };
+    followed
+        .inbox
+        .report(ProbeReport {
+            observation,
+            latency: Duration::from_millis(20),
+            healthy: true,
+            detail: "scripted".into(),
+            certificate: None,
+        })
+        .await;
+    tokio::task::yield_now().await;
+    assert_eq!(followed.leader(), Some(1));
+    assert_eq!(followed.orders[1].borrow().after, Some(wanted));
 }
 
 #[tokio::test(start_paused = true)]

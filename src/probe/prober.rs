@@ -216,13 +216,13 @@ impl Prober {
         }
     }
 
-    /// Waits until the probe is due that follows one begun at `began`, or until a later round than `round` is
-    /// ordered (L5). Breaks off when the prober is dismissed.
+    /// Waits until the probe is due that follows one begun at `began`, or until a later round than `round` or a newer
+    /// statement is ordered (L5). Breaks off when the prober is dismissed.
     async fn wait(&mut self, began: Instant, round: u64) -> ControlFlow<()> {
         let chance = fastrand::f64();
         loop {
             let order = *self.orders.borrow_and_update();
-            if order.round > round {
+            if order.wants_more(began, round) {
                 return ControlFlow::Continue(());
             }
             tokio::select! {

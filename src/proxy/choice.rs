@@ -1,4 +1,5 @@
-//! Where one client may go at this moment, decided without IO: hold (S2) and retry (S3).
+//! Where one client may go at this moment, decided without IO: hold (S2), retry (S3), and how old the word may be on
+//! which it goes (`max_age`).
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,8 +13,6 @@ use crate::tenure::{Route, Tenure};
 /// Backoff after a first failure lies between half of this and all of it; it doubles up to the longest (S3).
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 const LONGEST_BACKOFF: Duration = Duration::from_millis(250);
-/// A confirmation makes no sound: whoever waits for one looks again after this, then less and less often.
-const FIRST_LOOK: Duration = Duration::from_millis(10);
 
 /// What a client does next.
 #[derive(Clone, Debug)]
@@ -22,8 +21,21 @@ pub(super) enum Choice {
     Dial(Arc<Tenure>),
     /// Wait for the route to change, at most until then, and choose again.
     Wait(Instant),
+    /// The same, or until the tenure's node has said that it leads.
+    WaitForWord(Word),
     /// Its patience is over.
     GiveUp(Outcome),
+}
+
+/// A leader statement that a client waits for.
+#[derive(Clone, Debug)]
+pub(super) struct Word {
+    /// Of whose node.
+    pub(super) tenure: Arc<Tenure>,
+    /// It is to come from a probe begun later than this.
+    pub(super) after: Instant,
+    /// When to choose again without it.
+    pub(super) until: Instant,
 }
 
 /// How an attempt to reach a node failed.
@@ -93,11 +105,11 @@ impl Setback {
         if now < self.retry_at {
             return Choice::Wait(self.retry_at.min(bound));
         }
+        let tenure = Arc::clone(tenure);
         if self.needs_confirmation && tenure.confirmed_at() <= self.last {
-            let look_again = (now - self.retry_at).clamp(FIRST_LOOK, LONGEST_BACKOFF);
-            return Choice::Wait((now + look_again).min(bound));
+            return Choice::WaitForWord(Word { tenure, after: self.last, until: bound });
         }
-        Choice::Dial(Arc::clone(tenure))
+        Choice::Dial(tenure)
     }
 }
 
@@ -119,6 +131,37 @@ pub(super) fn choose(route: &Route, setback: Option<&Setback>, now: Instant, pat
             }
         }
     }
+}
+
+/// What a client thinks of the age of a leader's newest statement (`max_age`).
+#[derive(Clone, Debug)]
+pub(super) enum Age {
+    /// It goes on it.
+    Young,
+    /// It waits for another.
+    Old(Word),
+    /// It has waited too long.
+    InVain,
+}
+
+/// Whether a client that nothing else has held up since `ready` goes to `tenure` on what its node has said so far. A
+/// statement is as old as the probe that brought it. It has to be younger than `max_age`; one of a probe begun after
+/// `ready` will do at any age, or a client would wait for ever where probes take longer than that.
+pub(super) fn judge_age(
+    tenure: &Arc<Tenure>,
+    ready: Instant,
+    now: Instant,
+    max_age: Duration,
+    patience: Duration,
+) -> Age {
+    // Before the clock began there was no statement.
+    let after = now.checked_sub(max_age).map(|youngest| youngest.min(ready));
+    // A stand-in never says that it leads (S2).
+    let Some(after) = after.filter(|after| !tenure.is_stand_in() && tenure.confirmed_at() <= *after) else {
+        return Age::Young;
+    };
+    let until = later(ready, patience);
+    if now < until { Age::Old(Word { tenure: Arc::clone(tenure), after, until }) } else { Age::InVain }
 }
 
 /// Whether a dial to this tenure's node may go on (S3: dials end with their tenure).
@@ -194,6 +237,11 @@ mod tests {
         *until
     }
 
+    fn waits_for_word(choice: Choice) -> Word {
+        let Choice::WaitForWord(word) = choice else { panic!("no wait for a word but {choice:?}") };
+        word
+    }
+
     fn gives_up(choice: &Choice) -> Option<Outcome> {
         let Choice::GiveUp(outcome) = choice else { return None };
         Some(*outcome)
@@ -220,7 +268,9 @@ mod tests {
         // Confirmed by a probe begun before the failure, or at that moment: worth nothing.
         tenure.confirm(scene.start + 100 * MS);
         assert_eq!(waits_until(&scene.choose(Some(&setback), 100 * MS)), setback.retry_at);
-        assert!(waits_until(&scene.choose(Some(&setback), 1000 * MS)) > scene.start + 1000 * MS);
+        let word = waits_for_word(scene.choose(Some(&setback), 1000 * MS));
+        assert_eq!(word.after, scene.start + 100 * MS);
+        assert_eq!(word.until, scene.start + 100 * MS + PATIENCE);
         // By one begun later: worth something, but not before the backoff is over.
         tenure.confirm(scene.start + 101 * MS);
         assert_eq!(waits_until(&scene.choose(Some(&setback), 102 * MS)), setback.retry_at);
@@ -250,6 +300,61 @@ mod tests {
         // A wait never outlasts it.
         let late = scene.fail(Some(&second), &tenure, Fault::Node, PATIENCE);
         assert_eq!(waits_until(&scene.choose(Some(&late), PATIENCE)), scene.start + PATIENCE + MS);
+    }
+
+    /// What is waited for at `now` by a client that was `ready`, both in ms; `None` if it goes.
+    fn awaited(scene: &Scene, tenure: &Arc<Tenure>, ready: u32, now: u32, max_age: Duration) -> Option<Word> {
+        let (ready, now) = (scene.start + ready * MS, scene.start + now * MS);
+        match judge_age(tenure, ready, now, max_age, PATIENCE) {
+            Age::Young => None,
+            Age::Old(word) => Some(word),
+            Age::InVain => panic!("in vain"),
+        }
+    }
+
+    #[test]
+    fn a_client_goes_on_a_statement_younger_than_max_age() {
+        let mut scene = Scene::new();
+        let tenure = scene.lead(0);
+        tenure.confirm(scene.start + 100 * MS);
+        let at = |ready, now| awaited(&scene, &tenure, ready, now, 50 * MS);
+        assert!(at(149, 149).is_none());
+        let word = at(150, 150).unwrap();
+        assert_eq!((word.after, word.until), (scene.start + 100 * MS, scene.start + 150 * MS + PATIENCE));
+        // What it waits for grows old, too; but a probe begun after it was ready will do at any age.
+        assert_eq!(at(150, 170).unwrap().after, scene.start + 120 * MS);
+        assert_eq!(at(150, 400).unwrap().after, scene.start + 150 * MS);
+        assert!(at(99, 400).is_none());
+    }
+
+    #[test]
+    fn a_max_age_of_nothing_wants_a_probe_begun_after_the_client_was_ready() {
+        let mut scene = Scene::new();
+        let tenure = scene.lead(0);
+        tenure.confirm(scene.start + 100 * MS);
+        let at = |ms| awaited(&scene, &tenure, 100, ms, Duration::ZERO);
+        for ms in [100, 101, 5000] {
+            assert_eq!(at(ms).unwrap().after, scene.start + 100 * MS);
+        }
+        tenure.confirm(scene.start + 101 * MS);
+        assert!(at(102).is_none());
+    }
+
+    #[test]
+    fn the_leaders_word_is_not_waited_for_beyond_the_patience() {
+        let mut scene = Scene::new();
+        let tenure = scene.lead(0);
+        let (ready, end) = (scene.start + MS, scene.start + MS + PATIENCE);
+        let judge = |now| judge_age(&tenure, ready, now, Duration::ZERO, PATIENCE);
+        assert!(matches!(judge(end.checked_sub(MS).unwrap()), Age::Old(_)));
+        assert!(matches!(judge(end), Age::InVain));
+    }
+
+    #[test]
+    fn a_stand_ins_word_has_no_age() {
+        let mut scene = Scene::new();
+        let stand_in = scene.stand_in();
+        assert!(awaited(&scene, &stand_in, 100, 100, Duration::ZERO).is_none());
     }
 
     #[test]

@@ -1,25 +1,26 @@
-//! Keeps a client until there is a route for it and, in a crowd, its turn (S2), or until the node that failed it
-//! counts again (S3).
+//! Keeps a client until there is a route for it and, in a crowd, its turn (S2), until the node that failed it counts
+//! again (S3), or until the leader has said lately enough that it leads (`max_age`).
 
+use std::ops::ControlFlow;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use tokio::io::Interest;
 use tokio::net::TcpStream;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
-use super::choice::{Choice, Setback, choose};
+use super::choice::{Age, Choice, Setback, Word, choose, judge_age};
 use super::connection::{Journey, Trace};
 use super::limits::Place;
 use super::metrics::Counted;
 use super::outcome::{Ending, Outcome, Refusal};
+use super::release::Release;
 use super::sessions::{Key, Sessions};
 use super::worker::Cluster;
 use crate::tenure::{Tenure, TenureReader};
 
 /// The tenure to dial. While there is none the client is held: the kernel keeps what it sends, and of the
-/// client only a reset is noticed, since one that has finished sending may still want its answer. Who was held,
-/// or is being moved as all others of its node are, goes when the crowd's pace allows.
+/// client only a reset is noticed, since one that has finished sending may still want its answer.
 ///
 /// # Errors
 /// The end of the connection: too many held already, held in vain, or the client has gone.
@@ -28,51 +29,124 @@ pub(super) async fn wait_for_route(
     setback: Option<&Setback>,
 ) -> Result<Arc<Tenure>, Ending> {
     let mut held: Option<Held> = None;
+    // Who is moved comes as one of all clients of its node.
+    let mut queue = Queue { in_crowd: journey.trace.has_moved(), ready: None };
     // Whatever it was let go to before, it has left.
     journey.released = None;
     loop {
         journey.route.mark_seen();
-        let route = journey.route.load();
-        let mut queued_for = None;
-        let until = match choose(&route, setback, Instant::now(), journey.cluster.settings.hold_timeout) {
-            Choice::Dial(tenure) if held.is_none() && !journey.trace.has_moved() => return Ok(tenure),
-            Choice::Dial(tenure) => match journey.cluster.release.let_go(&tenure, Instant::now()) {
-                Ok(released) => {
-                    if tenure.is_stand_in() {
-                        journey.cluster.metrics.hold_timeouts.inc();
-                    }
-                    journey.released = Some(released);
-                    return Ok(tenure);
-                }
-                Err(until) => {
-                    queued_for = Some(tenure);
-                    until
-                }
-            },
-            Choice::GiveUp(outcome) => {
-                if outcome == Outcome::Leaderless {
-                    journey.cluster.metrics.hold_timeouts.inc();
-                }
-                return Err(outcome.into());
-            }
-            Choice::Wait(until) => until,
+        let pause = match queue.advance(journey, setback)? {
+            ControlFlow::Break(tenure) => return Ok(tenure),
+            ControlFlow::Continue(pause) => pause,
         };
         if held.is_none() {
-            match (Held::begin(journey), &queued_for) {
-                (Ok(new), _) => held = Some(new),
+            match Held::begin(journey) {
+                Ok(new) => held = Some(new),
                 // Who has a node to go to is not turned away for want of a place to wait, but goes out of turn.
-                (Err(_), Some(tenure)) => return Ok(Arc::clone(tenure)),
-                (Err(refusal), None) => return Err(refusal.into()),
+                Err(_) if matches!(pause, Pause::Turn(_)) => {
+                    queue.in_crowd = false;
+                    continue;
+                }
+                Err(refusal) => return Err(refusal.into()),
             }
         }
         tokio::select! {
             biased;
             () = failed(&journey.client) => return Err(Outcome::ClientError.into()),
-            () = next_change(&mut journey.route) => {}
-            () = journey.cluster.release.turn(), if queued_for.is_some() => {}
-            () = tokio::time::sleep_until(until) => {}
+            () = next_change(&mut journey.route) => journey.released = None,
+            () = pause.over(&journey.cluster.release) => {}
         }
     }
+}
+
+/// What a client that cannot go yet waits for, besides a change of the route.
+enum Pause {
+    /// That moment.
+    Until(Instant),
+    /// Its turn in the crowd, or that moment.
+    Turn(Instant),
+    /// The leader's word.
+    Word(Word),
+}
+
+impl Pause {
+    async fn over(&self, release: &Release) {
+        match self {
+            Pause::Until(until) => sleep_until(*until).await,
+            Pause::Turn(until) => first(release.turn(), *until).await,
+            Pause::Word(word) => first(word.tenure.confirmed_after(word.after), word.until).await,
+        }
+    }
+}
+
+async fn first(event: impl Future<Output = ()>, until: Instant) {
+    tokio::select! {
+        () = event => {}
+        () = sleep_until(until) => {}
+    }
+}
+
+/// How far one client has come: to a route, then to its turn if it waited with a crowd, then to a word of the leader
+/// that is young enough. Each step is made anew when an earlier one has taken time.
+struct Queue {
+    /// Whether many wait for what this client has waited for. Who only waits for the leader's word does not become
+    /// one of a crowd: without `max_age` all these clients would have gone as they came.
+    in_crowd: bool,
+    /// Since when nothing but the age of the leader's word holds it up.
+    ready: Option<Instant>,
+}
+
+impl Queue {
+    /// The tenure to dial, or what to wait for.
+    fn advance(
+        &mut self,
+        journey: &mut Journey,
+        setback: Option<&Setback>,
+    ) -> Result<ControlFlow<Arc<Tenure>, Pause>, Outcome> {
+        let now = Instant::now();
+        let cluster = Rc::clone(&journey.cluster);
+        let patience = cluster.settings.hold_timeout;
+        let tenure = match choose(&journey.route.load(), setback, now, patience) {
+            Choice::Dial(tenure) => tenure,
+            Choice::Wait(until) => return Ok(self.wait_in_crowd(journey, Pause::Until(until))),
+            Choice::WaitForWord(word) => return Ok(self.wait_in_crowd(journey, Pause::Word(word))),
+            Choice::GiveUp(outcome) => return Err(give_up(&cluster, outcome)),
+        };
+        if self.in_crowd && journey.released.is_none() {
+            match cluster.release.let_go(&tenure, now) {
+                Ok(released) => journey.released = Some(released),
+                Err(until) => return Ok(self.wait_in_crowd(journey, Pause::Turn(until))),
+            }
+        }
+        if let Some(max_age) = cluster.settings.max_age {
+            let ready = *self.ready.get_or_insert(now);
+            match judge_age(&tenure, ready, now, max_age, patience) {
+                Age::Young => {}
+                Age::Old(word) => {
+                    journey.route.want_confirmation(word.after);
+                    return Ok(ControlFlow::Continue(Pause::Word(word)));
+                }
+                Age::InVain => return Err(give_up(&cluster, Outcome::Leaderless)),
+            }
+        }
+        if self.in_crowd && tenure.is_stand_in() {
+            cluster.metrics.hold_timeouts.inc();
+        }
+        Ok(ControlFlow::Break(tenure))
+    }
+
+    fn wait_in_crowd(&mut self, journey: &mut Journey, pause: Pause) -> ControlFlow<Arc<Tenure>, Pause> {
+        journey.released = None;
+        *self = Queue { in_crowd: true, ready: None };
+        ControlFlow::Continue(pause)
+    }
+}
+
+fn give_up(cluster: &Cluster, outcome: Outcome) -> Outcome {
+    if outcome == Outcome::Leaderless {
+        cluster.metrics.hold_timeouts.inc();
+    }
+    outcome
 }
 
 /// Waits until the client's connection has failed. Reads nothing; an end of file is no failure.

@@ -47,6 +47,9 @@ pub struct ClusterSettings {
     pub nodes: Vec<Arc<str>>,
     /// How long after the cluster became leaderless a client is held (S2).
     pub hold_timeout: Duration,
+    /// How old the leader's word may be on which a client goes to it; zero: each client waits for a probe begun after
+    /// it came. `None`: as old as the route lets it become (L7).
+    pub max_age: Option<Duration>,
     /// How many clients may be held at once, over all workers (S2).
     pub hold_limit: usize,
     /// How long a node may take to accept (S3).

@@ -17,6 +17,7 @@ mod hold;
 mod hostile;
 mod house;
 mod invalid;
+mod max_age;
 mod metrics;
 mod names;
 mod openziti;

@@ -10,6 +10,7 @@ use crate::config::presets::{Defaults, Preset};
 use crate::config::raw::{self, SpanOrOff};
 use crate::config::words::{HOLD_THEN, ON_DEMOTION, ON_UNREACHABLE, PRESET};
 use crate::follow::{FateSettings, OnUnreachable};
+use crate::leader::Policy;
 
 pub(super) fn check(name: &str, raw: &raw::Cluster, at: &At<'_>) -> Option<Cluster> {
     let name = at.name(name);
@@ -18,6 +19,10 @@ pub(super) fn check(name: &str, raw: &raw::Cluster, at: &At<'_>) -> Option<Clust
     let defaults = preset.unwrap_or(Preset::None).defaults();
     let nodes = nodes(raw, &defaults, at);
     let probe = probe::check(&raw.probe, &defaults, &at.key("probe"));
+    let max_age = raw.max_age.and_then(|span| span.0);
+    if let Some(probe) = &probe {
+        doubt_max_age(max_age, &probe.policy, &at.key("max_age"));
+    }
     let hold = hold(&raw.hold, &defaults, &at.key("hold"));
     let fates = fates(&raw.sessions, &defaults, &at.key("sessions"));
     let connect = connect(&raw.connect, &defaults, &at.key("connect"));
@@ -27,6 +32,7 @@ pub(super) fn check(name: &str, raw: &raw::Cluster, at: &At<'_>) -> Option<Clust
         name: name?,
         preset: preset?,
         nodes: nodes?,
+        max_age,
         probe: probe?,
         hold: hold?,
         fates: fates?,
@@ -120,6 +126,17 @@ fn no_twin(node: &Node, taken: &[Node], at: &At<'_>) -> Option<()> {
         }
     }
     Some(())
+}
+
+fn doubt_max_age(max_age: Option<Duration>, policy: &Policy, at: &At<'_>) {
+    let lease = policy.lease();
+    if let Some(max_age) = max_age.filter(|max_age| lease <= *max_age) {
+        at.warn(format!(
+            "{} changes nothing: a leader that has not said so for {} is no longer one, by the settings of `probe`",
+            humantime::format_duration(max_age),
+            humantime::format_duration(lease),
+        ));
+    }
 }
 
 fn hold(raw: &raw::Hold, defaults: &Defaults, at: &At<'_>) -> Option<Hold> {

@@ -53,6 +53,14 @@ fn contradictions_are_warnings() {
                  so that a change of leader shows only when the old one falls silent",
             ],
         ),
+        (
+            "max_age = \"3350ms\"",
+            vec![
+                "9: clusters.controllers.max_age: 3s 350ms changes nothing: \
+                 a leader that has not said so for 3s 350ms is no longer one, by the settings of `probe`",
+            ],
+        ),
+        ("max_age = \"3349ms\"", vec![]),
         ("[clusters.idle]\nnodes.a = \"h:1\"", vec!["9: clusters.idle: no listener sends clients here"]),
     ] {
         let expected: Vec<String> = expected.iter().map(|line| format!("t.toml:{line}")).collect();

@@ -131,9 +131,11 @@ hold = { timeout = "0s", limit = 0, then = "last_leader" }
 sessions = { on_demotion = "cut", on_unreachable = "keep", unreachable_after = "1m 1ms", drain = "5s" }
 timeouts = { idle = "off", half_closed = "off" }
 dns.refresh = "1m"
+max_age = "0s"
 
 [clusters.one]
 preset = "openziti"
+max_age = "50ms"
 nodes.a = "[2001:db8::1]:1280"
 probe.tls.enabled = false
 

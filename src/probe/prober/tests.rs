@@ -45,7 +45,7 @@ fn settings(address: std::net::SocketAddr) -> Settings {
 
 impl Probed {
     fn start(settings: Settings) -> Self {
-        let (orders, ordered) = watch::channel(ProbeOrder { pace: Pace::Steady, round: 5 });
+        let (orders, ordered) = watch::channel(ProbeOrder { pace: Pace::Steady, round: 5, after: None });
         let (inbox, inputs) = inbox();
         let ids = Arc::<ProbeIds>::default();
         let registry = Registry::new();
@@ -123,6 +123,25 @@ async fn l5_a_new_round_is_probed_once_and_at_once() {
     probed.assert_ends_when_dismissed().await;
     node.until(Happened::Farewell(0)).await;
     assert_eq!(node.asked(), 4);
+}
+
+#[tokio::test]
+async fn a_newer_statement_is_asked_for_once_and_only_if_there_is_none_yet() {
+    let node = scripted(vec![vec![Step::AnswerAll(LEADER)]]).await;
+    let mut probed = Probed::start(settings(node.address));
+    let began = Instant::from_std(probed.report().await.observation.began);
+    for (after, asked) in [(began - Duration::from_millis(1), 1), (began, 2), (began, 2)] {
+        probed.orders.send_modify(|order| order.after = Some(after));
+        if asked > node.asked() {
+            assert!(Instant::from_std(probed.report().await.observation.began) > began);
+        }
+        // On a test's one thread this lets the prober see each order.
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(node.asked(), asked);
+    }
+    probed.assert_ends_when_dismissed().await;
 }
 
 #[tokio::test]

@@ -213,6 +213,7 @@ fn settings() -> Settings {
             name: "raft".into(),
             nodes: NAMES.map(Arc::from).to_vec(),
             hold_timeout: DEADLINE,
+            max_age: None,
             hold_limit: 1000,
             connect_timeout: DEADLINE,
             on_first_byte: false,

@@ -1,5 +1,6 @@
 //! Whole lives of clients, over real sockets on loopback, with the route driven by hand.
 
+mod ages;
 mod crowds;
 mod ends;
 pub(super) mod harness;
