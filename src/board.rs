@@ -58,6 +58,9 @@ pub struct NodeStatus {
     pub address: Arc<str>,
     /// What it counts as.
     pub state: &'static str,
+    /// What an operator has ordered for it (L10): `drain` or `pin`.
+    #[serde(rename = "override")]
+    pub overridden: Option<&'static str>,
     /// What the newest probe saw, in words.
     pub detail: Arc<str>,
     /// The newest probe's duration in milliseconds.

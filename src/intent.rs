@@ -1,15 +1,15 @@
-//! What the roles ask of one another: how `follow` paces the probers, what they report back, and
-//! how anybody raises a signal.
+//! What the roles ask of one another: how `follow` paces the probers, what they report back, how anybody raises a
+//! signal, and how an operator's commands arrive.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use crate::leader::Observation;
-pub use crate::leader::{NodeId, Pace, ProbeId, Signal, Suspicion};
+pub use crate::leader::{Command, NodeId, Pace, ProbeId, Refusal, Signal, Suspicion};
 
 /// What `follow` wants of one node's prober; sent through a `watch` channel, so only the newest counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +78,22 @@ pub enum Input {
     Report(ProbeReport),
     /// A reason to doubt the route.
     Signal(Signal),
+    /// An operator's command (L10), and where to say what came of it.
+    Command(Command, oneshot::Sender<Result<(), CommandError>>),
+}
+
+/// Why an operator's command was not carried out; nothing has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CommandError {
+    /// It must not be.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// There is nowhere to send clients.
+    #[error("the node's name has no address yet")]
+    NoAddress,
+    /// Nobody follows the cluster any more.
+    #[error("the gate is about to stop")]
+    Stopping,
 }
 
 /// The sending half of a cluster's inbox; cheap to clone.
@@ -103,5 +119,15 @@ impl Inbox {
     /// what fills it makes `follow` probe anyway.
     pub fn signal(&self, node: NodeId, suspicion: Suspicion) {
         let _ = self.0.try_send(Input::Signal(Signal { node, suspicion }));
+    }
+
+    /// Has an operator's command carried out (L10); it is in force when this returns.
+    ///
+    /// # Errors
+    /// Why it was not.
+    pub async fn command(&self, command: Command) -> Result<(), CommandError> {
+        let (reply, replied) = oneshot::channel();
+        self.0.send(Input::Command(command, reply)).await.map_err(|_| CommandError::Stopping)?;
+        replied.await.map_err(|_| CommandError::Stopping)?
     }
 }

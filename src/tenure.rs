@@ -26,6 +26,8 @@ pub struct Tenure {
     pub address: SocketAddr,
     /// Grows with every tenure of the process (S1); 0 for a stand-in, which is no route (S2).
     pub epoch: u64,
+    /// Whether an operator has made it the route, whatever it says (L10).
+    pinned: bool,
     fate: AtomicU8,
     /// Begin of the probe that last confirmed the node's leadership, in nanoseconds since `base`.
     confirmed: AtomicU64,
@@ -53,6 +55,7 @@ impl Tenure {
             name,
             address,
             epoch,
+            pinned: false,
             fate: AtomicU8::new(Fate::Keep as u8),
             confirmed: AtomicU64::new(0),
             base: confirmed,
@@ -91,6 +94,12 @@ impl Tenure {
         let nanos = u64::try_from(began.saturating_duration_since(self.base).as_nanos()).unwrap_or(u64::MAX);
         self.confirmed.fetch_max(nanos, Ordering::AcqRel);
         self.confirmation.notify_waiters();
+    }
+
+    /// Whether its node is the route by its own word, so that a newer one can be waited for. A stand-in or a pinned
+    /// node may never say that it leads.
+    pub fn rests_on_statements(&self) -> bool {
+        !self.pinned && !self.is_stand_in()
     }
 
     /// Whether this is a makeshift target of the leaderless time and not a route (S2).
@@ -208,6 +217,14 @@ impl TenureWriter {
         confirmed: Instant,
     ) -> Arc<Tenure> {
         let tenure = Arc::new(Tenure::new(node, name, address, self.epochs.next(), confirmed));
+        self.publish(Route::Led(Arc::clone(&tenure)));
+        tenure
+    }
+
+    /// Begins a tenure of a node that an operator has pinned (L10).
+    pub fn pin(&mut self, node: NodeId, name: Arc<str>, address: SocketAddr, now: Instant) -> Arc<Tenure> {
+        let tenure = Tenure { pinned: true, ..Tenure::new(node, name, address, self.epochs.next(), now) };
+        let tenure = Arc::new(tenure);
         self.publish(Route::Led(Arc::clone(&tenure)));
         tenure
     }

@@ -1,5 +1,5 @@
-//! Drives the tracker: one loop a cluster that takes in reports, signals and time, and carries out
-//! what the tracker decides.
+//! Drives the tracker: one loop a cluster that takes in reports, signals, commands and time, and carries out what the
+//! tracker decides.
 
 use std::sync::Arc;
 
@@ -11,10 +11,10 @@ use super::fates::{NodeFacts, PastTenures, View};
 use super::metrics::{ClusterMetrics, Metrics};
 use super::nodes::{InWords, Node};
 use super::settings::Settings;
-use super::stand_in;
+use super::stand_in::{self, Candidate};
 use crate::board::{ClusterBoard, ClusterStatus, wall_clock};
-use crate::intent::{Input, ProbeOrder, ProbeReport};
-use crate::leader::{Alarm, Event, LossCause, NodeId, Tracker, Verdict};
+use crate::intent::{Command, CommandError, Input, ProbeOrder, ProbeReport};
+use crate::leader::{Alarm, Event, LossCause, NodeId, NodeState, Override, Tracker, Verdict};
 use crate::names::Directory;
 use crate::tenure::{Fate, Tenure, TenureWriter};
 
@@ -97,6 +97,11 @@ impl Follow {
                         self.tracker.handle_signal(now.into_std(), signal);
                         self.carry_out(now);
                     }
+                    Some(Input::Command(command, reply)) => {
+                        let outcome = self.take_command(Instant::now(), command);
+                        // Whoever has gone does not want to know.
+                        let _ = reply.send(outcome);
+                    }
                     None => return,
                 },
                 () = self.links.writer.wanted_more() => self.order_confirmation(),
@@ -152,6 +157,17 @@ impl Follow {
         changed
     }
 
+    fn take_command(&mut self, now: Instant, command: Command) -> Result<(), CommandError> {
+        if let Command::Pin(node) = command
+            && self.nodes.get(node.0).is_some_and(|node| node.address().is_none())
+        {
+            return Err(CommandError::NoAddress);
+        }
+        let outcome = self.tracker.handle_command(now.into_std(), command);
+        self.carry_out(now);
+        Ok(outcome?)
+    }
+
     /// Carries out everything that the tracker has decided, and what follows from it.
     fn carry_out(&mut self, now: Instant) {
         self.count_leaderless(now);
@@ -171,7 +187,9 @@ impl Follow {
             Event::Elected { node, ordinal, previous_last_good } => {
                 self.elect(now, node, ordinal, previous_last_good.map(Instant::from_std));
             }
+            Event::Pinned(node) => self.pin(now, node),
             Event::Lost { node, cause } => self.lose(now, node, cause),
+            Event::OverrideChanged { node, to } => self.note_override(node, to),
             Event::NodeChanged { node, to, .. } => self.metrics.nodes[node.0].set_state(to),
             Event::AlarmRaised(alarm) => self.raise(alarm),
             Event::AlarmCleared(alarm) => self.clear(alarm),
@@ -187,31 +205,62 @@ impl Follow {
     fn elect(&mut self, now: Instant, id: NodeId, ordinal: Option<u64>, last_good: Option<Instant>) {
         let tenure = self.begin_tenure(now, id);
         let (name, epoch) = (Arc::clone(&tenure.name), tenure.epoch);
-        let previous = self.route.replace(tenure);
+        let from = self.follow_on(now, tenure);
         let failover = last_good.map(|at| now.saturating_duration_since(at));
         if let Some(failover) = failover {
             self.metrics.failover.observe(failover.as_secs_f64());
         }
-        let from = previous.as_ref().map(|tenure| &*tenure.name);
         let failover_ms = failover.map(|failover| u64::try_from(failover.as_millis()).unwrap_or(u64::MAX));
-        info!(cluster = %self.cluster, node = %name, epoch, ordinal, previous = from, failover_ms, "leader elected");
+        info!(cluster = %self.cluster, node = %name, epoch, ordinal, previous = from.as_deref(), failover_ms, "leader elected");
         self.links.board.note(format!("{name} leads (epoch {epoch})"));
-        self.retire(previous);
-        let stand_in = self.stand_in.take();
-        self.retire(stand_in);
         self.last_leader = Some(id);
         self.leader_changes += 1;
         self.metrics.leader_changes.inc();
         self.metrics.last_change.set(wall_clock());
-        self.metrics.set_leader(Some(id));
+    }
+
+    fn pin(&mut self, now: Instant, id: NodeId) {
+        let tenure = self.begin_tenure(now, id);
+        let (name, epoch) = (Arc::clone(&tenure.name), tenure.epoch);
+        let from = self.follow_on(now, tenure);
+        info!(cluster = %self.cluster, node = %name, epoch, previous = from.as_deref(), "clients go to the pinned node");
+        self.links.board.note(format!("clients go to {name}, which is pinned (epoch {epoch})"));
+    }
+
+    /// Makes a tenure that has begun the route; returns the name of the node that it replaces.
+    fn follow_on(&mut self, now: Instant, tenure: Arc<Tenure>) -> Option<Arc<str>> {
+        self.metrics.set_leader(Some(tenure.node));
+        let previous = self.route.replace(tenure);
+        let from = previous.as_ref().map(|tenure| Arc::clone(&tenure.name));
+        self.retire(previous);
+        let stand_in = self.stand_in.take();
+        self.retire(stand_in);
         self.begin_period(now);
+        from
     }
 
     fn begin_tenure(&mut self, now: Instant, id: NodeId) -> Arc<Tenure> {
         let node = &self.nodes[id.0];
-        let address =
-            node.address().expect("without an address no statement counts, and none is ever forgotten");
-        self.links.writer.lead(id, Arc::clone(node.name()), address, node.led_at.unwrap_or(now))
+        let (name, address) = (Arc::clone(node.name()), node.address());
+        let address = address.expect(
+            "without an address no statement counts, no pin is taken, and no address is ever forgotten",
+        );
+        match self.tracker.override_of(id) {
+            Some(Override::Pin) => self.links.writer.pin(id, name, address, now),
+            _ => self.links.writer.lead(id, name, address, node.led_at.unwrap_or(now)),
+        }
+    }
+
+    fn note_override(&mut self, id: NodeId, to: Option<Override>) {
+        self.metrics.nodes[id.0].set_override(to);
+        let name = self.nodes[id.0].name();
+        let what = match to {
+            Some(Override::Drain) => "drained",
+            Some(Override::Pin) => "pinned",
+            None => "no longer drained or pinned",
+        };
+        info!(cluster = %self.cluster, node = %name, "an operator's command: {what}");
+        self.links.board.note(format!("{name} is {what}, by an operator's command"));
     }
 
     /// Begins another tenure of the same leader if its address has changed, so that its clients go to the new one.
@@ -277,7 +326,11 @@ impl Follow {
             .nodes
             .iter()
             .enumerate()
-            .map(|(id, node)| (self.tracker.node_state(NodeId(id)), node.settings.priority))
+            .map(|(id, node)| Candidate {
+                state: self.state(id),
+                priority: node.settings.priority,
+                drained: self.override_of(id) == Some(Override::Drain),
+            })
             .collect();
         let chosen = stand_in::choose(self.settings.hold_then, self.last_leader, &states);
         let chosen = chosen.and_then(|id| Some((id, self.nodes[id.0].address()?)));
@@ -335,7 +388,7 @@ impl Follow {
     /// only once for all who wait (`max_age`).
     fn order_confirmation(&self) {
         let (Some(route), Some(after)) = (&self.route, self.links.writer.wanted()) else { return };
-        if route.confirmed_at() <= after {
+        if route.rests_on_statements() && route.confirmed_at() <= after {
             self.links.orders[route.node.0].send_if_modified(|order| {
                 let more = order.after < Some(after);
                 order.after = order.after.max(Some(after));
@@ -363,7 +416,7 @@ impl Follow {
             claims: self.tracker.claims(),
             leader_changes: self.leader_changes,
             alarms: self.alarms.iter().map(|alarm| alarm.as_str()).collect(),
-            nodes: nodes.map(|(id, node)| node.status(self.tracker.node_state(NodeId(id)))).collect(),
+            nodes: nodes.map(|(id, node)| node.status(self.state(id), self.override_of(id))).collect(),
             first_round_done: self.nodes.iter().all(Node::is_known),
         });
     }
@@ -371,6 +424,14 @@ impl Follow {
     fn facts(&self) -> Vec<NodeFacts> {
         let nodes = self.nodes.iter().enumerate();
         let fall = self.settings.policy.fall;
-        nodes.map(|(id, node)| node.facts(self.tracker.node_state(NodeId(id)), fall)).collect()
+        nodes.map(|(id, node)| node.facts(self.state(id), self.override_of(id), fall)).collect()
+    }
+
+    fn state(&self, id: usize) -> NodeState {
+        self.tracker.node_state(NodeId(id))
+    }
+
+    fn override_of(&self, id: usize) -> Option<Override> {
+        self.tracker.override_of(NodeId(id))
     }
 }

@@ -22,6 +22,8 @@ pub(super) struct NodeFacts {
     pub(super) answered: Option<Instant>,
     /// All that leads to it.
     pub(super) addresses: Vec<SocketAddr>,
+    /// Whether an operator wants no clients there (L10).
+    pub(super) drained: bool,
 }
 
 /// The tenures that are over but may still have sessions.
@@ -54,6 +56,9 @@ pub(super) struct View<'a> {
 
 impl View<'_> {
     fn fate(&self, tenure: &Tenure) -> Option<Fate> {
+        if self.node(tenure.node)?.drained {
+            return Some(Fate::Drain);
+        }
         if !self.node(tenure.node)?.addresses.contains(&tenure.address) {
             return Some(Fate::Drain); // readdressed: whatever the node says now, it does not say it from there
         }
@@ -109,7 +114,13 @@ mod tests {
     }
 
     fn answering(state: NodeState, at: Instant) -> NodeFacts {
-        NodeFacts { state, silent_since: None, answered: Some(at), addresses: vec![address(1)] }
+        NodeFacts {
+            state,
+            silent_since: None,
+            answered: Some(at),
+            addresses: vec![address(1)],
+            drained: false,
+        }
     }
 
     fn silent(since: Instant) -> NodeFacts {
@@ -118,6 +129,7 @@ mod tests {
             silent_since: Some(since),
             answered: None,
             addresses: vec![address(1)],
+            drained: false,
         }
     }
 
@@ -234,6 +246,16 @@ mod tests {
         // Reached another way, its name still leads there too.
         let nodes = [at(&[address(2), address(1)], leads()), leads()];
         assert_eq!(fate(Some(0), Duration::ZERO, &nodes, keep), Some(Fate::Keep));
+    }
+
+    #[test]
+    fn s5_a_drained_nodes_sessions_drain_whatever_it_says() {
+        let now = Instant::now();
+        let cut = FateSettings { on_demotion: OnDemotion::Cut, ..SETTINGS };
+        for facts in [answering(NodeState::Leader, now), answering(NodeState::Follower, now), silent(now)] {
+            let nodes = [NodeFacts { drained: true, ..facts }, answering(NodeState::Leader, now)];
+            assert_eq!(fate(Some(1), Duration::from_hours(1), &nodes, cut), Some(Fate::Drain));
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use prometheus::{
     IntGauge, IntGaugeVec, Opts, Registry,
 };
 
-use crate::leader::{NodeId, NodeState};
+use crate::leader::{NodeId, NodeState, Override};
 
 /// The metrics of all clusters.
 #[derive(Clone, Debug)]
@@ -17,6 +17,7 @@ pub struct Metrics {
     leaderless: CounterVec,
     failover: HistogramVec,
     node_state: IntGaugeVec,
+    node_override: IntGaugeVec,
     healthy: IntGaugeVec,
     last_verdict: GaugeVec,
 }
@@ -66,6 +67,13 @@ impl Metrics {
                 Opts::new("raftgate_node_state", "1 for the state that the node counts as"),
                 &["cluster", "node", "state"],
             )?,
+            node_override: IntGaugeVec::new(
+                Opts::new(
+                    "raftgate_node_override",
+                    "1 while an operator has drained the node, or pinned it as the route",
+                ),
+                &["cluster", "node", "override"],
+            )?,
             healthy: IntGaugeVec::new(
                 Opts::new(
                     "raftgate_node_healthy",
@@ -93,6 +101,7 @@ impl Metrics {
         registry.register(Box::new(self.leaderless.clone()))?;
         registry.register(Box::new(self.failover.clone()))?;
         registry.register(Box::new(self.node_state.clone()))?;
+        registry.register(Box::new(self.node_override.clone()))?;
         registry.register(Box::new(self.healthy.clone()))?;
         registry.register(Box::new(self.last_verdict.clone()))
     }
@@ -114,6 +123,8 @@ impl Metrics {
         let metrics = NodeMetrics {
             leader: self.leader.with_label_values(&[cluster, node]),
             states: NodeState::ALL.map(|s| (s, state(s))),
+            overrides: Override::ALL
+                .map(|each| (each, self.node_override.with_label_values(&[cluster, node, each.as_str()]))),
             healthy: self.healthy.with_label_values(&[cluster, node]),
             last_verdict: self.last_verdict.with_label_values(&[cluster, node]),
         };
@@ -147,11 +158,18 @@ impl ClusterMetrics {
 pub(super) struct NodeMetrics {
     leader: IntGauge,
     states: [(NodeState, IntGauge); 5],
+    overrides: [(Override, IntGauge); 2],
     pub(super) healthy: IntGauge,
     pub(super) last_verdict: Gauge,
 }
 
 impl NodeMetrics {
+    pub(super) fn set_override(&self, overridden: Option<Override>) {
+        for (each, gauge) in &self.overrides {
+            gauge.set(i64::from(overridden == Some(*each)));
+        }
+    }
+
     pub(super) fn set_state(&self, state: NodeState) {
         for (each, gauge) in &self.states {
             gauge.set(i64::from(*each == state));

@@ -10,7 +10,7 @@ use super::fates::NodeFacts;
 use super::settings::NodeSettings;
 use crate::board::{NodeStatus, wall_clock};
 use crate::intent::{Certificate, ProbeReport};
-use crate::leader::{NodeState, ProbeFailure, ProbeId, Verdict};
+use crate::leader::{NodeState, Override, ProbeFailure, ProbeId, Verdict};
 
 /// One node, as last heard.
 #[derive(Debug)]
@@ -127,21 +127,23 @@ impl Node {
     }
 
     /// `fall` is how many silences in a row act (L2).
-    pub(super) fn facts(&self, state: NodeState, fall: u32) -> NodeFacts {
+    pub(super) fn facts(&self, state: NodeState, overridden: Option<Override>, fall: u32) -> NodeFacts {
         NodeFacts {
             state,
             silent_since: self.silent_since.filter(|_| fall <= self.silences),
             answered: self.answered,
             addresses: self.settings.address.all(),
+            drained: overridden == Some(Override::Drain),
         }
     }
 
-    pub(super) fn status(&self, state: NodeState) -> NodeStatus {
+    pub(super) fn status(&self, state: NodeState, overridden: Option<Override>) -> NodeStatus {
         let heard = self.newest.as_ref();
         NodeStatus {
             name: Arc::clone(self.name()),
             address: self.settings.address.to_string().into(),
             state: state.as_str(),
+            overridden: overridden.map(Override::as_str),
             detail: heard.map_or_else(|| "not probed yet".into(), |heard| Arc::clone(&heard.detail)),
             latency_ms: heard.map(|heard| heard.latency_ms),
             last_verdict: heard.map(|heard| heard.at),

@@ -3,19 +3,29 @@
 use super::settings::HoldThen;
 use crate::leader::{NodeId, NodeState};
 
-/// Chooses a stand-in while there is no route. `nodes` are the states and priorities by [`NodeId`].
-pub(super) fn choose(
-    then: HoldThen,
-    last_leader: Option<NodeId>,
-    nodes: &[(NodeState, i32)],
-) -> Option<NodeId> {
+/// What is known of a node when a stand-in is chosen.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Candidate {
+    /// What it counts as.
+    pub(super) state: NodeState,
+    /// Higher first.
+    pub(super) priority: i32,
+    /// Whether an operator wants no clients there (L10).
+    pub(super) drained: bool,
+}
+
+/// Chooses a stand-in while there is no route. `nodes` are in the order of their [`NodeId`]s.
+pub(super) fn choose(then: HoldThen, last_leader: Option<NodeId>, nodes: &[Candidate]) -> Option<NodeId> {
     match then {
         HoldThen::Refuse => None,
-        HoldThen::LastLeader => last_leader,
+        HoldThen::LastLeader => {
+            last_leader.filter(|node| nodes.get(node.0).is_some_and(|node| !node.drained))
+        }
         HoldThen::AnyReachable => {
-            let answering = nodes.iter().enumerate().filter(|(_, (state, _))| usefulness(*state) > 0);
+            let answering =
+                nodes.iter().enumerate().filter(|(_, node)| !node.drained && usefulness(node.state) > 0);
             answering
-                .max_by_key(|(id, (state, priority))| (usefulness(*state), *priority, std::cmp::Reverse(*id)))
+                .max_by_key(|(id, node)| (usefulness(node.state), node.priority, std::cmp::Reverse(*id)))
                 .map(|(id, _)| NodeId(id))
         }
     }
@@ -35,6 +45,36 @@ fn usefulness(state: NodeState) -> u8 {
 mod tests {
     use super::*;
     use NodeState::{Follower, Leader, Unfit, Unknown, Unreachable};
+
+    fn choose(then: HoldThen, last_leader: Option<NodeId>, nodes: &[(NodeState, i32)]) -> Option<NodeId> {
+        choose_undrained(then, last_leader, nodes, None)
+    }
+
+    fn choose_undrained(
+        then: HoldThen,
+        last_leader: Option<NodeId>,
+        nodes: &[(NodeState, i32)],
+        drained: Option<usize>,
+    ) -> Option<NodeId> {
+        let candidates = nodes.iter().enumerate();
+        let candidates: Vec<_> = candidates
+            .map(|(id, (state, priority))| Candidate {
+                state: *state,
+                priority: *priority,
+                drained: drained == Some(id),
+            })
+            .collect();
+        super::choose(then, last_leader, &candidates)
+    }
+
+    #[test]
+    fn l10_a_drained_node_never_stands_in() {
+        let nodes = [(Follower, 0), (Leader, 0), (Unfit, 0)];
+        let any = |drained| choose_undrained(HoldThen::AnyReachable, None, &nodes, Some(drained));
+        assert_eq!((any(0), any(1)), (Some(NodeId(1)), Some(NodeId(0))));
+        let last = |drained| choose_undrained(HoldThen::LastLeader, Some(NodeId(1)), &nodes, Some(drained));
+        assert_eq!((last(0), last(1)), (Some(NodeId(1)), None));
+    }
 
     #[test]
     fn s2_refuse_has_no_stand_in() {

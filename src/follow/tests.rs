@@ -16,6 +16,7 @@ use crate::names::{Address, Directory};
 use crate::tenure::{self, Fate, Route, Tenure, TenureReader};
 
 mod addresses;
+mod overrides;
 
 const SILENCE: Verdict = Verdict::Unreachable { failure: ProbeFailure::Timeout };
 

@@ -3,9 +3,9 @@
 use std::cmp::Reverse;
 use std::time::{Duration, Instant};
 
-use super::NodeId;
 use super::claim::Claim;
 use super::node::Node;
+use super::{NodeId, Override};
 
 /// How long a lone claim without order waits for the other nodes' first verdicts: all were asked at the same
 /// moment (L1), so that those who answer at all have answered by then.
@@ -25,9 +25,16 @@ pub(super) enum Succession {
     FallsTo(NodeId),
 }
 
-/// The claims that stand.
+/// The claims that stand, those of drained nodes among them.
 pub(super) fn standing(nodes: &[Node]) -> impl Iterator<Item = (NodeId, Claim)> {
     all(nodes).filter(|(_, claim)| claim.stands())
+}
+
+/// The claims that stand and may become the route (L10).
+fn eligible(nodes: &[Node]) -> impl Iterator<Item = (NodeId, Claim)> {
+    let is_drained =
+        |id: NodeId| nodes.get(id.0).is_some_and(|node| node.overridden == Some(Override::Drain));
+    standing(nodes).filter(move |(node, _)| !is_drained(*node))
 }
 
 /// Whether a node's claim is proven to be newer than every other that is known, asleep or not.
@@ -41,7 +48,7 @@ pub(super) fn is_proven_newest(nodes: &[Node], node: NodeId) -> bool {
 /// The claim that displaces the route: the highest of those proven to be newer.
 pub(super) fn displacer(nodes: &[Node], route: NodeId) -> Option<NodeId> {
     let routed = nodes.get(route.0)?.claim?;
-    standing(nodes)
+    eligible(nodes)
         .filter(|(_, claim)| claim.is_confirmed() && claim.is_newer_than(routed))
         .max_by_key(|(node, claim)| rank(nodes, *node, *claim))
         .map(|(node, _)| node)
@@ -52,7 +59,7 @@ pub(super) fn displacer(nodes: &[Node], route: NodeId) -> Option<NodeId> {
 /// The highest claim is waited for even while a lower one is confirmed: the lower one is of an older term, as
 /// far as anybody can tell.
 pub(super) fn succession(nodes: &[Node], contested_since: Option<Instant>, now: Instant) -> Succession {
-    let highest = standing(nodes).max_by_key(|(node, claim)| rank(nodes, *node, *claim));
+    let highest = eligible(nodes).max_by_key(|(node, claim)| rank(nodes, *node, *claim));
     let Some((node, claim)) = highest.filter(|(_, claim)| claim.is_confirmed()) else {
         return Succession::Open;
     };

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{NodeId, NodeState};
+use super::{NodeId, NodeState, Override};
 
 /// What the tracker decided. Poll until there is none left after every `handle_*` call.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,9 +14,12 @@ pub enum Event {
         /// Its claim's ordinal; `None` for a first-ever claim, which has no order (L3).
         ordinal: Option<u64>,
         /// When the probe was begun that brought the *previous* route's last leader statement;
-        /// `None` if there never was a route.
+        /// `None` if there never was a route, or if an operator's pin made it.
         previous_last_good: Option<Instant>,
     },
+    /// `node` is the route from now on, by an operator's command and whatever it says (L10); it replaces the route
+    /// that there was, if any, which may have been itself.
+    Pinned(NodeId),
     /// There is no route any more.
     Lost {
         /// The node that was the route.
@@ -32,6 +35,13 @@ pub enum Event {
         from: NodeState,
         /// What it counts as now.
         to: NodeState,
+    },
+    /// An operator's override of a node is another from now on (L10).
+    OverrideChanged {
+        /// The node.
+        node: NodeId,
+        /// What is in force for it now.
+        to: Option<Override>,
     },
     /// An alarm begins (L8).
     AlarmRaised(Alarm),
@@ -52,6 +62,10 @@ pub enum LossCause {
     Silent,
     /// Its last leader statement is too old (L7).
     LeaseExpired,
+    /// An operator drained it (L10).
+    Drained,
+    /// An operator unpinned it, and it does not claim to lead (L10).
+    Unpinned,
 }
 
 impl LossCause {
@@ -61,6 +75,8 @@ impl LossCause {
             LossCause::SteppedDown => "stepped down",
             LossCause::Silent => "silent",
             LossCause::LeaseExpired => "lease expired",
+            LossCause::Drained => "drained",
+            LossCause::Unpinned => "unpinned",
         }
     }
 }
@@ -76,6 +92,8 @@ pub enum Alarm {
     Unanimity,
     /// The route changes again and again.
     Flapping,
+    /// A node is drained or pinned by an operator (L10).
+    Override,
 }
 
 impl Alarm {
@@ -86,6 +104,7 @@ impl Alarm {
             Alarm::Conflict => "conflict",
             Alarm::Unanimity => "unanimity",
             Alarm::Flapping => "flapping",
+            Alarm::Override => "override",
         }
     }
 
@@ -97,6 +116,9 @@ impl Alarm {
                 "more than one node claims to lead; clients go to the one proven to be newest, else stay where they are"
             }
             Alarm::Unanimity => "every node claims to lead: is the probe's path right, and raft enabled?",
+            Alarm::Override => {
+                "a node is drained or pinned by an operator; undrain or unpin it when you are done"
+            }
             Alarm::Flapping => "the leader changes again and again; look at the cluster's network and load",
         }
     }

@@ -9,11 +9,13 @@ mod claim;
 mod event;
 mod incumbent;
 mod node;
+mod overrides;
 mod policy;
 mod statement;
 mod tracker;
 
 pub use event::{Alarm, Event, LossCause};
+pub use overrides::{Command, Override, Refusal};
 pub use policy::{Pace, Policy};
 pub use statement::{NodeId, NodeState, Observation, ProbeFailure, ProbeId, Signal, Suspicion, Verdict};
 pub use tracker::Tracker;

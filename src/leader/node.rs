@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::claim::Claim;
-use super::{NodeState, Observation, Policy, ProbeId, Verdict};
+use super::{NodeState, Observation, Override, Policy, ProbeId, Verdict};
 
 /// What a leader statement means for its node's claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +23,8 @@ pub(super) struct Node {
     pub(super) priority: i32,
     /// Its claim, standing or asleep. None: it never said that it leads, or it said that it follows since.
     pub(super) claim: Option<Claim>,
+    /// What an operator has ordered for it (L10); what it says is taken in all the same.
+    pub(super) overridden: Option<Override>,
     state: NodeState,
     newest_probe: Option<ProbeId>,
     /// When the probe began that brought its newest follower statement.
@@ -39,6 +41,7 @@ impl Node {
         Node {
             priority,
             claim: None,
+            overridden: None,
             state: NodeState::Unknown,
             newest_probe: None,
             followed: None,

@@ -1,4 +1,4 @@
-//! The leader tracker: observations, signals and time in; elections, losses and alarms out.
+//! The leader tracker: observations, signals, commands and time in; elections, losses and alarms out.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -8,7 +8,11 @@ use super::arbitration::{self, Succession};
 use super::claim::Claim;
 use super::incumbent::{Incumbent, Lease};
 use super::node::{LeaderStatement, Node};
-use super::{Alarm, Event, LossCause, NodeId, NodeState, Observation, Pace, Policy, Signal, Verdict};
+use super::overrides::{self, Change};
+use super::{
+    Alarm, Command, Event, LossCause, NodeId, NodeState, Observation, Override, Pace, Policy, Refusal,
+    Signal, Verdict,
+};
 
 /// How long probing stays fast after the route changed (L5).
 const FAST_AFTER_CHANGE: Duration = Duration::from_secs(1);
@@ -18,8 +22,8 @@ const FAST_AFTER_CHANGE: Duration = Duration::from_secs(1);
 /// It does no IO and has no clock. Whoever drives it does so in turns, and each turn is one call of a `handle_*`
 /// method, then:
 ///
-/// 1. [`poll_event`](Self::poll_event) until it returns `None`. Of what one call caused, `NodeChanged` comes first,
-///    then what became of the route, then alarms.
+/// 1. [`poll_event`](Self::poll_event) until it returns `None`. Of what one call caused, `NodeChanged` and
+///    `OverrideChanged` come first, then what became of the route, then alarms.
 /// 2. [`pace`](Self::pace): how fast to probe from now on.
 /// 3. [`poll_timeout`](Self::poll_timeout): when to call [`handle_timeout`](Self::handle_timeout), unless another
 ///    `handle_*` comes first.
@@ -77,17 +81,35 @@ impl Tracker {
     }
 
     /// Takes in a reason to doubt the route (L5). One about another node is ignored, and so is one that follows
-    /// too soon upon another.
+    /// too soon upon another, or one about a pinned node, which stays the route anyway (L10).
     pub fn handle_signal(&mut self, now: Instant, signal: Signal) {
         let now = self.advance(now);
-        let incumbent = self.incumbent.as_mut().filter(|incumbent| incumbent.node == signal.node);
-        if let Some(incumbent) = incumbent
+        if self.may_lose(signal.node)
+            && let Some(incumbent) = &mut self.incumbent
             && incumbent.alert(now, &self.policy)
         {
             incumbent.suspect(now);
             self.events.push_back(Event::ProbeAll);
         }
         self.settle(now);
+    }
+
+    /// Carries out an operator's command (L10).
+    ///
+    /// # Errors
+    /// Why it must not be carried out; nothing has changed then.
+    pub fn handle_command(&mut self, now: Instant, command: Command) -> Result<(), Refusal> {
+        let now = self.advance(now);
+        let route = self.route();
+        let changes = overrides::order(&mut self.nodes, route, command);
+        for change in changes.iter().flatten() {
+            self.events.push_back(Event::OverrideChanged { node: change.node, to: change.to });
+        }
+        for change in changes.iter().flatten() {
+            self.apply_override(now, *change);
+        }
+        self.settle(now);
+        changes.map(|_| ())
     }
 
     /// To be called at [`poll_timeout`](Self::poll_timeout), or later.
@@ -132,7 +154,12 @@ impl Tracker {
         self.nodes.get(node.0).map_or(NodeState::Unknown, Node::state)
     }
 
-    /// How many claims stand.
+    /// What an operator has ordered for a node (L10).
+    pub fn override_of(&self, node: NodeId) -> Option<Override> {
+        self.nodes.get(node.0).and_then(|node| node.overridden)
+    }
+
+    /// How many claims stand, those of drained nodes among them.
     pub fn claims(&self) -> usize {
         arbitration::standing(&self.nodes).count()
     }
@@ -196,14 +223,56 @@ impl Tracker {
         if node.has_fallen(&self.policy) {
             node.fall_asleep();
             self.end_route_of(now, id, LossCause::Silent);
-        } else if let Some(incumbent) = self.incumbent.as_mut().filter(|incumbent| incumbent.node == id)
-            && node.just_missed()
+        } else if node.just_missed()
+            && self.may_lose(id)
+            && let Some(incumbent) = &mut self.incumbent
         {
             incumbent.suspect(now);
             if incumbent.alert(now, &self.policy) {
                 self.events.push_back(Event::ProbeAll);
             }
         }
+    }
+
+    /// Takes in that an operator's override of a node has changed (L10).
+    fn apply_override(&mut self, now: Instant, Change { node: id, from, to }: Change) {
+        match (from, to) {
+            (_, Some(Override::Drain)) => self.end_route_of(now, id, LossCause::Drained),
+            (_, Some(Override::Pin)) => self.pin(now, id),
+            // Unless another one was pinned in its place.
+            (Some(Override::Pin), None) if overrides::pinned(&self.nodes).is_none() => self.unpin(now, id),
+            (Some(Override::Drain), None) => {
+                // What it said while it was drained need not have been looked at.
+                self.doubt_claims(now, |node| node == id);
+                self.events.push_back(Event::ProbeNode(id));
+            }
+            _ => {}
+        }
+    }
+
+    fn pin(&mut self, now: Instant, id: NodeId) {
+        let claim = self.nodes.get(id.0).and_then(|node| node.claim);
+        // An operator's word is no failover: its duration is not to be measured.
+        self.last_good = claim.map(Claim::last_good);
+        self.incumbent = Some(Incumbent::new(id));
+        self.fast_until = Some(now + FAST_AFTER_CHANGE);
+        self.events.push_back(Event::Pinned(id));
+    }
+
+    /// Returns to the claims: if the node has one that could have made it the route, it stays.
+    fn unpin(&mut self, now: Instant, id: NodeId) {
+        let claim = self.nodes.get(id.0).and_then(|node| node.claim);
+        if claim.is_some_and(|claim| claim.stands() && claim.is_confirmed()) {
+            self.last_good = None;
+            self.elect(now, id);
+        } else {
+            self.end_route_of(now, id, LossCause::Unpinned);
+        }
+    }
+
+    /// Whether this node is the route and may cease to be by what it says or does not say: a pinned one does not (L10).
+    fn may_lose(&self, id: NodeId) -> bool {
+        self.route() == Some(id) && self.override_of(id) != Some(Override::Pin)
     }
 
     /// Draws the conclusions of what was applied, and of the time that passed.
@@ -218,7 +287,8 @@ impl Tracker {
 
     /// Ends what lived on statements that are too old (L7), and counts the claims that are left.
     fn enforce_leases(&mut self, now: Instant) {
-        if let Some(incumbent) = &mut self.incumbent
+        if self.route().is_some_and(|route| self.may_lose(route))
+            && let Some(incumbent) = &mut self.incumbent
             && let Some(claim) = self.nodes.get(incumbent.node.0).and_then(|node| node.claim)
         {
             let ends = claim.last_good() + self.policy.lease();
@@ -251,8 +321,9 @@ impl Tracker {
 
     /// Has the route follow the claims (L3).
     fn arbitrate(&mut self, now: Instant) {
-        if let Some(incumbent) = &self.incumbent {
-            if let Some(node) = arbitration::displacer(&self.nodes, incumbent.node) {
+        if let Some(route) = self.route() {
+            let displacer = arbitration::displacer(&self.nodes, route).filter(|_| self.may_lose(route));
+            if let Some(node) = displacer {
                 self.elect(now, node);
             }
         } else if let Succession::FallsTo(node) = self.succession(now) {
@@ -281,9 +352,10 @@ impl Tracker {
     /// Ends the route if it is this node. The claims that remain have to be confirmed (L3): whatever ended this
     /// one may have ended theirs.
     fn end_route_of(&mut self, now: Instant, id: NodeId, cause: LossCause) {
-        if self.incumbent.take_if(|incumbent| incumbent.node == id).is_none() {
+        if !self.may_lose(id) {
             return;
         }
+        self.incumbent = None;
         self.fast_until = Some(now + FAST_AFTER_CHANGE);
         self.doubt_claims(now, |_| true);
         self.events.push_back(Event::Lost { node: id, cause });
@@ -306,6 +378,7 @@ impl Tracker {
             (Alarm::Conflict, claims > 1),
             (Alarm::Unanimity, claims > 1 && claims == self.nodes.len()),
             (Alarm::Flapping, flapping),
+            (Alarm::Override, self.nodes.iter().any(|node| node.overridden.is_some())),
         ] {
             if self.alarms.set(alarm, in_force) {
                 let event = if in_force { Event::AlarmRaised(alarm) } else { Event::AlarmCleared(alarm) };

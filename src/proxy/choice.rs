@@ -82,8 +82,8 @@ impl Setback {
             failures,
             closed_early: before.map_or(0, |setback| setback.closed_early)
                 + u32::from(fault == Fault::ClosedEarly),
-            // A stand-in never says that it leads; there is nothing to wait for (S2).
-            needs_confirmation: fault != Fault::Local && !tenure.is_stand_in(),
+            // Else there is nothing to wait for (S2, L10).
+            needs_confirmation: fault != Fault::Local && tenure.rests_on_statements(),
         }
     }
 
@@ -156,8 +156,8 @@ pub(super) fn judge_age(
 ) -> Age {
     // Before the clock began there was no statement.
     let after = now.checked_sub(max_age).map(|youngest| youngest.min(ready));
-    // A stand-in never says that it leads (S2).
-    let Some(after) = after.filter(|after| !tenure.is_stand_in() && tenure.confirmed_at() <= *after) else {
+    let Some(after) = after.filter(|after| tenure.rests_on_statements() && tenure.confirmed_at() <= *after)
+    else {
         return Age::Young;
     };
     let until = later(ready, patience);
@@ -351,10 +351,13 @@ mod tests {
     }
 
     #[test]
-    fn a_stand_ins_word_has_no_age() {
+    fn l10_nobody_waits_for_the_word_of_a_stand_in_or_of_a_pinned_node() {
         let mut scene = Scene::new();
-        let stand_in = scene.stand_in();
-        assert!(awaited(&scene, &stand_in, 100, 100, Duration::ZERO).is_none());
+        let pinned = scene.writer.pin(NodeId(0), "n".into(), ([127, 0, 0, 1], 1).into(), scene.start);
+        for tenure in [pinned, scene.stand_in()] {
+            assert!(awaited(&scene, &tenure, 100, 100, Duration::ZERO).is_none());
+            assert!(!scene.fail(None, &tenure, Fault::Node, MS).needs_confirmation);
+        }
     }
 
     #[test]

@@ -18,7 +18,7 @@ async fn named() -> (Followed, Vec<Host>) {
     (followed, hosts)
 }
 
-async fn stands_for(host: &Host, last: &[u8]) {
+pub(super) async fn stands_for(host: &Host, last: &[u8]) {
     let found = last.iter().map(|last| IpAddr::from([127, 0, 0, *last])).collect();
     look_up_once(host.clone(), async |_| Ok(found)).await;
     tokio::task::yield_now().await;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::raft::Micros;
-use crate::leader::{Event, LossCause, NodeId, NodeState, Policy, Tracker, Verdict};
+use crate::leader::{Event, LossCause, NodeId, NodeState, Override, Policy, Tracker, Verdict};
 
 /// One probe's result, with what only the simulation knows.
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +27,10 @@ pub(super) struct Tally {
     pub(super) overtaken: u64,
     pub(super) conflicts: u64,
     pub(super) settled: u64,
+    pub(super) pins: u64,
+    pub(super) unpins: u64,
+    /// Routes that ended because their nodes were drained.
+    pub(super) drains: u64,
 }
 
 /// One node, as an observer who knows terms remembers it.
@@ -68,6 +72,9 @@ pub(super) struct Judge {
     nodes: Vec<Memory>,
     ordinals: u64,
     route: Option<usize>,
+    overrides: Vec<Option<Override>>,
+    /// Whether the route is there by a pin that has just ended.
+    is_unpinned: bool,
     calm: Option<Calm>,
     /// When the gate itself last went on after a pause.
     pub(super) gate_resumed: Micros,
@@ -81,10 +88,17 @@ impl Judge {
             nodes: vec![Memory::default(); size],
             ordinals: 0,
             route: None,
+            overrides: vec![None; size],
+            is_unpinned: false,
             calm: None,
             gate_resumed: 0,
             tally: Tally::default(),
         }
+    }
+
+    /// What is in force by the operator's commands.
+    pub(super) fn overrides(&self) -> &[Option<Override>] {
+        &self.overrides
     }
 
     /// Notes whom raft agrees on while nothing disturbs it.
@@ -175,6 +189,12 @@ impl Judge {
         for event in events {
             match event {
                 Event::Elected { node, ordinal, .. } => self.judge_election(now, node.0, *ordinal, tracker),
+                Event::OverrideChanged { node, to } => self.note_override(now, node.0, *to),
+                Event::Pinned(node) => {
+                    assert_eq!(self.overrides[node.0], Some(Override::Pin));
+                    (self.route, self.is_unpinned) = (Some(node.0), false);
+                    self.tally.pins += 1;
+                }
                 Event::Lost { node, cause } => {
                     self.judge_loss(now, node.0, *cause);
                     self.route = None;
@@ -187,8 +207,39 @@ impl Judge {
         }
         assert_eq!(tracker.route().map(|node| node.0), self.route, "the route is what the events say");
         self.tally.conflicts += u64::from(tracker.claims() > 1);
+        self.judge_overrides(tracker);
         self.judge_route(now);
         self.judge_calm();
+    }
+
+    fn note_override(&mut self, now: Micros, node: usize, to: Option<Override>) {
+        match (std::mem::replace(&mut self.overrides[node], to), to) {
+            (Some(Override::Drain), None) => {
+                if let Some(claim) = &mut self.nodes[node].claim {
+                    claim.confirm_from = Some(now);
+                }
+            }
+            (Some(Override::Pin), None) => {
+                self.is_unpinned = self.route == Some(node);
+                self.tally.unpins += 1;
+            }
+            _ => {}
+        }
+    }
+
+    /// An operator's word is kept (L10).
+    fn judge_overrides(&self, tracker: &Tracker) {
+        for (node, overridden) in self.overrides.iter().enumerate() {
+            assert_eq!(tracker.override_of(NodeId(node)), *overridden, "overrides are what the events say");
+            match overridden {
+                Some(Override::Drain) => {
+                    assert_ne!(self.route, Some(node), "never a route to a drained node");
+                }
+                Some(Override::Pin) => assert_eq!(self.route, Some(node), "a pinned node is the route"),
+                None => {}
+            }
+        }
+        assert!(!self.is_unpinned, "whatever an unpinned node says decides what becomes of it");
     }
 
     fn judge_election(&mut self, now: Micros, node: usize, ordinal: Option<u64>, tracker: &Tracker) {
@@ -196,7 +247,13 @@ impl Judge {
         assert_eq!(claim.ordinal, ordinal, "ordinals count transitions from follower to leader");
         assert_eq!(claim.confirm_from, None, "a claim that was woken or left over is confirmed first");
         self.tally.elections += 1;
-        if let Some(old) = self.route {
+        assert_eq!(
+            self.overrides[node], None,
+            "no claim of a drained node is elected, and no other than the pinned one"
+        );
+        if std::mem::take(&mut self.is_unpinned) {
+            assert_eq!(self.route, Some(node), "it stays, if it leads");
+        } else if let Some(old) = self.route {
             let old = self.nodes[old].claim.expect("the route has a claim");
             assert!(old.ordinal < ordinal, "the route never goes back to a lower claim");
             assert!(
@@ -214,7 +271,7 @@ impl Judge {
         self.route = Some(node);
     }
 
-    fn judge_loss(&self, now: Micros, node: usize, cause: LossCause) {
+    fn judge_loss(&mut self, now: Micros, node: usize, cause: LossCause) {
         assert_eq!(self.route, Some(node), "only the route can be lost");
         let memory = &self.nodes[node];
         let is_so = match cause {
@@ -223,6 +280,11 @@ impl Judge {
             LossCause::LeaseExpired => {
                 memory.claim.is_some_and(|claim| claim.last_good + micros(self.policy.lease()) <= now)
             }
+            LossCause::Drained => {
+                self.tally.drains += 1;
+                self.overrides[node] == Some(Override::Drain)
+            }
+            LossCause::Unpinned => std::mem::take(&mut self.is_unpinned),
         };
         assert!(is_so, "the route was lost, {cause:?}, by a node of which {memory:?} is known");
     }
@@ -231,13 +293,16 @@ impl Judge {
     fn standing<'a>(&'a self, now: Micros, tracker: &'a Tracker) -> impl Iterator<Item = Claim> + 'a {
         let lease = micros(self.policy.lease());
         self.nodes.iter().enumerate().filter_map(move |(id, memory)| {
-            let stands = tracker.node_state(NodeId(id)) == NodeState::Leader;
+            let is_drained = self.overrides[id] == Some(Override::Drain);
+            let stands = tracker.node_state(NodeId(id)) == NodeState::Leader && !is_drained;
             memory.claim.filter(|claim| stands && !claim.lapsed && now < claim.last_good + lease)
         })
     }
 
     fn judge_route(&self, now: Micros) {
-        let Some(route) = self.route else { return };
+        let Some(route) = self.route.filter(|route| self.overrides[*route] != Some(Override::Pin)) else {
+            return;
+        };
         let claim = self.nodes[route].claim.expect("never a route to a node that said it follows");
         assert!(self.nodes[route].silences < self.policy.fall, "never a route to a node that fell silent");
         let grace = self.gate_resumed + micros(self.policy.timeout + self.policy.fast_interval);

@@ -4,6 +4,7 @@ mod alarms;
 mod claims;
 mod doubts;
 mod judge;
+mod overrides;
 mod raft;
 mod script;
 mod simulation;

@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use crate::leader::{
-    Event, NodeId, Observation, Policy, ProbeFailure, ProbeId, Signal, Suspicion, Tracker, Verdict,
+    Command, Event, NodeId, Observation, Policy, ProbeFailure, ProbeId, Refusal, Signal, Suspicion, Tracker,
+    Verdict,
 };
 
 pub(super) const LEADER: Verdict = Verdict::Leader;
@@ -133,6 +134,12 @@ impl Script {
         self
     }
 
+    pub(super) fn command(&mut self, command: Command) -> Result<(), Refusal> {
+        let outcome = self.tracker.handle_command(self.instant(self.now), command);
+        self.collect();
+        outcome
+    }
+
     pub(super) fn route(&self) -> Option<usize> {
         self.tracker.route().map(|node| node.0)
     }
@@ -149,7 +156,7 @@ impl Script {
     /// The events since the last call, but only what became of the route.
     pub(super) fn changes(&mut self) -> Vec<Event> {
         let mut events = self.events();
-        events.retain(|event| matches!(event, Event::Elected { .. } | Event::Lost { .. }));
+        events.retain(|event| matches!(event, Event::Elected { .. } | Event::Pinned(_) | Event::Lost { .. }));
         events
     }
 

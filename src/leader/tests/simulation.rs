@@ -27,10 +27,13 @@ fn what_the_tracker_makes_of_raft_holds_in_random_schedules() {
     });
     println!("{tally:?}");
     // What never happened was not tested.
-    let Tally { elections, displacements, wakings, overtaken, conflicts, settled, .. } = tally;
+    let Tally {
+        elections, displacements, wakings, overtaken, conflicts, settled, pins, unpins, drains, ..
+    } = tally;
     assert!(elections > 2 * SCHEDULES && displacements > SCHEDULES / 4, "{tally:?}");
     assert!(wakings > SCHEDULES / 4 && conflicts > SCHEDULES && overtaken > SCHEDULES, "{tally:?}");
     assert!(settled > SCHEDULES / 4 * 3, "{tally:?}");
+    assert!(pins.min(unpins).min(drains) > SCHEDULES / 16, "{tally:?}");
 }
 
 impl Tally {
@@ -42,5 +45,8 @@ impl Tally {
         self.overtaken += other.overtaken;
         self.conflicts += other.conflicts;
         self.settled += other.settled;
+        self.pins += other.pins;
+        self.unpins += other.unpins;
+        self.drains += other.drains;
     }
 }

@@ -9,7 +9,9 @@ use fastrand::Rng;
 use super::judge::{Finding, Judge, Tally};
 use super::raft::{Letter, MS, Micros, Process, Raft, SelfImage};
 use super::script::{SILENT, UNFIT, base};
-use crate::leader::{Event, NodeId, Observation, Pace, Policy, ProbeId, Signal, Suspicion, Tracker, Verdict};
+use crate::leader::{
+    Command, Event, NodeId, Observation, Pace, Policy, ProbeId, Signal, Suspicion, Tracker, Verdict,
+};
 
 /// Each schedule has a time with faults, then one without.
 const STORMY: Micros = 2500 * MS;
@@ -40,6 +42,7 @@ enum Step {
     TrackerDue,
     Client,
     Fault,
+    Operator,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -74,6 +77,8 @@ pub(super) struct World {
     pace: Pace,
     judge: Judge,
     stormy: bool,
+    /// Orders overrides in some schedules; with a die of its own, so that it changes nothing else.
+    operator: Option<Rng>,
     gate_paused_until: Micros,
     tracker_due: Option<Micros>,
     agenda: BTreeMap<(Micros, u64), Step>,
@@ -106,6 +111,7 @@ impl World {
             pace: Pace::Fast,
             judge: Judge::new(size, policy),
             stormy: true,
+            operator: seed.is_multiple_of(3).then(|| Rng::with_seed(seed + 1)),
             gate_paused_until: 0,
             tracker_due: None,
             agenda: BTreeMap::new(),
@@ -127,6 +133,9 @@ impl World {
         }
         self.after(gate_starts, Step::Client);
         self.after(gate_starts, Step::Fault);
+        if self.operator.is_some() {
+            self.after(gate_starts, Step::Operator);
+        }
     }
 
     /// Runs the schedule to its end; panics when the judge objects.
@@ -134,6 +143,7 @@ impl World {
         self.run_until(STORMY);
         self.stormy = false;
         self.heal();
+        self.end_overrides();
         self.run_until(STORMY + QUIET);
         self.judge.tally
     }
@@ -183,6 +193,7 @@ impl World {
             }
             Step::Client => self.meet_client(),
             Step::Fault => self.do_harm(),
+            Step::Operator => self.operate(),
         }
         for letter in std::mem::take(&mut self.raft.outbox) {
             let delay = self.rng.u64(MS / 5..3 * MS);
@@ -325,6 +336,35 @@ impl World {
         }
     }
 
+    // --- the operator ---
+
+    fn operate(&mut self) {
+        let Some(operator) = self.operator.as_mut().filter(|_| self.stormy) else { return };
+        let next = operator.u64(10 * MS..500 * MS);
+        let anyone = NodeId(operator.usize(0..self.raft.size()));
+        let node = self.tracker.route().filter(|_| operator.bool()).unwrap_or(anyone);
+        let command = match operator.u8(0..10) {
+            0..3 => Command::Drain { node, force: operator.bool() },
+            3..5 => Command::Undrain(node),
+            5 | 6 => Command::Pin(node),
+            _ => Command::Unpin,
+        };
+        self.after(next, Step::Operator);
+        self.order(command);
+    }
+
+    fn order(&mut self, command: Command) {
+        let before = format!("{:?}", self.judge.overrides());
+        let outcome = self.tracker.handle_command(self.instant(), command);
+        self.conclude();
+        assert!(outcome.is_ok() || before == format!("{:?}", self.judge.overrides()), "{command:?}");
+    }
+
+    fn end_overrides(&mut self) {
+        (0..self.raft.size()).for_each(|node| self.order(Command::Undrain(NodeId(node))));
+        self.order(Command::Unpin);
+    }
+
     // --- faults ---
 
     fn do_harm(&mut self) {
@@ -387,7 +427,10 @@ impl World {
 impl Step {
     /// Whether it stands still while the gate is paused.
     fn is_the_gates(self) -> bool {
-        matches!(self, Step::ProbeDue { .. } | Step::ProbeEnds(_) | Step::TrackerDue | Step::Client)
+        matches!(
+            self,
+            Step::ProbeDue { .. } | Step::ProbeEnds(_) | Step::TrackerDue | Step::Client | Step::Operator
+        )
     }
 }
 

@@ -62,7 +62,7 @@ impl Probed {
     async fn report(&mut self) -> ProbeReport {
         match self.next().await {
             Input::Report(report) => report,
-            Input::Signal(signal) => panic!("{signal:?} instead of a report"),
+            other => panic!("{other:?} instead of a report"),
         }
     }
 
@@ -73,7 +73,7 @@ impl Probed {
     async fn assert_signal(&mut self, suspicion: Suspicion) {
         match self.next().await {
             Input::Signal(signal) => assert_eq!(signal, Signal { node: NodeId(7), suspicion }),
-            Input::Report(report) => panic!("{report:?} instead of a signal"),
+            other => panic!("{other:?} instead of a signal"),
         }
     }
 
