@@ -69,7 +69,7 @@ impl Kind {
         match self {
             Self::Raftgate => "",
             Self::Raftgate50ms => "probe.interval = \"50ms\"",
-            Self::RaftgateMaxAge => "max_age = \"100ms\"",
+            Self::RaftgateMaxAge => "max_age = \"0s\"",
             Self::HaproxyRecipe | Self::HaproxyRecipeAgain => RECIPE,
             Self::HaproxyTuned => TUNED,
         }

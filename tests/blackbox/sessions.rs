@@ -4,22 +4,9 @@ use std::io;
 
 use tokio::io::AsyncReadExt;
 
-use crate::support::client::{Stream, hear, say};
+use crate::support::client::{Stream, assert_echo};
 use crate::support::scene::{Scene, Settings};
 use crate::support::wait::within_deadline;
-
-async fn echo_session(scene: &Scene) -> Stream {
-    let (mut session, node) = scene.trust.connect(scene.gate.address).await.unwrap();
-    assert_eq!(node, "n1");
-    say(&mut session, "ECHO").await.unwrap();
-    assert_echo(&mut session).await;
-    session
-}
-
-async fn assert_echo(session: &mut Stream) {
-    say(session, "word").await.unwrap();
-    assert_eq!(within_deadline("the echo", hear(session)).await.unwrap(), "word");
-}
 
 async fn assert_reset(session: &mut Stream) {
     let end = within_deadline("the session's end", session.read(&mut [0])).await;
@@ -35,7 +22,7 @@ async fn assert_closed_because(scene: &Scene, reason: &str) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn s5_a_demoted_nodes_sessions_stay_as_the_preset_says() {
     let mut scene = Scene::start(&["lead", "follow"]).await;
-    let mut session = echo_session(&scene).await;
+    let mut session = scene.echo_session().await;
     let (down, _) = scene.hand_over(0, 1).await;
     scene.gate.routes_to(Some("n2")).await;
     scene.nodes[0].known_since(down).await;
@@ -48,7 +35,7 @@ async fn s5_a_demoted_nodes_sessions_stay_as_the_preset_says() {
 async fn s5_a_demoted_nodes_sessions_are_cut_where_that_is_asked_for() {
     let settings = Settings { cluster: "sessions.on_demotion = \"cut\"", ..Settings::default() };
     let mut scene = Scene::with(&["lead", "follow"], settings).await;
-    let mut session = echo_session(&scene).await;
+    let mut session = scene.echo_session().await;
     scene.hand_over(0, 1).await;
     assert_reset(&mut session).await;
     assert_closed_because(&scene, "cut").await;
@@ -58,7 +45,7 @@ async fn s5_a_demoted_nodes_sessions_are_cut_where_that_is_asked_for() {
 async fn s5_a_drained_session_that_does_not_end_is_reset() {
     let cluster = "sessions.on_demotion = \"drain\"\nsessions.drain = \"200ms\"";
     let mut scene = Scene::with(&["lead", "follow"], Settings { cluster, ..Settings::default() }).await;
-    let mut session = echo_session(&scene).await;
+    let mut session = scene.echo_session().await;
     scene.hand_over(0, 1).await;
     assert_reset(&mut session).await;
     assert_closed_because(&scene, "drained").await;
@@ -67,7 +54,7 @@ async fn s5_a_drained_session_that_does_not_end_is_reset() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn s5_a_frozen_nodes_sessions_are_cut_once_another_leads() {
     let mut scene = Scene::start(&["lead", "follow"]).await;
-    let mut session = echo_session(&scene).await;
+    let mut session = scene.echo_session().await;
     scene.nodes[0].freeze().await;
     scene.gate.sees("n1", "unreachable").await;
     // A silence alone cuts nobody: it may be the gate that is cut off.

@@ -4,25 +4,12 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use crate::support::client::{Stream, hear, say};
+use crate::support::client::assert_echo;
 use crate::support::clock::Stamp;
 use crate::support::scene::{Scene, Settings};
-use crate::support::wait::within_deadline;
 
 /// As long as a virtual machine may stand still while it is moved to another host.
 const STUN: Duration = Duration::from_secs(2);
-
-async fn echo_session(scene: &Scene) -> Stream {
-    let (mut session, _) = scene.trust.connect(scene.gate.address).await.unwrap();
-    say(&mut session, "ECHO").await.unwrap();
-    assert_echo(&mut session).await;
-    session
-}
-
-async fn assert_echo(session: &mut Stream) {
-    say(session, "word").await.unwrap();
-    assert_eq!(within_deadline("the echo", hear(session)).await.unwrap(), "word");
-}
 
 async fn assert_nothing_was_cut(scene: &Scene) {
     scene.gate.counts("raftgate_connections_closed_total", "reason=\"cut\"", |cut| cut < 0.5).await;
@@ -32,7 +19,7 @@ async fn assert_nothing_was_cut(scene: &Scene) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn s5_a_leader_that_is_stunned_without_an_election_keeps_its_sessions() {
     let scene = Scene::start(&["lead", "follow", "follow"]).await;
-    let mut session = echo_session(&scene).await;
+    let mut session = scene.echo_session().await;
     scene.nodes[0].freeze().await;
     sleep(STUN).await;
     let woken = scene.nodes[0].wake();
@@ -55,7 +42,7 @@ async fn s5_a_gate_that_was_cut_off_from_all_nodes_has_cut_nobody() {
     let cluster = "probe.timeout = \"300ms\"\nsessions.unreachable_after = \"1ms\"";
     let mut scene =
         Scene::with(&["lead", "follow", "follow"], Settings { cluster, ..Settings::default() }).await;
-    let mut session = echo_session(&scene).await;
+    let mut session = scene.echo_session().await;
     // All nodes standing still look to the gate as its own network does when it is gone.
     for node in &scene.nodes {
         node.freeze().await;

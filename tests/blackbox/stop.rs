@@ -4,25 +4,13 @@ use rustix::process::Signal;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::support::client::{Outcome, Stream, hear, say};
+use crate::support::client::{Outcome, assert_echo};
 use crate::support::clock::Stamp;
 use crate::support::scene::{Scene, Settings};
 use crate::support::wait::{until, within_deadline};
 
 /// How many clients wait in the kernel's queue.
 const QUEUED: usize = 1000;
-
-async fn echo_session(scene: &Scene) -> Stream {
-    let (mut session, _) = scene.trust.connect(scene.gate.address).await.unwrap();
-    say(&mut session, "ECHO").await.unwrap();
-    assert_echo(&mut session, "before").await;
-    session
-}
-
-async fn assert_echo(session: &mut Stream, word: &str) {
-    say(session, word).await.unwrap();
-    assert_eq!(within_deadline("the echo", hear(session)).await.unwrap(), word);
-}
 
 /// Terminates the gate and waits until it has noticed.
 async fn terminate(scene: &Scene) {
@@ -38,7 +26,7 @@ async fn o4_sigterm_under_load_fails_nobody_who_was_accepted() {
     let mut scene =
         Scene::with(&["lead", "follow"], Settings { top: "shutdown.drain = \"1h\"", ..Settings::default() })
             .await;
-    let mut session = echo_session(&scene).await;
+    let mut session = scene.echo_session().await;
     let begin = Stamp::now();
     let crowd = scene.crowd();
     crowd.served_by("n1", 30, begin).await;
@@ -62,7 +50,7 @@ async fn o4_sigterm_under_load_fails_nobody_who_was_accepted() {
         }
     }
     // The session outlives all that, and the gate outlives the session by nothing.
-    assert_echo(&mut session, "after").await;
+    assert_echo(&mut session).await;
     session.shutdown().await.unwrap();
     assert_eq!(session.read(&mut [0]).await.unwrap(), 0);
     drop(session);
@@ -93,12 +81,12 @@ async fn o4_a_draining_gate_still_follows_its_leaders() {
     let mut scene =
         Scene::with(&["lead", "follow"], Settings { top: "shutdown.drain = \"1h\"", ..Settings::default() })
             .await;
-    let mut session = echo_session(&scene).await;
+    let mut session = scene.echo_session().await;
     terminate(&scene).await;
     scene.hand_over(0, 1).await;
     scene.gate.routes_to(Some("n2")).await;
     // OpenZiti's sessions stay where they are when their node merely follows (S5).
-    assert_echo(&mut session, "after").await;
+    assert_echo(&mut session).await;
     drop(session);
     assert_eq!(scene.gate.exits().await.code(), Some(0));
 }
@@ -122,7 +110,7 @@ async fn o4_clients_that_are_held_when_the_gate_stops_are_still_served() {
 async fn o4_what_has_not_drained_in_time_is_cut() {
     let mut scene =
         Scene::with(&["lead"], Settings { top: "shutdown.drain = \"200ms\"", ..Settings::default() }).await;
-    let mut session = echo_session(&scene).await;
+    let mut session = scene.echo_session().await;
     terminate(&scene).await;
     assert_eq!(scene.gate.exits().await.code(), Some(0));
     let end = within_deadline("the session's end", session.read(&mut [0])).await;
@@ -133,9 +121,9 @@ async fn o4_what_has_not_drained_in_time_is_cut() {
 async fn o4_a_second_sigterm_ends_at_once() {
     let mut scene =
         Scene::with(&["lead"], Settings { top: "shutdown.drain = \"1h\"", ..Settings::default() }).await;
-    let mut session = echo_session(&scene).await;
+    let mut session = scene.echo_session().await;
     terminate(&scene).await;
-    assert_echo(&mut session, "draining").await;
+    assert_echo(&mut session).await;
     scene.gate.signal(Signal::TERM);
     let status = scene.gate.exits().await;
     assert_eq!(status.code(), Some(1), "sessions were cut, and the exit code says so");

@@ -20,6 +20,7 @@ use tokio_rustls::TlsConnector;
 use super::certs::{Authority, PUBLIC_NAME};
 use super::clock::Stamp;
 use super::node::Node;
+use super::wait::within_deadline;
 
 /// How patient a client is: the connect timeout of OpenZiti's C SDK.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -208,4 +209,10 @@ impl AsyncWrite for Counted {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
+}
+
+/// The session goes on: what is said to its node comes back.
+pub(crate) async fn assert_echo(session: &mut Stream) {
+    say(session, "word").await.unwrap();
+    assert_eq!(within_deadline("the echo", hear(session)).await.unwrap(), "word");
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use tempfile::TempDir;
 
 use super::certs::{Authority, own_name};
-use super::client::Trust;
+use super::client::{Stream, Trust, assert_echo, say};
 use super::clock::Stamp;
 use super::crowd::Crowd;
 use super::gate::Gate;
@@ -88,6 +88,14 @@ impl Scene {
     /// Lets clients arrive.
     pub(crate) fn crowd(&self) -> Crowd {
         Crowd::arrive(&self.trust, self.gate.address)
+    }
+
+    /// A session with the leader, which echoes.
+    pub(crate) async fn echo_session(&self) -> Stream {
+        let (mut session, _) = self.trust.connect(self.gate.address).await.unwrap();
+        say(&mut session, "ECHO").await.unwrap();
+        assert_echo(&mut session).await;
+        session
     }
 
     /// The leadership goes from one node to another in good order. Returns when the old one had stepped down
