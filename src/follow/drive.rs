@@ -146,7 +146,7 @@ impl Follow {
     /// Notes what a node said. Returns whether that is another verdict than its last.
     fn hear(&mut self, now: Instant, report: &ProbeReport) -> bool {
         let was_cut_off = self.nodes.iter().all(Node::is_unreachable);
-        let changed = self.nodes[report.observation.node.0].hear(report);
+        let changed = self.nodes[report.observation.node.0].hear(now, report, self.settings.policy.fall);
         if was_cut_off && !self.nodes.iter().all(Node::is_unreachable) {
             // The first to be reached again is heard before the others can be.
             self.nodes
@@ -423,8 +423,7 @@ impl Follow {
 
     fn facts(&self) -> Vec<NodeFacts> {
         let nodes = self.nodes.iter().enumerate();
-        let fall = self.settings.policy.fall;
-        nodes.map(|(id, node)| node.facts(self.state(id), self.override_of(id), fall)).collect()
+        nodes.map(|(id, node)| node.facts(self.state(id), self.override_of(id))).collect()
     }
 
     fn state(&self, id: usize) -> NodeState {

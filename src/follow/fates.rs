@@ -15,9 +15,11 @@ use crate::tenure::{Fate, Tenure};
 pub(super) struct NodeFacts {
     /// What it counts as.
     pub(super) state: NodeState,
-    /// Begin of the first probe of its present run of silences; `None` if that is too short to act (L2), or the
-    /// gate's own.
+    /// Begin of the first probe of its present run of silences; `None` if its newest verdict is a statement, or the
+    /// silence was the gate's own.
     pub(super) silent_since: Option<Instant>,
+    /// When that run had become long enough to act (L2), if it has.
+    pub(super) fell: Option<Instant>,
     /// Begin of the newest probe that it answered with anything.
     pub(super) answered: Option<Instant>,
     /// All that leads to it.
@@ -84,10 +86,13 @@ impl View<'_> {
 
     /// Whether a silent node is gone, rather than the gate cut off or the cluster between two leaders.
     fn silence_counts(&self, silent: NodeId) -> bool {
-        let Some(since) = self.node(silent).and_then(|node| node.silent_since) else { return false };
+        let Some(node) = self.node(silent) else { return false };
+        let (Some(since), Some(fell)) = (node.silent_since, node.fell) else { return false };
         let others =
             || self.nodes.iter().enumerate().filter(|(id, _)| NodeId(*id) != silent).map(|(_, node)| node);
-        let gate_is_connected = others().any(|node| node.answered.is_some_and(|at| at >= since));
+        // Whom the gate has asked only after that: at the moment at which it is cut off, one node's last answer may
+        // be to a later probe than the other's first silence.
+        let gate_is_connected = others().any(|node| node.answered.is_some_and(|at| at >= fell));
         let other_claims = others().any(|node| node.state == NodeState::Leader);
         let long: Duration = self.now.saturating_duration_since(since);
         gate_is_connected && (other_claims || long >= self.settings.unreachable_after)
@@ -117,6 +122,7 @@ mod tests {
         NodeFacts {
             state,
             silent_since: None,
+            fell: None,
             answered: Some(at),
             addresses: vec![address(1)],
             drained: false,
@@ -127,6 +133,7 @@ mod tests {
         NodeFacts {
             state: NodeState::Unreachable,
             silent_since: Some(since),
+            fell: Some(since + Duration::from_millis(100)),
             answered: None,
             addresses: vec![address(1)],
             drained: false,
@@ -203,9 +210,12 @@ mod tests {
         let before = since.checked_sub(Duration::from_secs(1)).expect("a minute after now");
         let all_silent = [silent(since), silent(since)];
         assert_eq!(fate(None, Duration::from_hours(1), &all_silent, SETTINGS), None);
-        // The other node's claim is older than the silence: it may be as unheard now as node 0 is.
-        let heard_before = [silent(since), answering(NodeState::Leader, before)];
-        assert_eq!(fate(Some(1), Duration::from_hours(1), &heard_before, SETTINGS), None);
+        // The other node's claim is older than the silence, or than that it was known: it may be as unheard now as
+        // node 0 is.
+        for at in [before, since + Duration::from_millis(50)] {
+            let heard_before = [silent(since), answering(NodeState::Leader, at)];
+            assert_eq!(fate(Some(1), Duration::from_hours(1), &heard_before, SETTINGS), None);
+        }
     }
 
     #[test]

@@ -22,6 +22,8 @@ pub(super) struct Node {
     silent_since: Option<Instant>,
     /// Silences in a row that count.
     silences: u32,
+    /// When the last of so many silences was heard as it takes for them to act (L2).
+    fell: Option<Instant>,
     answered: Option<Instant>,
     /// Silence of probes begun earlier than this says nothing: the gate was cut off (S5).
     reconnected: Option<Instant>,
@@ -45,6 +47,7 @@ impl Node {
             led_at: None,
             silent_since: None,
             silences: 0,
+            fell: None,
             answered: None,
             reconnected: None,
         }
@@ -77,8 +80,8 @@ impl Node {
     }
 
     /// Takes in a report unless a newer one was taken before (L4). Returns whether the verdict is
-    /// another than the last.
-    pub(super) fn hear(&mut self, report: &ProbeReport) -> bool {
+    /// another than the last. `fall` is how many silences in a row act (L2).
+    pub(super) fn hear(&mut self, now: Instant, report: &ProbeReport, fall: u32) -> bool {
         let observation = &report.observation;
         if self.newest.as_ref().is_some_and(|heard| heard.probe >= observation.probe) {
             return false;
@@ -89,6 +92,9 @@ impl Node {
             Verdict::Unfit { .. } | Verdict::Unreachable { .. } if self.reconnected <= Some(began) => {
                 self.silent_since.get_or_insert(began);
                 self.silences = self.silences.saturating_add(1);
+                if fall <= self.silences {
+                    self.fell.get_or_insert(now);
+                }
             }
             Verdict::Unfit { .. } | Verdict::Unreachable { .. } => {}
         }
@@ -122,15 +128,14 @@ impl Node {
     }
 
     fn forget_silence(&mut self) {
-        self.silent_since = None;
-        self.silences = 0;
+        (self.silent_since, self.silences, self.fell) = (None, 0, None);
     }
 
-    /// `fall` is how many silences in a row act (L2).
-    pub(super) fn facts(&self, state: NodeState, overridden: Option<Override>, fall: u32) -> NodeFacts {
+    pub(super) fn facts(&self, state: NodeState, overridden: Option<Override>) -> NodeFacts {
         NodeFacts {
             state,
-            silent_since: self.silent_since.filter(|_| fall <= self.silences),
+            silent_since: self.silent_since,
+            fell: self.fell,
             answered: self.answered,
             addresses: self.settings.address.all(),
             drained: overridden == Some(Override::Drain),

@@ -10,7 +10,7 @@ use tokio::time::{Instant, advance};
 
 use super::*;
 use crate::board::ClusterBoard;
-use crate::intent::{Inbox, NodeId, Pace, ProbeIds, ProbeOrder, ProbeReport, Suspicion, inbox};
+use crate::intent::{Inbox, NodeId, Pace, ProbeId, ProbeIds, ProbeOrder, ProbeReport, Suspicion, inbox};
 use crate::leader::{Observation, Policy, ProbeFailure, Verdict};
 use crate::names::{Address, Directory};
 use crate::tenure::{self, Fate, Route, Tenure, TenureReader};
@@ -72,12 +72,12 @@ impl Followed {
     }
 
     async fn says(&self, id: usize, verdict: Verdict) {
-        let observation = Observation {
-            node: NodeId(id),
-            probe: self.ids.next(),
-            began: Instant::now().into_std(),
-            verdict,
-        };
+        self.reports(id, self.ids.next(), Instant::now(), verdict).await;
+    }
+
+    /// What came of a probe that had begun then.
+    async fn reports(&self, id: usize, probe: ProbeId, began: Instant, verdict: Verdict) {
+        let observation = Observation { node: NodeId(id), probe, began: began.into_std(), verdict };
         let report = ProbeReport {
             observation,
             latency: Duration::from_millis(1),
@@ -272,6 +272,42 @@ async fn s5_a_silent_leaders_sessions_are_cut_once_another_leads() {
     assert_eq!((followed.leader(), old.fate()), (None, Fate::Keep));
     followed.round([SILENCE, Follower, Leader]).await;
     assert_eq!((followed.leader(), old.fate()), (Some(2), Fate::Cut));
+}
+
+#[tokio::test(start_paused = true)]
+async fn s5_a_gate_that_is_reached_again_cuts_nobody_before_it_has_asked_again() {
+    let followed = Followed::start(HoldThen::Refuse, OnDemotion::Keep);
+    followed.round([Leader, Follower, Follower]).await;
+    let old = followed.tenure();
+    followed.round([Follower, Leader, Follower]).await;
+    for _ in 0..3 {
+        followed.round([SILENCE; 3]).await;
+    }
+    let (under_way, asked) = (followed.ids.next(), Instant::now());
+    // The leader is the first to be heard again; twice, since its claim has slept.
+    followed.says(1, Leader).await;
+    followed.says(1, Leader).await;
+    assert_eq!((followed.leader(), old.fate()), (Some(1), Fate::Keep), "node 0 was not asked since");
+    followed.reports(0, under_way, asked, SILENCE).await;
+    for expected in [Fate::Keep, Fate::Cut] {
+        followed.says(0, SILENCE).await;
+        followed.says(1, Leader).await;
+        assert_eq!(old.fate(), expected, "`fall` silences are needed, all of them by itself");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn s5_a_gate_that_is_being_cut_off_cuts_nobody_while_it_finds_out() {
+    let followed = Followed::start(HoldThen::Refuse, OnDemotion::Keep);
+    followed.round([Leader, Follower, Follower]).await;
+    let old = followed.tenure();
+    // Node 0's answer is the first to be lost, and its silence the first to be complete.
+    followed.says(0, SILENCE).await;
+    followed.says(1, Leader).await;
+    followed.says(0, SILENCE).await;
+    assert_eq!((followed.leader(), old.fate()), (Some(1), Fate::Keep), "node 1 was not asked since");
+    followed.says(1, Leader).await;
+    assert_eq!(old.fate(), Fate::Cut, "the gate is not cut off");
 }
 
 #[tokio::test(start_paused = true)]
