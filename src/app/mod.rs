@@ -11,6 +11,8 @@ mod logs;
 mod panics;
 mod resolve;
 mod run;
+#[cfg(test)]
+mod simulation;
 mod survey;
 mod tls;
 

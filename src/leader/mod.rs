@@ -21,4 +21,4 @@ pub use statement::{NodeId, NodeState, Observation, ProbeFailure, ProbeId, Signa
 pub use tracker::Tracker;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

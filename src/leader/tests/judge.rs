@@ -7,30 +7,30 @@ use crate::leader::{Event, LossCause, NodeId, NodeState, Override, Policy, Track
 
 /// One probe's result, with what only the simulation knows.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Finding {
-    pub(super) node: usize,
-    pub(super) id: u64,
-    pub(super) began: Micros,
-    pub(super) verdict: Verdict,
+pub(crate) struct Finding {
+    pub(crate) node: usize,
+    pub(crate) id: u64,
+    pub(crate) began: Micros,
+    pub(crate) verdict: Verdict,
     /// The term in which the node says that it leads.
-    pub(super) term: Option<u64>,
+    pub(crate) term: Option<u64>,
 }
 
 /// What was seen in all schedules, to be sure that there was something to see.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Tally {
-    pub(super) elections: u64,
-    pub(super) displacements: u64,
+pub(crate) struct Tally {
+    pub(crate) elections: u64,
+    pub(crate) displacements: u64,
     /// Displacements of a node that had been elected again, unseen, in a later term than the new route's.
-    pub(super) unlucky_displacements: u64,
-    pub(super) wakings: u64,
-    pub(super) overtaken: u64,
-    pub(super) conflicts: u64,
-    pub(super) settled: u64,
-    pub(super) pins: u64,
-    pub(super) unpins: u64,
+    pub(crate) unlucky_displacements: u64,
+    pub(crate) wakings: u64,
+    pub(crate) overtaken: u64,
+    pub(crate) conflicts: u64,
+    pub(crate) settled: u64,
+    pub(crate) pins: u64,
+    pub(crate) unpins: u64,
     /// Routes that ended because their nodes were drained.
-    pub(super) drains: u64,
+    pub(crate) drains: u64,
 }
 
 /// One node, as an observer who knows terms remembers it.
@@ -67,7 +67,36 @@ struct Calm {
     is_settled: bool,
 }
 
-pub(super) struct Judge {
+/// What is to be seen of a tracker from outside.
+pub(crate) trait Shown {
+    fn route(&self) -> Option<NodeId>;
+    fn claims(&self) -> usize;
+    fn node_state(&self, node: NodeId) -> NodeState;
+    /// Nothing where no operator has a say.
+    fn override_of(&self, _: NodeId) -> Option<Override> {
+        None
+    }
+}
+
+impl Shown for Tracker {
+    fn route(&self) -> Option<NodeId> {
+        self.route()
+    }
+
+    fn claims(&self) -> usize {
+        self.claims()
+    }
+
+    fn node_state(&self, node: NodeId) -> NodeState {
+        self.node_state(node)
+    }
+
+    fn override_of(&self, node: NodeId) -> Option<Override> {
+        self.override_of(node)
+    }
+}
+
+pub(crate) struct Judge {
     policy: Policy,
     nodes: Vec<Memory>,
     ordinals: u64,
@@ -77,12 +106,12 @@ pub(super) struct Judge {
     is_unpinned: bool,
     calm: Option<Calm>,
     /// When the gate itself last went on after a pause.
-    pub(super) gate_resumed: Micros,
-    pub(super) tally: Tally,
+    pub(crate) gate_resumed: Micros,
+    pub(crate) tally: Tally,
 }
 
 impl Judge {
-    pub(super) fn new(size: usize, policy: Policy) -> Self {
+    pub(crate) fn new(size: usize, policy: Policy) -> Self {
         Judge {
             policy,
             nodes: vec![Memory::default(); size],
@@ -102,7 +131,7 @@ impl Judge {
     }
 
     /// Notes whom raft agrees on while nothing disturbs it.
-    pub(super) fn note_calm(&mut self, now: Micros, leader: Option<usize>) {
+    pub(crate) fn note_calm(&mut self, now: Micros, leader: Option<usize>) {
         if self.calm.as_ref().map(|calm| calm.leader) == leader {
             return;
         }
@@ -117,13 +146,27 @@ impl Judge {
         });
     }
 
+    /// The ordinal of what a node claims.
+    pub(crate) fn ordinal(&self, node: usize) -> Option<u64> {
+        self.nodes[node].claim.and_then(|claim| claim.ordinal)
+    }
+
+    /// Why the route may be lost that this node was, going by what is known of it.
+    pub(crate) fn loss_of(&self, node: usize) -> LossCause {
+        match &self.nodes[node] {
+            Memory { claim: None, .. } => LossCause::SteppedDown,
+            Memory { silences, .. } if *silences >= self.policy.fall => LossCause::Silent,
+            Memory { .. } => LossCause::LeaseExpired,
+        }
+    }
+
     /// Whether an answer was overtaken by a newer one of its node.
-    pub(super) fn is_overtaken(&self, finding: &Finding) -> bool {
+    pub(crate) fn is_overtaken(&self, finding: &Finding) -> bool {
         self.nodes[finding.node].newest >= Some(finding.id)
     }
 
     /// Takes in what the tracker is told.
-    pub(super) fn note(&mut self, now: Micros, finding: &Finding) {
+    pub(crate) fn note(&mut self, now: Micros, finding: &Finding) {
         if self.is_overtaken(finding) {
             self.tally.overtaken += 1;
             return;
@@ -185,7 +228,7 @@ impl Judge {
     }
 
     /// Judges what the tracker made of it.
-    pub(super) fn judge(&mut self, now: Micros, events: &[Event], tracker: &Tracker) {
+    pub(crate) fn judge(&mut self, now: Micros, events: &[Event], tracker: &impl Shown) {
         for event in events {
             match event {
                 Event::Elected { node, ordinal, .. } => self.judge_election(now, node.0, *ordinal, tracker),
@@ -228,7 +271,7 @@ impl Judge {
     }
 
     /// An operator's word is kept (L10).
-    fn judge_overrides(&self, tracker: &Tracker) {
+    fn judge_overrides(&self, tracker: &impl Shown) {
         for (node, overridden) in self.overrides.iter().enumerate() {
             assert_eq!(tracker.override_of(NodeId(node)), *overridden, "overrides are what the events say");
             match overridden {
@@ -242,7 +285,7 @@ impl Judge {
         assert!(!self.is_unpinned, "whatever an unpinned node says decides what becomes of it");
     }
 
-    fn judge_election(&mut self, now: Micros, node: usize, ordinal: Option<u64>, tracker: &Tracker) {
+    fn judge_election(&mut self, now: Micros, node: usize, ordinal: Option<u64>, tracker: &impl Shown) {
         let claim = self.nodes[node].claim.expect("only a node that says it leads is elected");
         assert_eq!(claim.ordinal, ordinal, "ordinals count transitions from follower to leader");
         assert_eq!(claim.confirm_from, None, "a claim that was woken or left over is confirmed first");
@@ -290,7 +333,7 @@ impl Judge {
     }
 
     /// The claims that stand beyond doubt.
-    fn standing<'a>(&'a self, now: Micros, tracker: &'a Tracker) -> impl Iterator<Item = Claim> + 'a {
+    fn standing<'a>(&'a self, now: Micros, tracker: &'a impl Shown) -> impl Iterator<Item = Claim> + 'a {
         let lease = micros(self.policy.lease());
         self.nodes.iter().enumerate().filter_map(move |(id, memory)| {
             let is_drained = self.overrides[id] == Some(Override::Drain);

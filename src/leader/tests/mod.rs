@@ -3,9 +3,9 @@
 mod alarms;
 mod claims;
 mod doubts;
-mod judge;
+pub(crate) mod judge;
 mod overrides;
-mod raft;
+pub(crate) mod raft;
 mod script;
 mod simulation;
 mod statements;

@@ -6,15 +6,15 @@
 use fastrand::Rng;
 
 /// Microseconds since the simulation began.
-pub(super) type Micros = u64;
+pub(crate) type Micros = u64;
 
-pub(super) const MS: Micros = 1000;
+pub(crate) const MS: Micros = 1000;
 
 const HEARTBEAT: Micros = 50 * MS;
 
 /// What one peer tells another.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Message {
+pub(crate) enum Message {
     AskForVote {
         term: u64,
     },
@@ -35,10 +35,10 @@ pub(super) enum Message {
 
 /// A message under way.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Letter {
-    pub(super) from: usize,
-    pub(super) to: usize,
-    pub(super) message: Message,
+pub(crate) struct Letter {
+    pub(crate) from: usize,
+    pub(crate) to: usize,
+    pub(crate) message: Message,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,7 +54,7 @@ enum Role {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Process {
+pub(crate) enum Process {
     Runs,
     Paused,
     Crashed,
@@ -70,24 +70,24 @@ struct Peer {
 }
 
 #[derive(Debug)]
-pub(super) struct Raft {
+pub(crate) struct Raft {
     peers: Vec<Peer>,
     /// A leader that no majority acknowledged for so long steps down; `None`: it never does by itself.
     quorum_check: Option<Micros>,
     rng: Rng,
-    pub(super) outbox: Vec<Letter>,
+    pub(crate) outbox: Vec<Letter>,
 }
 
 /// What a node knows of itself when it is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum SelfImage {
+pub(crate) enum SelfImage {
     Leads { term: u64 },
     Follows,
     Campaigns,
 }
 
 impl Raft {
-    pub(super) fn new(size: usize, quorum_check: Option<Micros>, mut rng: Rng) -> Self {
+    pub(crate) fn new(size: usize, quorum_check: Option<Micros>, mut rng: Rng) -> Self {
         let peer = |_| Peer {
             process: Process::Runs,
             role: Role::Follower,
@@ -99,15 +99,15 @@ impl Raft {
         Raft { peers, quorum_check, rng, outbox: Vec::new() }
     }
 
-    pub(super) fn size(&self) -> usize {
+    pub(crate) fn size(&self) -> usize {
         self.peers.len()
     }
 
-    pub(super) fn process(&self, node: usize) -> Process {
+    pub(crate) fn process(&self, node: usize) -> Process {
         self.peers[node].process
     }
 
-    pub(super) fn self_image(&self, node: usize) -> SelfImage {
+    pub(crate) fn self_image(&self, node: usize) -> SelfImage {
         let peer = &self.peers[node];
         match peer.role {
             Role::Leader { .. } => SelfImage::Leads { term: peer.term },
@@ -117,12 +117,12 @@ impl Raft {
     }
 
     /// Some leader, possibly a stale one.
-    pub(super) fn any_leader(&self) -> Option<usize> {
+    pub(crate) fn any_leader(&self) -> Option<usize> {
         (0..self.size()).find(|node| matches!(self.peers[*node].role, Role::Leader { .. }))
     }
 
     /// The leader whom every node runs and follows, in one term.
-    pub(super) fn undisputed_leader(&self) -> Option<usize> {
+    pub(crate) fn undisputed_leader(&self) -> Option<usize> {
         let leader = self.any_leader()?;
         let agrees = |(node, peer): (usize, &Peer)| {
             peer.process == Process::Runs
@@ -133,12 +133,12 @@ impl Raft {
     }
 
     /// When a node's timer is due.
-    pub(super) fn due(&self, node: usize) -> Micros {
+    pub(crate) fn due(&self, node: usize) -> Micros {
         self.peers[node].due
     }
 
     /// A node's timer is due: heartbeat or election.
-    pub(super) fn tick(&mut self, now: Micros, node: usize) {
+    pub(crate) fn tick(&mut self, now: Micros, node: usize) {
         let majority = self.size() / 2 + 1;
         let peer = &mut self.peers[node];
         if peer.process != Process::Runs {
@@ -159,7 +159,7 @@ impl Raft {
     }
 
     /// Stands for election in a new term.
-    pub(super) fn campaign(&mut self, now: Micros, node: usize) {
+    pub(crate) fn campaign(&mut self, now: Micros, node: usize) {
         let patience = self.rng.u64(150 * MS..300 * MS);
         let peer = &mut self.peers[node];
         peer.term += 1;
@@ -170,23 +170,23 @@ impl Raft {
         self.tell_all(node, Message::AskForVote { term });
     }
 
-    pub(super) fn step_down(&mut self, now: Micros, node: usize) {
+    pub(crate) fn step_down(&mut self, now: Micros, node: usize) {
         self.peers[node].role = Role::Follower;
         self.await_leader(now, node);
     }
 
-    pub(super) fn pause(&mut self, node: usize) {
+    pub(crate) fn pause(&mut self, node: usize) {
         if self.process(node) == Process::Runs {
             self.peers[node].process = Process::Paused;
         }
     }
 
-    pub(super) fn crash(&mut self, node: usize) {
+    pub(crate) fn crash(&mut self, node: usize) {
         self.peers[node].process = Process::Crashed;
     }
 
     /// Goes on where it was paused, or starts anew after a crash.
-    pub(super) fn resume(&mut self, now: Micros, node: usize) {
+    pub(crate) fn resume(&mut self, now: Micros, node: usize) {
         let was = std::mem::replace(&mut self.peers[node].process, Process::Runs);
         match was {
             Process::Crashed => self.step_down(now, node),
@@ -196,7 +196,7 @@ impl Raft {
         }
     }
 
-    pub(super) fn receive(&mut self, now: Micros, Letter { from, to, message }: Letter) {
+    pub(crate) fn receive(&mut self, now: Micros, Letter { from, to, message }: Letter) {
         if self.process(to) != Process::Runs {
             return;
         }
