@@ -273,7 +273,7 @@ pub(super) struct Trace {
 }
 
 impl Trace {
-    fn new(peer: SocketAddr) -> Self {
+    pub(super) fn new(peer: SocketAddr) -> Self {
         Trace {
             // A dual-stack listener knows IPv4 clients by a mapped address; people do not.
             peer: SocketAddr::new(peer.ip().to_canonical(), peer.port()),

@@ -313,3 +313,6 @@ impl Entry {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,15 +2,20 @@
 
 use std::cell::RefCell;
 use std::io::Write;
+use std::net::{TcpListener, TcpStream as Blocking};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use tokio::net::TcpStream;
+use tokio::task::{LocalSet, yield_now};
 use tokio::time::Instant;
 
 use super::super::choice::{Fault, Setback};
+use super::super::connection::{Journey, Trace};
+use super::super::tests::harness::{bare_worker, within};
 use super::super::unjoined::Unjoined;
 use super::decision::{AfterClose, Opening, Standing, standing};
-use super::{Exchange, SCRATCH};
+use super::{Exchange, Opened, SCRATCH, open};
 use crate::leader::NodeId;
 use crate::tenure::{Fate, Tenure, TenureReader, TenureWriter, channel};
 use crate::wire::hello::{OPENING_LIMIT, Opening as Judgement};
@@ -133,6 +138,58 @@ fn s4_what_a_node_has_not_got_yet_is_the_rest() {
     let mut opening = Opening::default();
     opening.add(b"abc");
     assert_eq!(opening.into_unsent(1), b"bc");
+}
+
+#[test]
+fn s4_what_was_kept_is_freed_once_the_node_has_it() {
+    let mut opening = Opening::default();
+    opening.add(&[22; 5000]);
+    assert_eq!(opening.into_unsent(5000).capacity(), 0, "a session would own it for all its life");
+}
+
+/// The two ends of a connection, the first one for the gate.
+fn connection() -> (Unjoined, Blocking) {
+    let port = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let ours = Blocking::connect(port.local_addr().unwrap()).unwrap();
+    ours.set_nonblocking(true).unwrap();
+    (Unjoined::new(TcpStream::from_std(ours).unwrap()), port.accept().unwrap().0)
+}
+
+#[tokio::test]
+async fn s4_a_byte_of_the_node_that_is_there_before_its_successor_ends_the_opening() {
+    let (worker, listener) = bare_worker();
+    let (mut writer, route) = cluster();
+    let tenure = lead(&mut writer, 0);
+    let ((client, _client), (ours, mut node)) = (connection(), connection());
+    let meter = Rc::default();
+    let slot = worker.sessions.admit(&listener, &meter);
+    let mut journey = Journey {
+        cluster: Rc::clone(&worker.clusters[0]),
+        route,
+        trace: Rc::new(Trace::new(client.peer_addr().unwrap())),
+        client,
+        key: slot.key(),
+        meter,
+        worker,
+        released: None,
+    };
+    let opening = async move { open(&mut journey, Opening::default(), tenure, ours, None).await };
+    LocalSet::new()
+        .run_until(async {
+            let opening = tokio::task::spawn_local(opening);
+            yield_now().await;
+            // Nothing is awaited between the two: the runtime hears of the successor first.
+            node.write_all(b"!").unwrap();
+            lead(&mut writer, 1);
+            match within("the opening ends", opening).await.unwrap() {
+                Ok(Opened::Joined { tenure, first, .. }) => {
+                    assert_eq!((tenure.node, &*first), (NodeId(0), &b"!"[..]));
+                }
+                Ok(Opened::Moved { .. }) => panic!("its node had spoken, and it was moved"),
+                Err(ending) => panic!("ended: {}", ending.as_str()),
+            }
+        })
+        .await;
 }
 
 #[tokio::test]

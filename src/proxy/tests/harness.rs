@@ -273,7 +273,7 @@ impl DeadPort {
     }
 }
 
-pub(super) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
+pub(in super::super) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
     tokio::time::timeout(DEADLINE, future).await.unwrap_or_else(|_| panic!("in vain: {what}"))
 }
 

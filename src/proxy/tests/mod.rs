@@ -5,5 +5,6 @@ mod crowds;
 mod ends;
 pub(super) mod harness;
 mod holds;
+mod moves;
 mod openings;
 mod serves;

@@ -1,0 +1,86 @@
+//! Cuts in waves (S5), by a clock that stands still in between.
+
+use std::pin::pin;
+
+use super::super::tests::harness::bare_worker;
+use super::*;
+use crate::leader::NodeId;
+use crate::tenure::{TenureWriter, channel};
+
+const WAVES: usize = 8;
+
+/// A table with so many sessions of one tenure that their cut takes [`WAVES`] waves.
+fn crowd() -> (Rc<Sessions>, Vec<Slot>, TenureWriter, Arc<Tenure>) {
+    let (worker, listener) = bare_worker();
+    let (mut writer, _) = channel(Instant::now(), Arc::default());
+    let tenure = writer.lead(NodeId(0), "a".into(), ([127, 0, 0, 1], 1).into(), Instant::now());
+    let sessions = Rc::clone(&worker.sessions);
+    let slots: Vec<Slot> =
+        (0..WAVES * WAVE).map(|_| sessions.admit(&listener, &Rc::new(Meter::default()))).collect();
+    for slot in &slots {
+        sessions.join(slot.key(), Arc::clone(&tenure));
+    }
+    (sessions, slots, writer, tenure)
+}
+
+fn ended(sessions: &Sessions) -> usize {
+    sessions.entries.borrow().iter().filter(|(_, entry)| entry.end == Some(Outcome::Cut)).count()
+}
+
+/// At which millisecond each wave came; nothing else may have happened.
+async fn cut_in_waves() -> Vec<u128> {
+    let (sessions, _slots, mut writer, tenure) = crowd();
+    writer.set_fate(&tenure, Fate::Cut);
+    let mut cutting = pin!(sessions.apply_fates(0));
+    let (began, mut before, mut waves) = (Instant::now(), 0, Vec::new());
+    loop {
+        let over = std::future::poll_fn(|cx| Poll::Ready(cutting.as_mut().poll(cx).is_ready())).await;
+        let now = ended(&sessions);
+        assert!(now - before <= WAVE, "{} sessions were cut at once", now - before);
+        if now > before {
+            waves.push(began.elapsed().as_millis());
+            before = now;
+        }
+        if over {
+            assert_eq!(before, WAVES * WAVE);
+            return waves;
+        }
+        if before > 0 {
+            tokio::time::advance(Duration::from_millis(1)).await;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn s5_cuts_come_in_waves_with_pauses_that_differ() {
+    fastrand::seed(7);
+    let waves = cut_in_waves().await;
+    assert_eq!(waves.len(), WAVES);
+    let pauses: Vec<u128> = waves.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert!(pauses.iter().all(|pause| (1..=5).contains(pause)), "{pauses:?} ms");
+    assert!(pauses.iter().any(|pause| *pause != pauses[0]), "{pauses:?} ms: all gates would cut in step");
+}
+
+#[tokio::test(start_paused = true)]
+async fn s5_whoever_takes_the_place_of_a_session_that_was_to_be_cut_is_not() {
+    let (worker, listener) = bare_worker();
+    let (sessions, mut slots, mut writer, tenure) = crowd();
+    drop(worker);
+    writer.set_fate(&tenure, Fate::Cut);
+    let newer = writer.lead(NodeId(1), "b".into(), ([127, 0, 0, 1], 2).into(), Instant::now());
+    let mut cutting = pin!(sessions.apply_fates(0));
+    while ended(&sessions) == 0 {
+        let over = std::future::poll_fn(|cx| Poll::Ready(cutting.as_mut().poll(cx).is_ready())).await;
+        assert!(!over, "nobody was cut");
+    }
+    // The last one's turn has not come.
+    let place = slots.pop().unwrap();
+    let number = place.key().0;
+    drop(place);
+    let heir = sessions.admit(&listener, &Rc::new(Meter::default()));
+    assert_eq!(heir.key().0, number);
+    sessions.join(heir.key(), newer);
+    cutting.await;
+    assert_eq!(ended(&sessions), WAVES * WAVE - 1);
+    assert!(sessions.entries.borrow()[number].end.is_none());
+}
