@@ -7,6 +7,7 @@
 
 mod bytes;
 mod check_probe;
+mod cold_start;
 mod commands;
 mod descriptors;
 mod failover;
@@ -19,6 +20,7 @@ mod house;
 mod invalid;
 mod max_age;
 mod metrics;
+mod moving;
 mod names;
 mod openziti;
 mod presets;
@@ -28,6 +30,7 @@ mod stage;
 mod standstill;
 mod start;
 mod stop;
+mod storms;
 mod support;
 mod telling;
 mod unread;

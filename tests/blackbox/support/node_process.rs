@@ -134,6 +134,13 @@ async fn live(birth: Birth) -> io::Result<()> {
     }
 }
 
+/// Opens the data port that was closed, and what waits there is for the loop.
+fn listen(address: &str) -> io::Result<TcpListener> {
+    let listener = std::net::TcpListener::bind(address)?;
+    listener.set_nonblocking(true)?;
+    TcpListener::from_std(listener)
+}
+
 async fn accept(listener: Option<&TcpListener>) -> Option<io::Result<TcpStream>> {
     Some(listener?.accept().await.map(|(stream, _)| stream))
 }
@@ -159,6 +166,7 @@ fn obey(order: &str, node: &Shared, data: &mut Option<TcpListener>) {
         ("mute", _) => node.manner = Manner::Mute,
         ("slow", ms) => node.handshake = Duration::from_millis(ms.parse().expect("milliseconds")),
         ("refuse", _) => *data = None,
+        ("listen", address) => *data = Some(listen(address).expect("the data port is free")),
         ("count", _) => tell(&format!("handshakes {}", node.handshakes)),
         _ => panic!("a node does not know the order `{order}`"),
     }
