@@ -14,9 +14,10 @@ use crate::support::wait::within_deadline;
 const ENOUGH: usize = 30;
 
 /// Hands the leadership over under a stream of clients. Whoever comes later than `max_age` after the step-down must not
-/// meet the old leader: by the probes' interval alone, some would for a quarter of a second.
+/// meet the old leader: by the probes' interval alone, some would for half a second.
 async fn assert_nobody_is_misled(key: &str, max_age: Duration) {
-    let settings = Settings { cluster: key, ..Settings::default() };
+    let key = format!("{key}\nprobe.interval = \"500ms\"\nprobe.fast_interval = \"500ms\"");
+    let settings = Settings { cluster: &key, ..Settings::default() };
     let mut scene = Scene::with(&["lead", "follow", "follow"], settings).await;
     for (from, to) in [(0, 1), (1, 2), (2, 0)] {
         let (old, new) = (scene.nodes[from].name.clone(), scene.nodes[to].name.clone());
