@@ -50,8 +50,10 @@ pub(crate) struct Figures {
     pub(crate) latest_beyond: Duration,
     /// From the last claim to the first client that the new leader, as such, has served.
     pub(crate) claim_to_first: Option<Duration>,
-    /// The longest that any client went on, served or not, while some node led.
+    /// The longest that any client but those cut off went on, served or not, while some node led.
     pub(crate) longest_wait: Duration,
+    /// The longest that any client that was cut off was left in the dark while some node led.
+    pub(crate) longest_cut_off: Duration,
     /// Of the clients that came after the last claimant's first client: the share, in percent, that it served.
     pub(crate) share: Option<f64>,
     /// Whether new clients were all served by the last leader in the end.
@@ -62,19 +64,24 @@ impl History {
     /// The figures of these clients.
     pub(crate) fn judge(&self, visits: &[Visit]) -> Figures {
         let fault = self.fault.as_ref().map(|(node, moment)| (node.as_str(), *moment));
-        let served = |visit: &&Visit| matches!(visit.outcome, Outcome::Served { .. });
+        let served = |visit: &Visit| matches!(visit.outcome, Outcome::Served { .. });
         let failed = visits.iter().filter(|visit| visit.is_failed(fault)).count();
+        let (cut_off, others): (Vec<&Visit>, Vec<&Visit>) =
+            visits.iter().partition(|visit| !served(visit) && !visit.is_failed(fault));
+        let longest =
+            |visits: Vec<&Visit>| visits.iter().map(|visit| self.wait(visit)).max().unwrap_or_default();
         let misrouted: Vec<&Visit> = visits.iter().filter(|visit| self.is_misrouted(visit)).collect();
         let late: Vec<Duration> = misrouted.iter().filter_map(|visit| self.lateness(visit)).collect();
         Figures {
             clients: visits.len(),
             failed,
-            cut_off: visits.len() - visits.iter().filter(served).count() - failed,
+            cut_off: cut_off.len(),
             misrouted: misrouted.len(),
             beyond_promise: late.len(),
             latest_beyond: late.iter().copied().max().unwrap_or_default(),
             claim_to_first: self.first_served(visits).map(|(claim, first)| first.since(claim)),
-            longest_wait: visits.iter().map(|visit| self.wait(visit)).max().unwrap_or_default(),
+            longest_wait: longest(others),
+            longest_cut_off: longest(cut_off),
             share: self.share(visits),
             settled: self.settled,
         }

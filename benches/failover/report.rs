@@ -24,8 +24,8 @@ after 15 s. The nodes are processes of their own and stamp their own changes wit
   of a millisecond) is in it. For HAProxy, of which nothing of the kind is promised, it is counted alike.
 - *claim to first*: from the last claim, by the new leader's own stamp, to the end of the first client that it served as
   the leader. *never*: runs without one.
-- *longest wait*: the longest that a client went on, served or not; time during which no node led (the election) is not
-  counted.
+- *longest wait*: the longest that a client went on, served or failed; time during which no node led (the election) is not
+  counted. *told after*: the same of those who were cut off.
 - *at the newest*: of the clients that came after the newest claimant had served its first, the share that it served.
 - *x recipe*: the median as a multiple of haproxy-recipe's; haproxy-recipe-again has the same configuration, so that
   what lies between these two is noise.
@@ -142,6 +142,7 @@ fn table(samples: &Samples, scenario: Scenario, gates: &[Kind]) -> String {
         "failed",
         "worst run",
         "cut off",
+        "told after",
         "misrouted",
         "worst run",
         "beyond",
@@ -157,11 +158,16 @@ fn table(samples: &Samples, scenario: Scenario, gates: &[Kind]) -> String {
     for &gate in gates {
         let runs = samples.of(scenario, gate);
         if runs.is_empty() {
-            line(&mut text, &format!("| {} |", gate.name()), &format!("not run |{}", " |".repeat(14)));
+            line(&mut text, &format!("| {} |", gate.name()), &format!("not run |{}", " |".repeat(15)));
             continue;
         }
         let firsts = firsts(&runs);
         let shares: Vec<f64> = runs.iter().filter_map(|figures| figures.share).collect();
+        let cut_offs: Vec<f64> = runs
+            .iter()
+            .filter(|figures| figures.cut_off > 0)
+            .map(|figures| ms(figures.longest_cut_off))
+            .collect();
         let waits: Vec<f64> = runs.iter().map(|figures| ms(figures.longest_wait)).collect();
         let ratio = median(&firsts).zip(recipe).map(|(own, recipe)| own / recipe);
         let cells = [
@@ -170,6 +176,7 @@ fn table(samples: &Samples, scenario: Scenario, gates: &[Kind]) -> String {
             total(&runs, |f| f.failed).to_string(),
             most(&runs, |f| f.failed),
             total(&runs, |f| f.cut_off).to_string(),
+            time_or_none(worst(&cut_offs)),
             total(&runs, |f| f.misrouted).to_string(),
             most(&runs, |f| f.misrouted),
             beyond(&runs),
@@ -232,6 +239,10 @@ fn beyond(runs: &[&Figures]) -> String {
 
 fn most(runs: &[&Figures], of: impl Fn(&Figures) -> usize) -> String {
     runs.iter().map(|figures| of(figures)).max().unwrap_or_default().to_string()
+}
+
+fn time_or_none(milliseconds: Option<f64>) -> String {
+    milliseconds.map_or("-".to_owned(), |time_taken| time(Some(time_taken)))
 }
 
 fn time(milliseconds: Option<f64>) -> String {

@@ -22,6 +22,9 @@ use crate::steady;
 use crate::support::client::{Outcome, Visit};
 use crate::support::crowd::Crowd;
 
+/// No client should have to wait longer than this beyond the election.
+const LONG_WAIT: Duration = Duration::from_millis(500);
+
 /// A run whose clients have not all gone yet.
 type Tail = JoinHandle<Figures>;
 
@@ -227,10 +230,13 @@ async fn strike(scenario: Scenario, mut stage: Stage, failures: PathBuf) -> Tail
             }
         }
         let figures = history.judge(&visits);
-        // A client that fails behind Raftgate is a fault of Raftgate's: keep what tells why.
-        if figures.failed + figures.beyond_promise > 0 && matches!(stage.gate, Running::Raftgate(_)) {
+        // A client that fails behind Raftgate, or waits for long, is a fault of Raftgate's: keep what tells why.
+        let faulty = figures.failed + figures.beyond_promise > 0 || figures.longest_wait > LONG_WAIT;
+        if faulty && matches!(stage.gate, Running::Raftgate(_)) {
             let notable = |visit: &&Visit| {
-                !matches!(visit.outcome, Outcome::Served { .. }) || history.is_misrouted(visit)
+                !matches!(visit.outcome, Outcome::Served { .. })
+                    || history.is_misrouted(visit)
+                    || history.wait(visit) > LONG_WAIT
             };
             let visits: Vec<&Visit> = visits.iter().filter(notable).collect();
             let text = format!("{history:#?}\n{visits:#?}\n{}\n", stage.gate.log());

@@ -12,7 +12,7 @@ use crate::steady::Cost;
 
 /// The columns of `samples.csv`; times are milliseconds.
 const COLUMNS: &str = "scenario,gate,run,clients,failed,cut_off,misrouted,beyond_promise,latest_beyond_ms,claim_to_first_ms,longest_wait_ms,\
-                       share_newest_percent,settled\n";
+                       longest_cut_off_ms,share_newest_percent,settled\n";
 /// The columns of `steady.csv`, each a minute.
 const STEADY_COLUMNS: &str = "gate,node,handshakes,probes,cpu_ms\n";
 
@@ -97,7 +97,7 @@ fn row(sample: &Sample) -> String {
     let figures = &sample.figures;
     let optional = |value: Option<f64>| value.map(|value| format!("{value:.2}")).unwrap_or_default();
     format!(
-        "{},{},{},{},{},{},{},{},{:.2},{},{:.2},{},{}\n",
+        "{},{},{},{},{},{},{},{},{:.2},{},{:.2},{:.2},{},{}\n",
         sample.scenario.name(),
         sample.gate.name(),
         sample.run,
@@ -109,6 +109,7 @@ fn row(sample: &Sample) -> String {
         ms(figures.latest_beyond),
         optional(figures.claim_to_first.map(ms)),
         ms(figures.longest_wait),
+        ms(figures.longest_cut_off),
         optional(figures.share),
         figures.settled,
     )

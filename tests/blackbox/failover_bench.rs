@@ -99,7 +99,7 @@ fn the_figures_of_a_run_are_its_clients() {
     let visits = [
         served(50, 60, "n1"),
         // In the hands of the node that was struck; of another; come too late to have been.
-        visit(95, 130, None, interrupted()),
+        visit(95, 290, None, interrupted()),
         visit(95, 130, Some("n2"), interrupted()),
         visit(110, 130, None, interrupted()),
         visit(120, 125, None, Outcome::Failed("refused".to_owned())),
@@ -118,6 +118,7 @@ fn the_figures_of_a_run_are_its_clients() {
         latest_beyond: Duration::from_millis(20),
         claim_to_first: Some(Duration::from_millis(30)),
         longest_wait: Duration::from_millis(30),
+        longest_cut_off: Duration::from_millis(95),
         share: Some(100.0 / 3.0),
         settled: true,
     };

@@ -16,8 +16,12 @@ use tokio::time::Instant;
 use crate::tenure::Tenure;
 use window::Window;
 
-/// Openings that a node whose pace is unknown gets at once, over all workers.
-const AT_ONCE: usize = 16;
+/// Openings that a node whose pace is unknown gets at once, over all workers. Handshakes made side by side are all done
+/// at the end: fewer let the first client be served sooner, and prompt answers soon let more go.
+const AT_FIRST: usize = 4;
+/// The same for one that has answered nobody yet, each time that patience with it is over: it may never answer, as in
+/// protocols in which only clients speak.
+const UNANSWERED: usize = 16;
 
 /// One worker's crowd of one cluster.
 #[derive(Debug)]
@@ -30,8 +34,9 @@ pub(super) struct Release {
 impl Release {
     /// One of as many as there are workers: they share what a node gets at once.
     pub(super) fn new(workers: usize) -> Rc<Self> {
-        let start = (AT_ONCE / workers.max(1)).max(1);
-        Rc::new(Release { window: RefCell::new(Window::new(start)), turn: Notify::new() })
+        let share = |total: usize| (total / workers.max(1)).max(1);
+        let window = Window::new(share(AT_FIRST), share(UNANSWERED));
+        Rc::new(Release { window: RefCell::new(window), turn: Notify::new() })
     }
 
     /// Lets one client of a crowd go.

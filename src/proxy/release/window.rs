@@ -24,7 +24,10 @@ pub(super) type Target = (u64, SocketAddr);
 /// The window of one target.
 #[derive(Debug)]
 pub(super) struct Window {
+    /// How many places it has at first, and at least.
     start: usize,
+    /// How many it has once nobody was answered in time.
+    in_the_dark: usize,
     size: usize,
     patience: Duration,
     quickest: Option<Duration>,
@@ -36,10 +39,11 @@ pub(super) struct Window {
 }
 
 impl Window {
-    /// Of `start` places, of which there is at least one.
-    pub(super) fn new(start: usize) -> Self {
+    /// Of `start` places at first, and of `in_the_dark` after each patience without an answer; at least one each.
+    pub(super) fn new(start: usize, in_the_dark: usize) -> Self {
         Window {
             start,
+            in_the_dark,
             size: start,
             patience: PATIENCE,
             quickest: None,
@@ -101,7 +105,7 @@ impl Window {
 
     fn start_over(&mut self, target: Target) {
         // Numbers go on: those of another target's clients must not be taken for this one's.
-        *self = Window { target: Some(target), next: self.next, ..Window::new(self.start) };
+        *self = Window { target: Some(target), next: self.next, ..Window::new(self.start, self.in_the_dark) };
     }
 
     /// No answer in time: either nobody is going to say anything, or the node has more than it can do. Nobody can tell,
@@ -110,7 +114,7 @@ impl Window {
         let overdue = self.unanswered.partition_point(|(_, since)| *since + self.patience <= now);
         if overdue > 0 {
             self.unanswered.drain(..overdue);
-            self.size = self.start;
+            self.size = self.in_the_dark;
             self.patience = (self.patience * 2).min(LONGEST_PATIENCE);
         }
     }
