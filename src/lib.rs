@@ -19,6 +19,7 @@
 //! -- mechanism --
 //! relay/    moves bytes            wire/     pure parsers of what clients send first
 //! sockets/  binds and tunes sockets   names/    looks nodes' names up, again and again
+//! usual     how long something takes, and when it is late
 //! -- contract between the roles --
 //! tenure    who is the route, and what becomes of a past one's sessions
 //! intent    what the roles ask of one another
@@ -47,4 +48,5 @@ pub mod proxy;
 pub mod relay;
 pub mod sockets;
 pub mod tenure;
+pub mod usual;
 pub mod wire;

@@ -145,6 +145,8 @@ pub struct Signal {
 pub enum Suspicion {
     /// A client's connection to it was refused, reset or unreachable.
     ConnectRefused,
+    /// A client's connection to it takes unusually long, though not yet `connect.timeout`.
+    ConnectLate,
     /// A client's connection to it was not accepted within `connect.timeout`.
     ConnectTimeout,
     /// It accepted a client's connection and ended it before its first byte (S4).
@@ -160,6 +162,7 @@ impl Suspicion {
     pub fn as_str(self) -> &'static str {
         match self {
             Suspicion::ConnectRefused => "connect refused",
+            Suspicion::ConnectLate => "connect late",
             Suspicion::ConnectTimeout => "connect timed out",
             Suspicion::ClosedEarly => "connection closed early",
             Suspicion::ProbeConnectionClosed => "probe connection closed",

@@ -5,13 +5,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::leader::Pace;
+use crate::usual::Usual;
 
 /// How far a distance between probes may be off, either way, so that many gates and nodes do not fall into step.
 const JITTER: f64 = 0.1;
-/// An answer is late after this many times its node's usual latency.
-const LATE_FACTOR: u32 = 4;
-/// The weight of a new latency is one in this many, as in TCP's smoothed round-trip time.
-const SMOOTHING: u32 = 8;
 
 /// The distances between the beginnings of two probes (L5).
 #[derive(Clone, Copy, Debug)]
@@ -36,25 +33,22 @@ impl Intervals {
 /// two are known apart.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Latencies {
-    reusing: Option<Duration>,
-    connecting: Option<Duration>,
+    reusing: Usual,
+    connecting: Usual,
 }
 
 impl Latencies {
     /// Takes in an answered exchange.
     pub(super) fn observe(&mut self, connected: bool, latency: Duration) {
-        let smoothed = if connected { &mut self.connecting } else { &mut self.reusing };
-        *smoothed = Some(match *smoothed {
-            None => latency,
-            Some(before) => (before * (SMOOTHING - 1) + latency) / SMOOTHING,
-        });
+        let usual = if connected { &mut self.connecting } else { &mut self.reusing };
+        usual.observe(latency);
     }
 
     /// How long after its beginning an exchange is late, and never before `floor`. Without any experience there
     /// is no telling.
     pub(super) fn late_after(&self, connects: bool, floor: Duration) -> Option<Duration> {
         let usual = if connects { self.connecting } else { self.reusing.or(self.connecting) };
-        usual.map(|usual| (usual * LATE_FACTOR).max(floor))
+        usual.late_after(floor)
     }
 }
 
@@ -73,16 +67,6 @@ mod tests {
             let due = |pace| (INTERVALS.due(began, pace, chance) - began).as_millis();
             assert_eq!((due(Pace::Steady), due(Pace::Fast)), (steady, fast));
         }
-    }
-
-    #[test]
-    fn l5_late_is_four_times_the_usual_but_not_before_the_floor() {
-        let mut latencies = Latencies::default();
-        assert_eq!(latencies.late_after(false, 50 * MS), None);
-        latencies.observe(false, 10 * MS);
-        assert_eq!(latencies.late_after(false, 50 * MS), Some(50 * MS));
-        latencies.observe(false, 90 * MS);
-        assert_eq!(latencies.late_after(false, 50 * MS), Some(80 * MS), "(7 x 10 + 90) / 8 = 20");
     }
 
     #[test]

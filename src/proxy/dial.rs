@@ -4,9 +4,9 @@ use std::io;
 use std::net::SocketAddr;
 
 use tokio::net::{TcpSocket, TcpStream};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
-use super::choice::{Fault, leads_to};
+use super::choice::{Fault, later, leads_to};
 use super::connection::Journey;
 use super::hold::{failed, next_change};
 use super::outcome::{Ending, Outcome};
@@ -93,37 +93,44 @@ pub(super) enum Dialled {
     Overtaken,
 }
 
-/// Connects to the tenure's node and, if that fails, tells `follow`.
+/// Connects to the tenure's node; if that fails or takes unusually long, tells `follow` (L5).
 ///
 /// # Errors
 /// The end of the connection, if the client goes away meanwhile.
 pub(super) async fn dial(journey: &mut Journey, tenure: &Tenure) -> Result<Dialled, Ending> {
     let began = Instant::now();
-    let connecting = tokio::time::timeout(journey.cluster.settings.connect_timeout, connect(tenure.address));
+    let deadline = later(began, journey.cluster.settings.connect_timeout);
+    // A connect that is merely late raises a signal, once, and goes on.
+    let mut late_at = journey.cluster.late_after().map(|after| began + after).filter(|late| *late < deadline);
+    let connecting = connect(tenure.address);
     tokio::pin!(connecting);
     let connected = loop {
         tokio::select! {
             biased;
-            connected = &mut connecting => break connected,
+            connected = &mut connecting => break Some(connected),
             () = failed(&journey.client) => return Err(Outcome::ClientError.into()),
             () = next_change(&mut journey.route) => {
                 if !leads_to(&journey.route.load(), tenure) {
                     return Ok(Dialled::Overtaken);
                 }
             }
+            () = sleep_until(late_at.unwrap_or(deadline)) => match late_at.take() {
+                Some(_) => journey.cluster.inbox.signal(tenure.node, Suspicion::ConnectLate),
+                None => break None,
+            },
         }
     };
     let failure = match connected {
-        Ok(Ok(stream)) => {
-            journey.cluster.metrics.connect_duration.observe(began.elapsed().as_secs_f64());
+        Some(Ok(stream)) => {
+            journey.cluster.note_connect(began.elapsed());
             journey.trace.connected(tenure, &stream, began.elapsed());
             return Ok(Dialled::Connected(Unjoined::new(stream)));
         }
-        Ok(Err(error)) => {
+        Some(Err(error)) => {
             tracing::debug!(node = %tenure.name, address = %tenure.address, %error, "connect failed");
             ConnectFailure::from(&error)
         }
-        Err(_) => ConnectFailure::Timeout,
+        None => ConnectFailure::Timeout,
     };
     let at = Instant::now();
     if let Some(counter) = journey.cluster.metrics.connect_failures(tenure.node, failure) {

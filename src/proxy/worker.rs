@@ -1,9 +1,10 @@
 //! One worker: a thread with its own runtime, from which its sessions never leave (D1, D8).
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
 use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, LocalOptions};
@@ -23,6 +24,7 @@ use super::settings::{ClusterSettings, Settings};
 use crate::intent::Inbox;
 use crate::relay::SharedBuffer;
 use crate::tenure::TenureReader;
+use crate::usual::Usual;
 
 /// What all sessions of a worker read through (D2).
 const BUFFER: usize = 256 * 1024;
@@ -91,6 +93,26 @@ pub(super) struct Cluster {
     pub(super) metrics: ClusterMetrics,
     pub(super) held: Arc<Places>,
     pub(super) release: Rc<Release>,
+    /// How long connects to its leaders usually take.
+    usual_connect: Cell<Usual>,
+}
+
+/// No connect is late before this: a probe takes about as long to find out more.
+const LATE_CONNECT: Duration = Duration::from_millis(50);
+
+impl Cluster {
+    /// How long after its beginning a connect is late; nothing if none was ever made (L5).
+    pub(super) fn late_after(&self) -> Option<Duration> {
+        self.usual_connect.get().late_after(LATE_CONNECT)
+    }
+
+    /// Takes in a connection that was made.
+    pub(super) fn note_connect(&self, took: Duration) {
+        let mut usual = self.usual_connect.get();
+        usual.observe(took);
+        self.usual_connect.set(usual);
+        self.metrics.connect_duration.observe(took.as_secs_f64());
+    }
 }
 
 /// The body of a worker's thread. Says by `started` whether it serves; returns when its last client has left after
@@ -130,6 +152,7 @@ impl Worker {
                         metrics: plan.metrics.cluster(settings),
                         held: Arc::clone(held),
                         release: Release::new(plan.settings.workers),
+                        usual_connect: Cell::default(),
                     })
                 })
                 .collect(),

@@ -12,7 +12,7 @@ const FLOORS: [&[&str]; 8] = [
     &["app"],
     &["config"],
     &["admin", "follow", "probe", "proxy"],
-    &["relay", "wire", "sockets", "names"],
+    &["relay", "wire", "sockets", "names", "usual"],
     &["tenure", "intent", "board", "metrics"],
 ];
 /// Below all floors.

@@ -182,3 +182,20 @@ async fn s3_a_connect_that_takes_too_long_is_a_signal() {
     gate.until("held_connections", &["raft"], 1).await;
     gate.end().await;
 }
+
+#[tokio::test]
+async fn l5_a_connect_that_takes_unusually_long_is_a_signal_and_goes_on() {
+    let (mut gate, node) = (Gate::start(|settings| settings.workers = 1), Node::start().await);
+    gate.lead(0, node.address);
+    let mut served = gate.client_saying(&hello()).await;
+    let mut its_node = node.accept_hearing(&hello()).await;
+    assert_joined(&mut served, &mut its_node).await;
+    let (_kept, nowhere) = black_hole().await;
+    gate.lead(0, nowhere);
+    let _client = gate.client_saying(&hello()).await;
+    // The default connect.timeout of 2 s has not gone by: no failure is counted.
+    assert_eq!(gate.signal().await.suspicion, Suspicion::ConnectLate);
+    assert_eq!(gate.metric("connect_failures_total", &["raft", "a", "timeout"]), 0);
+    assert!(!gate.has_signal());
+    gate.end().await;
+}
