@@ -1,4 +1,4 @@
-//! How many connections this process could have at all.
+//! How many connections this process could have at all, and how many pipes beside them.
 
 use rustix::process::{Resource, getrlimit};
 
@@ -14,8 +14,22 @@ pub(super) fn most_connections() -> usize {
     connections_within(descriptors)
 }
 
+/// How many pipes each of so many workers may have.
+pub(super) fn most_pipes(workers: usize) -> usize {
+    let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(UNLIMITED);
+    pipes_within(descriptors) / workers.max(1)
+}
+
 fn connections_within(descriptors: u64) -> usize {
-    usize::try_from(descriptors.saturating_sub(RESERVE) / 2).unwrap_or(usize::MAX).max(1)
+    let kept_back = RESERVE + 2 * pipes_within(descriptors) as u64;
+    usize::try_from(descriptors.saturating_sub(kept_back) / 2).unwrap_or(usize::MAX).max(1)
+}
+
+/// A pipe takes two descriptors, too: one in sixteen is for them, and no more than are of use. They are lent to sessions
+/// only while bytes are under way, and an unprivileged user has not many more large ones (`fs.pipe-user-pages-soft`).
+fn pipes_within(descriptors: u64) -> usize {
+    const MOST: u64 = 64;
+    usize::try_from((descriptors / 32).min(MOST)).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -24,7 +38,8 @@ mod tests {
 
     #[test]
     fn a_connection_takes_two_descriptors_and_some_are_kept_back() {
-        assert_eq!(connections_within(1024), 480);
+        assert_eq!((connections_within(1024), pipes_within(1024)), (448, 32));
+        assert_eq!((connections_within(65_536), pipes_within(65_536)), (32_672, 64));
         assert_eq!(connections_within(65), 1);
         assert_eq!(connections_within(0), 1);
     }

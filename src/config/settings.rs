@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::limits::most_connections;
+use super::limits::{most_connections, most_pipes};
 use super::model::{Cluster, Config, Listener, Node};
 use crate::leader::NodeId;
 use crate::names::Address;
@@ -24,6 +24,7 @@ impl Config {
             workers: self.workers,
             // Clients must never get what is kept back for probes: without these the route would be lost (S8).
             max_connections: self.max_connections.min(most_connections()),
+            pipes: most_pipes(self.workers),
             log_connections: self.log.connections,
             listeners: self.listeners.iter().map(Listener::settings).collect(),
             clusters: self.clusters.iter().map(Cluster::proxy_settings).collect(),

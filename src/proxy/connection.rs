@@ -217,7 +217,7 @@ impl Journey {
         finished: bool,
     ) -> Relay<TcpStream, TcpStream> {
         let mut relay =
-            Relay::new(self.client.join(), node.join(), self.worker.buffer.clone(), Rc::clone(&self.meter));
+            Relay::new(self.client.join(), node.join(), self.worker.gear.clone(), Rc::clone(&self.meter));
         if !first.is_empty() {
             relay = relay.with_pending_to_client(first);
         }

@@ -13,6 +13,8 @@ pub struct Settings {
     pub workers: usize,
     /// Connections in all, held and relayed.
     pub max_connections: usize,
+    /// Pipes of one worker for sessions that move much at a time (D3); each takes two descriptors. 0: they are copied.
+    pub pipes: usize,
     /// Whether each closed session has a line in the log.
     pub log_connections: bool,
     /// Where clients arrive.

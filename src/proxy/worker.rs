@@ -22,7 +22,7 @@ use super::release::Release;
 use super::sessions::Sessions;
 use super::settings::{ClusterSettings, Settings};
 use crate::intent::Inbox;
-use crate::relay::SharedBuffer;
+use crate::relay::Gear;
 use crate::tenure::TenureReader;
 use crate::usual::Usual;
 
@@ -68,7 +68,7 @@ pub(super) type Scratch = RefCell<Box<[u8]>>;
 pub(super) struct Worker {
     pub(super) clusters: Vec<Rc<Cluster>>,
     pub(super) sessions: Rc<Sessions>,
-    pub(super) buffer: SharedBuffer,
+    pub(super) gear: Gear,
     pub(super) scratch: Scratch,
     pub(super) places: Arc<Places>,
     pub(super) log_connections: bool,
@@ -157,7 +157,7 @@ impl Worker {
                 })
                 .collect(),
             sessions: Sessions::new(&plan.settings.clusters),
-            buffer: SharedBuffer::new(BUFFER),
+            gear: Gear::new(BUFFER, plan.settings.pipes),
             scratch: RefCell::new(vec![0; SCRATCH].into_boxed_slice()),
             places: Arc::clone(&plan.places),
             log_connections: plan.settings.log_connections,

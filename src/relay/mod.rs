@@ -3,12 +3,14 @@
 //! It knows nothing of leaders, tenures or timeouts: whoever drives the future reads the [`Meter`]
 //! and drops the relay when it has to end.
 
-mod copy;
+mod direction;
+mod gear;
+mod habit;
+mod splice;
 #[cfg(test)]
 mod tests;
 
-use std::cell::{Cell, RefCell};
-use std::fmt;
+use std::cell::Cell;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
@@ -16,8 +18,10 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
 
-use copy::{Direction, Fault, Path};
+use direction::{Direction, Fault, Path};
+pub use gear::Gear;
 
 /// One of the two ends of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,21 +44,18 @@ pub struct Meter {
     pub half_closed: Cell<bool>,
 }
 
-/// The buffer that all sessions of one worker read into (D2). No await, no callback while it is borrowed.
-#[derive(Clone)]
-pub struct SharedBuffer(Rc<RefCell<Box<[u8]>>>);
-
-impl SharedBuffer {
-    /// A buffer of `size` bytes (at least one: an empty read means the end of file).
-    pub fn new(size: usize) -> Self {
-        SharedBuffer(Rc::new(RefCell::new(vec![0; size.max(1)].into_boxed_slice())))
+/// What a relay can join to another of its kind.
+pub trait Stream: AsyncRead + AsyncWrite + Unpin {
+    /// The socket that this is, if nothing stands between its bytes and those that are read and written here: then the
+    /// kernel may move them by itself.
+    fn socket(&self) -> Option<&TcpStream> {
+        None
     }
 }
 
-impl fmt::Debug for SharedBuffer {
-    /// Leaves the bytes out: they belong to clients.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SharedBuffer").finish_non_exhaustive()
+impl Stream for TcpStream {
+    fn socket(&self) -> Option<&TcpStream> {
+        Some(self)
     }
 }
 
@@ -79,8 +80,8 @@ pub enum End {
 
 /// Joins two streams. Poll it (by `&mut`, it is `Unpin`) until it ends; dropping it drops both streams.
 ///
-/// What is read goes through the worker's [`SharedBuffer`] and is written at once. Only what the
-/// other side does not take is kept, never more than one buffer's worth, and nothing more is read in that
+/// What is read goes through the worker's [`Gear`], its buffer or one of its pipes, and is written at once. Only what the
+/// other side does not take is kept, never more than one buffer's or pipe's worth, and nothing more is read in that
 /// direction until it is delivered: an idle session owns no bytes, a slow reader bounded ones (D2, S8).
 ///
 /// The streams must not hold back what is written to them: the relay never flushes, as sockets need none.
@@ -90,7 +91,7 @@ pub enum End {
 pub struct Relay<C, N> {
     client: C,
     node: N,
-    buffer: SharedBuffer,
+    gear: Gear,
     meter: Rc<Meter>,
     to_node: Direction,
     to_client: Direction,
@@ -99,15 +100,15 @@ pub struct Relay<C, N> {
 
 impl<C, N> Relay<C, N>
 where
-    C: AsyncRead + AsyncWrite + Unpin,
-    N: AsyncRead + AsyncWrite + Unpin,
+    C: Stream,
+    N: Stream,
 {
     /// A relay between two fresh streams.
-    pub fn new(client: C, node: N, buffer: SharedBuffer, meter: Rc<Meter>) -> Self {
+    pub fn new(client: C, node: N, gear: Gear, meter: Rc<Meter>) -> Self {
         Relay {
             client,
             node,
-            buffer,
+            gear,
             meter,
             to_node: Direction::default(),
             to_client: Direction::default(),
@@ -184,7 +185,7 @@ where
         let path = Path {
             source: &mut self.client,
             sink: &mut self.node,
-            buffer: &self.buffer,
+            gear: &self.gear,
             delivered: &self.meter.to_node,
         };
         (&mut self.to_node, path)
@@ -194,7 +195,7 @@ where
         let path = Path {
             source: &mut self.node,
             sink: &mut self.client,
-            buffer: &self.buffer,
+            gear: &self.gear,
             delivered: &self.meter.to_client,
         };
         (&mut self.to_client, path)
@@ -203,8 +204,8 @@ where
 
 impl<C, N> Future for Relay<C, N>
 where
-    C: AsyncRead + AsyncWrite + Unpin,
-    N: AsyncRead + AsyncWrite + Unpin,
+    C: Stream,
+    N: Stream,
 {
     type Output = End;
 

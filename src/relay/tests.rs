@@ -1,12 +1,18 @@
-//! The relay step by step against scripted streams; over in-memory pipes of tiny sizes; and over sockets.
+//! The relay step by step against scripted streams; over in-memory pipes of tiny sizes; over sockets; and
+//! across the switch from copying to splicing and back.
 
 mod piped;
 mod scripted;
 mod sockets;
+#[cfg(target_os = "linux")]
+mod spliced;
 
 use tokio::net::TcpStream;
 
 use super::*;
+
+impl Stream for tokio::io::Empty {}
+impl Stream for tokio::io::DuplexStream {}
 
 #[test]
 fn d4_a_relay_is_small() {
@@ -17,7 +23,7 @@ fn d4_a_relay_is_small() {
 
 #[test]
 fn what_clients_say_is_in_no_debug_output() {
-    let relay = Relay::new(tokio::io::empty(), tokio::io::empty(), SharedBuffer::new(8), Rc::default())
+    let relay = Relay::new(tokio::io::empty(), tokio::io::empty(), Gear::new(8, 0), Rc::default())
         .with_pending_to_node(b"secret".to_vec());
     let secret = format!("{:?}", b"secret");
     let shown = format!("{relay:?}");

@@ -199,6 +199,7 @@ const NAMES: [&str; 2] = ["a", "b"];
 fn settings() -> Settings {
     Settings {
         workers: 2,
+        pipes: 4,
         max_connections: 1000,
         log_connections: false,
         listeners: vec![ListenerSettings {

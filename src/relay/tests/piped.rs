@@ -13,11 +13,11 @@ struct Session {
     meter: Rc<Meter>,
 }
 
-fn session(pipe: usize, buffer: &SharedBuffer) -> Session {
+fn session(pipe: usize, gear: &Gear) -> Session {
     let (client, gate_client) = duplex(pipe);
     let (node, gate_node) = duplex(pipe);
     let meter = Rc::new(Meter::default());
-    let relay = Relay::new(gate_client, gate_node, buffer.clone(), Rc::clone(&meter));
+    let relay = Relay::new(gate_client, gate_node, gear.clone(), Rc::clone(&meter));
     Session { client, node, relay, meter }
 }
 
@@ -62,9 +62,9 @@ async fn pause(random: &mut Rng) {
 }
 
 /// A session whose two sides talk at random; fails unless each hears exactly what the other said.
-async fn converse(seed: u64, buffer: &SharedBuffer) {
+async fn converse(seed: u64, gear: &Gear) {
     let mut random = Rng::with_seed(seed);
-    let Session { client, node, relay, meter } = session(random.usize(1..64), buffer);
+    let Session { client, node, relay, meter } = session(random.usize(1..64), gear);
     let (request, answer) = (random_bytes(&mut random, 3000), random_bytes(&mut random, 3000));
     let close = async {
         // The relay is dropped at its end: that closes what it has not closed itself.
@@ -83,18 +83,18 @@ async fn converse(seed: u64, buffer: &SharedBuffer) {
 #[tokio::test]
 async fn s7_every_byte_arrives_in_order_however_it_is_cut() {
     for seed in 0..60 {
-        let buffer = SharedBuffer::new(1 + usize::try_from(seed).unwrap() * 7 % 100);
-        converse(seed, &buffer).await;
+        let gear = Gear::new(1 + usize::try_from(seed).unwrap() * 7 % 100, 0);
+        converse(seed, &gear).await;
     }
 }
 
 #[tokio::test]
 async fn d2_sessions_that_share_a_buffer_do_not_mix() {
-    let buffer = SharedBuffer::new(64);
+    let gear = Gear::new(64, 0);
     let sessions = LocalSet::new();
     for seed in 100..120 {
-        let buffer = buffer.clone();
-        sessions.spawn_local(async move { converse(seed, &buffer).await });
+        let gear = gear.clone();
+        sessions.spawn_local(async move { converse(seed, &gear).await });
     }
     // A panic inside ends the set with it, so nothing can fail unseen.
     sessions.await;
@@ -103,7 +103,7 @@ async fn d2_sessions_that_share_a_buffer_do_not_mix() {
 #[tokio::test]
 async fn s6_either_side_may_close_first_and_still_hear_the_other() {
     for first in [Side::Client, Side::Node] {
-        let Session { client, node, relay, meter } = session(4, &SharedBuffer::new(16));
+        let Session { client, node, relay, meter } = session(4, &Gear::new(16, 0));
         let (mut early, mut late) = if first == Side::Client { (client, node) } else { (node, client) };
         let conversation = async {
             early.write_all(b"I am done").await.unwrap();

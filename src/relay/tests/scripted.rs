@@ -1,5 +1,6 @@
 //! Poll by poll, against streams that do what a script says and count what is asked of them.
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -32,11 +33,13 @@ struct State {
 }
 
 #[derive(Clone, Default)]
-struct Stream(Rc<RefCell<State>>);
+struct Scripted(Rc<RefCell<State>>);
 
-impl Stream {
+impl super::super::Stream for Scripted {}
+
+impl Scripted {
     fn answering(answers: impl IntoIterator<Item = Answer>) -> Self {
-        let stream = Stream::default();
+        let stream = Scripted::default();
         stream.0.borrow_mut().answers.extend(answers);
         stream.give_room(usize::MAX);
         stream
@@ -51,7 +54,7 @@ impl Stream {
     }
 }
 
-impl AsyncRead for Stream {
+impl AsyncRead for Scripted {
     fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let mut state = self.0.borrow_mut();
         state.reads += 1;
@@ -72,7 +75,7 @@ impl AsyncRead for Stream {
     }
 }
 
-impl AsyncWrite for Stream {
+impl AsyncWrite for Scripted {
     fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let mut state = self.0.borrow_mut();
         if let Some(kind) = state.write_error {
@@ -109,11 +112,11 @@ impl Wake for Wakes {
     }
 }
 
-fn relay_of(client: &Stream, node: &Stream, buffer: usize) -> Relay<Stream, Stream> {
-    Relay::new(client.clone(), node.clone(), SharedBuffer::new(buffer), Rc::default())
+fn relay_of(client: &Scripted, node: &Scripted, buffer: usize) -> Relay<Scripted, Scripted> {
+    Relay::new(client.clone(), node.clone(), Gear::new(buffer, 0), Rc::default())
 }
 
-fn poll(relay: &mut Relay<Stream, Stream>) -> Poll<End> {
+fn poll(relay: &mut Relay<Scripted, Scripted>) -> Poll<End> {
     Pin::new(relay).poll(&mut Context::from_waker(Waker::noop()))
 }
 
@@ -129,8 +132,8 @@ fn assert_failed(outcome: Poll<End>, expected_side: Side, expected: io::ErrorKin
 
 #[test]
 fn d2_nothing_more_is_read_until_a_slow_reader_has_what_was_read() {
-    let client = Stream::answering([Answer::Bytes(b"first"), Answer::Bytes(b"second")]);
-    let node = Stream::answering([]);
+    let client = Scripted::answering([Answer::Bytes(b"first"), Answer::Bytes(b"second")]);
+    let node = Scripted::answering([]);
     node.give_room(2);
     let mut relay = relay_of(&client, &node, 64);
 
@@ -147,8 +150,8 @@ fn d2_nothing_more_is_read_until_a_slow_reader_has_what_was_read() {
 
 #[test]
 fn d2_a_session_owns_no_bytes_once_all_is_delivered() {
-    let client = Stream::answering([Answer::Bytes(b"request")]);
-    let node = Stream::answering([]);
+    let client = Scripted::answering([Answer::Bytes(b"request")]);
+    let node = Scripted::answering([]);
     node.give_room(2);
     let mut relay = relay_of(&client, &node, 64);
     assert!(poll(&mut relay).is_pending());
@@ -162,7 +165,7 @@ fn d2_a_session_owns_no_bytes_once_all_is_delivered() {
 #[test]
 fn s8_a_slow_reader_costs_one_buffer_at_most() {
     let (client, node) =
-        (Stream::answering([Answer::Full(usize::MAX)]), Stream::answering([Answer::Full(usize::MAX)]));
+        (Scripted::answering([Answer::Full(usize::MAX)]), Scripted::answering([Answer::Full(usize::MAX)]));
     client.give_room(0);
     let mut relay = relay_of(&client, &node, 64);
     for room in [0, 1, 63, 64, 65, 1000] {
@@ -176,7 +179,7 @@ fn s8_a_slow_reader_costs_one_buffer_at_most() {
 fn d9_one_poll_moves_a_bounded_number_of_bytes_each_way() {
     const BUFFER: usize = 256 * 1024;
     let (client, node) =
-        (Stream::answering([Answer::Full(usize::MAX)]), Stream::answering([Answer::Full(usize::MAX)]));
+        (Scripted::answering([Answer::Full(usize::MAX)]), Scripted::answering([Answer::Full(usize::MAX)]));
     let mut relay = relay_of(&client, &node, BUFFER);
     let wakes = Arc::new(Wakes::default());
     let waker = Waker::from(Arc::clone(&wakes));
@@ -189,9 +192,9 @@ fn d9_one_poll_moves_a_bounded_number_of_bytes_each_way() {
 
 #[test]
 fn s6_a_failed_read_or_write_tells_whose_connection_it_was() {
-    let reset = || Stream::answering([Answer::Error(io::ErrorKind::ConnectionReset)]);
-    let silent = || Stream::answering([]);
-    let talking = || Stream::answering([Answer::Bytes(b"bytes")]);
+    let reset = || Scripted::answering([Answer::Error(io::ErrorKind::ConnectionReset)]);
+    let silent = || Scripted::answering([]);
+    let talking = || Scripted::answering([Answer::Bytes(b"bytes")]);
     let closed_pipe = || {
         let stream = silent();
         stream.0.borrow_mut().write_error = Some(io::ErrorKind::BrokenPipe);
@@ -202,7 +205,7 @@ fn s6_a_failed_read_or_write_tells_whose_connection_it_was() {
         stream.0.borrow_mut().takes_nothing = true;
         stream
     };
-    let end_of = |client: Stream, node: Stream| poll(&mut relay_of(&client, &node, 64));
+    let end_of = |client: Scripted, node: Scripted| poll(&mut relay_of(&client, &node, 64));
     assert_failed(end_of(reset(), silent()), Side::Client, io::ErrorKind::ConnectionReset);
     assert_failed(end_of(silent(), reset()), Side::Node, io::ErrorKind::ConnectionReset);
     assert_failed(end_of(closed_pipe(), talking()), Side::Client, io::ErrorKind::BrokenPipe);
@@ -215,25 +218,25 @@ fn s6_a_failed_read_or_write_tells_whose_connection_it_was() {
 fn s7_last_words_of_the_side_that_failed_are_delivered_but_no_end_of_file() {
     // Each side in turn says why it gives up, then takes no more: the write is what fails first.
     let last_words = [Answer::Bytes(b"too "), Answer::Bytes(b"large"), Answer::EndOfFile];
-    let node = Stream::answering(last_words);
+    let node = Scripted::answering(last_words);
     node.0.borrow_mut().write_error = Some(io::ErrorKind::ConnectionReset);
-    let client = Stream::answering([Answer::Bytes(b"upload")]);
+    let client = Scripted::answering([Answer::Bytes(b"upload")]);
     assert_failed(poll(&mut relay_of(&client, &node, 64)), Side::Node, io::ErrorKind::ConnectionReset);
     assert_eq!((client.written(), client.0.borrow().shutdowns), (b"too large".to_vec(), 0));
 
     // More than the client's turn allows: it had said all this before it failed.
-    let client = Stream::answering([Answer::Full(100)]);
+    let client = Scripted::answering([Answer::Full(100)]);
     client.0.borrow_mut().write_error = Some(io::ErrorKind::BrokenPipe);
-    let node = Stream::answering([Answer::Bytes(b"download")]);
+    let node = Scripted::answering([Answer::Bytes(b"download")]);
     assert_failed(poll(&mut relay_of(&client, &node, 64 * 1024)), Side::Client, io::ErrorKind::BrokenPipe);
     assert_eq!((node.written().len(), node.0.borrow().shutdowns), (100 * 64 * 1024, 0));
 }
 
 #[test]
 fn s7_what_was_kept_of_the_side_that_fails_is_tried_once_more() {
-    let client = Stream::answering([]);
+    let client = Scripted::answering([]);
     client.give_room(3);
-    let node = Stream::answering([Answer::Bytes(b"answer"), Answer::Bytes(b", whole")]);
+    let node = Scripted::answering([Answer::Bytes(b"answer"), Answer::Bytes(b", whole")]);
     let mut relay = relay_of(&client, &node, 64);
     assert!(poll(&mut relay).is_pending());
     client.give_room(100);
@@ -245,8 +248,8 @@ fn s7_what_was_kept_of_the_side_that_fails_is_tried_once_more() {
 
 #[test]
 fn s7_the_end_of_file_comes_after_the_last_byte() {
-    let client = Stream::answering([Answer::Bytes(b"all"), Answer::EndOfFile]);
-    let node = Stream::answering([]);
+    let client = Scripted::answering([Answer::Bytes(b"all"), Answer::EndOfFile]);
+    let node = Scripted::answering([]);
     node.give_room(2);
     let mut relay = relay_of(&client, &node, 64);
     assert!(poll(&mut relay).is_pending());
@@ -260,7 +263,7 @@ fn s7_the_end_of_file_comes_after_the_last_byte() {
 #[test]
 fn d7_the_last_end_of_file_is_left_to_the_close() {
     for (first, second) in [(Side::Client, Side::Node), (Side::Node, Side::Client)] {
-        let (client, node) = (Stream::answering([]), Stream::answering([]));
+        let (client, node) = (Scripted::answering([]), Scripted::answering([]));
         let stream = |side| if side == Side::Client { &client } else { &node };
         let mut relay = relay_of(&client, &node, 64);
         stream(first).0.borrow_mut().answers.push_back(Answer::EndOfFile);
@@ -276,8 +279,8 @@ fn d7_the_last_end_of_file_is_left_to_the_close() {
 
 #[test]
 fn s4_what_was_read_before_the_relay_goes_first() {
-    let client = Stream::answering([Answer::Bytes(b" world")]);
-    let node = Stream::answering([Answer::Bytes(b" moon")]);
+    let client = Scripted::answering([Answer::Bytes(b" world")]);
+    let node = Scripted::answering([Answer::Bytes(b" moon")]);
     node.give_room(3);
     let mut relay = relay_of(&client, &node, 64)
         .with_pending_to_node(b"hello".to_vec())
@@ -292,8 +295,8 @@ fn s4_what_was_read_before_the_relay_goes_first() {
 
 #[test]
 fn s4_a_client_that_had_closed_before_is_not_read_again() {
-    let client = Stream::answering([Answer::Bytes(b"never")]);
-    let node = Stream::answering([]);
+    let client = Scripted::answering([Answer::Bytes(b"never")]);
+    let node = Scripted::answering([]);
     node.give_room(2);
     let mut relay = relay_of(&client, &node, 64).with_pending_to_node(b"all".to_vec()).with_client_closed();
     assert!(poll(&mut relay).is_pending());

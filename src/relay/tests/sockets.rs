@@ -20,7 +20,7 @@ async fn connection() -> (TcpStream, TcpStream) {
 async fn session() -> (TcpStream, TcpStream, Relay<TcpStream, TcpStream>) {
     let (client, gate_client) = connection().await;
     let (node, gate_node) = connection().await;
-    let relay = Relay::new(gate_client, gate_node, SharedBuffer::new(256 * 1024), Rc::default());
+    let relay = Relay::new(gate_client, gate_node, Gear::new(256 * 1024, 4), Rc::default());
     (client, node, relay)
 }
 

@@ -1,0 +1,315 @@
+//! One direction of a relay: what the source says is read into the worker's buffer, or into one of its pipes, and written
+//! to the sink at once; what the sink does not take is kept until it does.
+
+use std::cell::Cell;
+use std::fmt;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+use super::Stream;
+use super::gear::{Gear, Lent};
+use super::habit::Habit;
+use super::splice::is_unsupported;
+
+/// How much one direction moves before the worker's other sessions have their turn: both together
+/// move about 2 MiB a poll (D9: fairness counts bytes, not polls).
+const BYTES_PER_POLL: usize = 1024 * 1024;
+
+/// The most that is read from a connection after it has failed: more than any receive queue holds.
+const SALVAGE_LIMIT: usize = 32 * 1024 * 1024;
+
+/// Where one direction leads. Made anew for each poll.
+pub(super) struct Path<'a, R, W> {
+    pub(super) source: &'a mut R,
+    pub(super) sink: &'a mut W,
+    pub(super) gear: &'a Gear,
+    pub(super) delivered: &'a Cell<u64>,
+}
+
+/// Which end of a direction failed.
+pub(super) enum Fault {
+    Source(io::Error),
+    Sink(io::Error),
+}
+
+impl<R: Stream, W: Stream> Path<'_, R, W> {
+    /// Its two ends, if bytes can be spliced from the one to the other.
+    fn sockets(&self) -> Option<(&TcpStream, &TcpStream)> {
+        self.source.socket().zip(self.sink.socket())
+    }
+}
+
+/// What one direction remembers between polls.
+#[derive(Debug, Default)]
+pub(super) struct Direction {
+    /// Boxed, as sessions mostly have none (D4: small).
+    backlog: Option<Box<Backlog>>,
+    phase: Phase,
+    habit: Habit,
+}
+
+/// What was read and the sink has not taken yet.
+enum Backlog {
+    Copied { bytes: Vec<u8>, sent: usize },
+    Spliced(Lent),
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Phase {
+    /// The source may say more.
+    #[default]
+    Reading,
+    /// The source has said its last; the sink may still have bytes to take, and does not know the end yet.
+    Closing,
+    /// The sink has everything, the end of file included.
+    Ended,
+}
+
+impl Direction {
+    /// Bytes to deliver before anything that is read.
+    pub(super) fn keep(&mut self, bytes: Vec<u8>) {
+        if !bytes.is_empty() {
+            self.backlog = Some(Box::new(Backlog::Copied { bytes, sent: 0 }));
+        }
+    }
+
+    /// How many bytes of memory it holds.
+    #[cfg(test)]
+    pub(super) fn owned(&self) -> usize {
+        match self.backlog.as_deref() {
+            Some(Backlog::Copied { bytes, .. }) => bytes.capacity(),
+            Some(Backlog::Spliced(_)) | None => 0,
+        }
+    }
+
+    /// Whether it splices.
+    #[cfg(test)]
+    pub(super) fn splices(&self) -> bool {
+        self.habit.splices()
+    }
+
+    /// The source will not be read any more: it has closed.
+    pub(super) fn end_of_file(&mut self) {
+        self.phase = Phase::Closing;
+    }
+
+    pub(super) fn source_has_closed(&self) -> bool {
+        self.phase != Phase::Reading
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.phase == Phase::Ended
+    }
+
+    /// Moves bytes until the source has none, the sink takes none or others must have their turn; ready
+    /// once the sink has everything. Unless `sink_stays` open for the other direction, its end of file is left to
+    /// whoever closes it.
+    pub(super) fn poll<R, W>(
+        &mut self,
+        cx: &mut Context<'_>,
+        path: &mut Path<'_, R, W>,
+        sink_stays: bool,
+    ) -> Poll<Result<(), Fault>>
+    where
+        R: Stream,
+        W: Stream,
+    {
+        let mut moved = 0;
+        loop {
+            ready!(self.poll_deliver(cx, path))?;
+            match self.phase {
+                Phase::Reading if moved >= BYTES_PER_POLL => {
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                Phase::Reading => moved += ready!(self.poll_move(cx, path))?,
+                Phase::Closing => {
+                    if sink_stays {
+                        ready!(Pin::new(&mut *path.sink).poll_shutdown(cx)).map_err(Fault::Sink)?;
+                    }
+                    self.phase = Phase::Ended;
+                }
+                Phase::Ended => return Poll::Ready(Ok(())),
+            }
+        }
+    }
+
+    /// Passes on what the source had said before its connection failed, as far as the sink takes it at
+    /// once, but no end of file: what is cut short must not look complete.
+    pub(super) fn salvage<R, W>(&mut self, cx: &mut Context<'_>, path: &mut Path<'_, R, W>)
+    where
+        R: Stream,
+        W: Stream,
+    {
+        let mut moved = 0;
+        while let Poll::Ready(Ok(())) = self.poll_deliver(cx, path)
+            && self.phase == Phase::Reading
+            && moved < SALVAGE_LIMIT
+            && let Poll::Ready(Ok(count)) = self.poll_copy(cx, path)
+        {
+            moved += count;
+        }
+    }
+
+    /// Moves once, in the way that suits what the source says. Ready with the number of bytes read; the caller goes on
+    /// until this is pending, for only then has a waker been left.
+    fn poll_move<R, W>(
+        &mut self,
+        cx: &mut Context<'_>,
+        path: &mut Path<'_, R, W>,
+    ) -> Poll<Result<usize, Fault>>
+    where
+        R: Stream,
+        W: Stream,
+    {
+        if self.habit.splices() {
+            if let Some((source, sink)) = path.sockets()
+                && let Some(pipe) = path.gear.borrow_pipe()
+            {
+                match self.poll_splice(cx, pipe, source, sink, path.delivered) {
+                    Poll::Ready(Err(Fault::Source(error))) if is_unsupported(&error) => {
+                        path.gear.renounce_pipes();
+                    }
+                    outcome => return outcome,
+                }
+            }
+            self.habit.copy();
+        }
+        self.poll_copy(cx, path)
+    }
+
+    /// Splices once, through a pipe that is empty; what the sink does not take becomes the backlog, pipe and all.
+    fn poll_splice(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut pipe: Lent,
+        source: &TcpStream,
+        sink: &TcpStream,
+        delivered: &Cell<u64>,
+    ) -> Poll<Result<usize, Fault>> {
+        let count = ready!(pipe.poll_fill(cx, source)).map_err(Fault::Source)?;
+        if count == 0 {
+            self.phase = Phase::Closing;
+            return Poll::Ready(Ok(0));
+        }
+        self.habit.note_spliced(count);
+        self.backlog = drain_now(cx, pipe, sink, delivered).map_err(Fault::Sink)?.map(Box::new);
+        Poll::Ready(Ok(count))
+    }
+
+    /// Reads once and writes what came; the rest becomes the backlog.
+    ///
+    /// That it is called until it is pending costs no second `read` for nothing (D7): after a read that did not fill
+    /// the buffer tokio knows the socket to be empty, and answers "pending" by itself.
+    fn poll_copy<R, W>(
+        &mut self,
+        cx: &mut Context<'_>,
+        path: &mut Path<'_, R, W>,
+    ) -> Poll<Result<usize, Fault>>
+    where
+        R: Stream,
+        W: Stream,
+    {
+        path.gear.with_buffer(|buffer| {
+            let mut read = ReadBuf::new(buffer);
+            ready!(Pin::new(&mut *path.source).poll_read(cx, &mut read)).map_err(Fault::Source)?;
+            let bytes = read.filled();
+            if bytes.is_empty() {
+                self.phase = Phase::Closing;
+                return Poll::Ready(Ok(0));
+            }
+            self.habit.note_copied(bytes.len());
+            let taken = write_now(cx, path.sink, bytes, path.delivered).map_err(Fault::Sink)?;
+            if taken < bytes.len() {
+                self.keep(bytes[taken..].to_vec());
+            }
+            Poll::Ready(Ok(bytes.len()))
+        })
+    }
+
+    /// Ready once the sink has taken the backlog, whose memory or pipe is then given back.
+    fn poll_deliver<R, W>(
+        &mut self,
+        cx: &mut Context<'_>,
+        path: &mut Path<'_, R, W>,
+    ) -> Poll<Result<(), Fault>>
+    where
+        R: Stream,
+        W: Stream,
+    {
+        let Some(backlog) = self.backlog.take() else { return Poll::Ready(Ok(())) };
+        let rest = match *backlog {
+            Backlog::Copied { bytes, sent } => {
+                let taken = write_now(cx, path.sink, &bytes[sent..], path.delivered).map_err(Fault::Sink)?;
+                let sent = sent + taken;
+                (sent < bytes.len()).then_some(Backlog::Copied { bytes, sent })
+            }
+            Backlog::Spliced(pipe) => {
+                let sink = path.sink.socket().expect("a direction that splices ends in a socket");
+                drain_now(cx, pipe, sink, path.delivered).map_err(Fault::Sink)?
+            }
+        };
+        self.backlog = rest.map(Box::new);
+        if self.backlog.is_none() { Poll::Ready(Ok(())) } else { Poll::Pending }
+    }
+}
+
+/// Lets the sink take what is in the pipe, until it is full and has been asked to wake the task. What it did not take
+/// remains.
+fn drain_now(
+    cx: &mut Context<'_>,
+    mut pipe: Lent,
+    sink: &TcpStream,
+    delivered: &Cell<u64>,
+) -> io::Result<Option<Backlog>> {
+    while pipe.holds() > 0 {
+        match pipe.poll_drain(cx, sink) {
+            Poll::Ready(Ok(count)) => delivered.set(delivered.get() + count as u64),
+            Poll::Pending => return Ok(Some(Backlog::Spliced(pipe))),
+            Poll::Ready(Err(error)) if is_unsupported(&error) => {
+                // Nothing is lost: what the sink will not have from a pipe it is sent in the old way.
+                let bytes = pipe.take_out()?;
+                cx.waker().wake_by_ref();
+                return Ok(Some(Backlog::Copied { bytes, sent: 0 }));
+            }
+            Poll::Ready(Err(error)) => return Err(error),
+        }
+    }
+    Ok(None)
+}
+
+/// Writes until all is taken or the sink is full, which has then been asked to wake the task. Tells how
+/// much was taken.
+fn write_now<W>(cx: &mut Context<'_>, sink: &mut W, bytes: &[u8], delivered: &Cell<u64>) -> io::Result<usize>
+where
+    W: AsyncWrite + Unpin,
+{
+    let mut taken = 0;
+    while taken < bytes.len() {
+        match Pin::new(&mut *sink).poll_write(cx, &bytes[taken..]) {
+            Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
+            Poll::Ready(Ok(count)) => {
+                taken += count;
+                delivered.set(delivered.get() + count as u64);
+            }
+            Poll::Ready(Err(error)) => return Err(error),
+            Poll::Pending => break,
+        }
+    }
+    Ok(taken)
+}
+
+impl fmt::Debug for Backlog {
+    /// Leaves the bytes out: they belong to clients.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let waiting = match self {
+            Backlog::Copied { bytes, sent } => bytes.len() - sent,
+            Backlog::Spliced(pipe) => pipe.holds(),
+        };
+        f.debug_struct("Backlog").field("waiting", &waiting).finish_non_exhaustive()
+    }
+}

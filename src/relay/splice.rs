@@ -1,0 +1,212 @@
+//! Pipes through which the kernel moves bytes from socket to socket without their coming here: splice(2).
+//!
+//! Its two difficulties are answered by one habit each. "Would block" from a splice into a pipe means that the socket
+//! has nothing *or* that the pipe is full: only empty pipes are filled (D9). And a pipe that goes from one session to
+//! another with a byte in it would show one client's data to another: each counts what it holds, and one that does not
+//! hold nothing is closed.
+//!
+//! Elsewhere than on Linux no pipe is ever granted, and everything is copied.
+
+use std::io;
+use std::task::{Context, Poll};
+
+use tokio::net::TcpStream;
+
+/// How many bytes a pipe is to take. Larger ones move more at a time: with pipes of 64 KiB splicing is slower than
+/// copying through one warm buffer, with 256 KiB faster, with 1 MiB fastest.
+const CAPACITIES: [usize; 3] = [1 << 20, 1 << 19, 1 << 18];
+
+/// One worker's pipes: idle ones and, by number, those in use.
+#[derive(Debug)]
+pub(super) struct Pipes {
+    idle: Vec<Pipe>,
+    /// How many may exist.
+    limit: usize,
+    /// How many are in use.
+    lent: usize,
+}
+
+impl Pipes {
+    pub(super) fn new(limit: usize) -> Self {
+        Pipes { idle: Vec::new(), limit, lent: 0 }
+    }
+
+    /// An empty pipe, unless as many as there may be are in use, or the kernel grants none that is worth it.
+    pub(super) fn take(&mut self) -> Option<Pipe> {
+        if self.lent >= self.limit {
+            return None;
+        }
+        // Without one at hand: an unprivileged user's pipes are small once there are many, and descriptors may be short.
+        let pipe = self.idle.pop().or_else(|| Pipe::new(&CAPACITIES))?;
+        self.lent += 1;
+        Some(pipe)
+    }
+
+    pub(super) fn give_back(&mut self, pipe: Pipe) {
+        self.lent = self.lent.saturating_sub(1);
+        if pipe.holds() == 0 && self.lent + self.idle.len() < self.limit {
+            self.idle.push(pipe);
+        }
+    }
+
+    pub(super) fn renounce(&mut self) {
+        self.limit = 0;
+        self.idle.clear();
+    }
+
+    #[cfg(test)]
+    pub(super) fn in_use(&self) -> usize {
+        self.lent
+    }
+
+    #[cfg(test)]
+    pub(super) fn idle(&self) -> usize {
+        self.idle.len()
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(super) use elsewhere::Pipe;
+#[cfg(target_os = "linux")]
+pub(super) use linux::Pipe;
+
+/// Whether an error of a splice means that these sockets or this kernel cannot be spliced, and nothing of the sockets.
+pub(super) fn is_unsupported(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    matches!(Errno::from_io_error(error), Some(Errno::INVAL | Errno::NOSYS | Errno::PERM | Errno::OPNOTSUPP))
+}
+
+#[cfg(target_os = "linux")]
+mod linux {
+    use std::os::fd::{AsFd, OwnedFd};
+    use std::task::ready;
+
+    use rustix::io::retry_on_intr;
+    use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
+    use tokio::io::Interest;
+
+    use super::{Context, Poll, TcpStream, io};
+
+    /// A pipe and how many bytes are in it.
+    #[derive(Debug)]
+    pub(in super::super) struct Pipe {
+        reader: OwnedFd,
+        writer: OwnedFd,
+        capacity: usize,
+        holds: usize,
+    }
+
+    impl Pipe {
+        /// A pipe of the first of these capacities that the kernel grants.
+        pub(super) fn new(capacities: &[usize]) -> Option<Self> {
+            let (reader, writer) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).ok()?;
+            let granted = capacities.iter().find_map(|&capacity| fcntl_setpipe_size(&writer, capacity).ok());
+            Some(Pipe { reader, writer, capacity: granted?, holds: 0 })
+        }
+
+        /// How many bytes are in it.
+        pub(in super::super) fn holds(&self) -> usize {
+            self.holds
+        }
+
+        /// Takes in what `source` has; ready with how much that was, 0 at its end of file. The pipe has to be empty.
+        pub(in super::super) fn poll_fill(
+            &mut self,
+            cx: &mut Context<'_>,
+            source: &TcpStream,
+        ) -> Poll<io::Result<usize>> {
+            debug_assert_eq!(self.holds, 0, "a full pipe and an empty socket would look alike (D9)");
+            loop {
+                ready!(source.poll_read_ready(cx))?;
+                match source.try_io(Interest::READABLE, || transfer(source, &self.writer, self.capacity)) {
+                    Ok(taken) => {
+                        self.holds = taken;
+                        return Poll::Ready(Ok(taken));
+                    }
+                    // Readiness is cleared by that: asked for once more, it leaves a waker.
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    Err(error) => return Poll::Ready(Err(error)),
+                }
+            }
+        }
+
+        /// Lets `sink` take some of it; ready with how much that was. The pipe must not be empty.
+        pub(in super::super) fn poll_drain(
+            &mut self,
+            cx: &mut Context<'_>,
+            sink: &TcpStream,
+        ) -> Poll<io::Result<usize>> {
+            loop {
+                ready!(sink.poll_write_ready(cx))?;
+                match sink.try_io(Interest::WRITABLE, || transfer(&self.reader, sink, self.holds)) {
+                    // The pipe has bytes: that none came is as if a write had taken none.
+                    Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                    Ok(taken) => {
+                        self.holds -= taken;
+                        return Poll::Ready(Ok(taken));
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    Err(error) => return Poll::Ready(Err(error)),
+                }
+            }
+        }
+
+        /// What is in it, to be delivered in another way.
+        pub(in super::super) fn take_out(&mut self) -> io::Result<Vec<u8>> {
+            let mut bytes = vec![0; self.holds];
+            let mut read = 0;
+            while read < bytes.len() {
+                match retry_on_intr(|| rustix::io::read(&self.reader, &mut bytes[read..]))? {
+                    0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                    count => read += count,
+                }
+                self.holds = bytes.len() - read;
+            }
+            Ok(bytes)
+        }
+    }
+
+    fn transfer(from: impl AsFd, to: impl AsFd, most: usize) -> io::Result<usize> {
+        let flags = SpliceFlags::MOVE | SpliceFlags::NONBLOCK;
+        Ok(retry_on_intr(|| splice(&from, None, &to, None, most, flags))?)
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+mod elsewhere {
+    use super::{Context, Poll, TcpStream, io};
+
+    /// There is none.
+    #[derive(Debug)]
+    pub(in super::super) enum Pipe {}
+
+    impl Pipe {
+        pub(super) fn new(_: &[usize]) -> Option<Self> {
+            None
+        }
+
+        pub(in super::super) fn holds(&self) -> usize {
+            match *self {}
+        }
+
+        pub(in super::super) fn poll_fill(
+            &mut self,
+            _: &mut Context<'_>,
+            _: &TcpStream,
+        ) -> Poll<io::Result<usize>> {
+            match *self {}
+        }
+
+        pub(in super::super) fn poll_drain(
+            &mut self,
+            _: &mut Context<'_>,
+            _: &TcpStream,
+        ) -> Poll<io::Result<usize>> {
+            match *self {}
+        }
+
+        pub(in super::super) fn take_out(&mut self) -> io::Result<Vec<u8>> {
+            match *self {}
+        }
+    }
+}
