@@ -1,8 +1,13 @@
-//! The `raftgate` binary: maps the outcome of a command to an exit code, and nothing else.
+//! The `raftgate` binary: maps the outcome of a command to an exit code, and names its allocator; nothing else.
 
 use std::process::ExitCode;
 
+use mimalloc::MiMalloc;
 use raftgate::cli::{self, Exit};
+
+/// An idle session takes about a fifth less memory with it than with glibc's (D4).
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     ExitCode::from(match cli::run() {
