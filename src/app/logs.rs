@@ -1,6 +1,8 @@
 //! The process's log: text or JSON lines on standard error, never in the way (O5).
 
-use std::io;
+use std::io::{self, BufWriter, Stderr, Write};
+use std::thread;
+use std::time::Duration;
 
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 
@@ -8,6 +10,11 @@ use crate::config::{LogFormat, LogSettings};
 
 /// Lines that may wait for whoever reads standard error; more are dropped and counted.
 const LINES_BUFFERED: usize = 8192;
+
+/// How much of the log is written at once, and for how long lines are gathered for that. Whoever logs has to wake the
+/// writer only if it sleeps for want of lines: rarely, where lines come often.
+const WRITTEN_AT_ONCE: usize = 64 * 1024;
+const GATHERING: Duration = Duration::from_millis(5);
 
 /// Keeps the log alive; what is still buffered is written when it is dropped.
 pub(super) struct Log {
@@ -26,8 +33,10 @@ impl Log {
 /// Starts logging; from here on `tracing`'s macros write to standard error. A second call in one
 /// process changes nothing.
 pub(super) fn start(settings: &LogSettings) -> Log {
-    let (writer, guard) =
-        NonBlockingBuilder::default().lossy(true).buffered_lines_limit(LINES_BUFFERED).finish(io::stderr());
+    let (writer, guard) = NonBlockingBuilder::default()
+        .lossy(true)
+        .buffered_lines_limit(LINES_BUFFERED)
+        .finish(Gathered::new());
     let dropped = writer.error_counter();
     let builder = tracing_subscriber::fmt()
         .with_writer(writer)
@@ -41,4 +50,26 @@ pub(super) fn start(settings: &LogSettings) -> Log {
         }
     };
     Log { _guard: guard, dropped }
+}
+
+/// Standard error, to which what has been gathered is written at once.
+struct Gathered(BufWriter<Stderr>);
+
+impl Gathered {
+    fn new() -> Self {
+        Gathered(BufWriter::with_capacity(WRITTEN_AT_ONCE, io::stderr()))
+    }
+}
+
+impl Write for Gathered {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    /// Comes when no line waits: here more are waited for. Whoever calls has nothing else to do.
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()?;
+        thread::sleep(GATHERING);
+        Ok(())
+    }
 }

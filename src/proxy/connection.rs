@@ -28,7 +28,7 @@ use super::metrics::Counted;
 use super::opening::{Opened, Opening, open};
 use super::outcome::{Ending, Outcome};
 use super::release::Released;
-use super::sessions::{Key, Slot};
+use super::sessions::{Call, Key, Slot};
 use super::unjoined::Unjoined;
 use super::worker::{Cluster, Listener, Worker};
 use crate::relay::{End, Meter, Relay, Side};
@@ -94,8 +94,11 @@ impl Connection {
     }
 
     fn poll_phase(&mut self, cx: &mut Context<'_>) -> Poll<Ending> {
-        if let Poll::Ready(outcome) = self.slot.poll_end(cx) {
-            return Poll::Ready(outcome.into());
+        while let Poll::Ready(call) = self.slot.poll_call(cx) {
+            match call {
+                Call::End(outcome) => return Poll::Ready(outcome.into()),
+                Call::SettleIn => self.settle_in(),
+            }
         }
         if let Phase::Arriving(arriving) = &mut self.phase {
             match ready!(arriving.as_mut().poll(cx)) {
@@ -103,7 +106,7 @@ impl Connection {
                 Err(ending) => return Poll::Ready(ending),
             }
             // Joining a tenure whose fate is a cut ends the session before it begins.
-            if let Poll::Ready(outcome) = self.slot.poll_end(cx) {
+            if let Poll::Ready(Call::End(outcome)) = self.slot.poll_call(cx) {
                 return Poll::Ready(outcome.into());
             }
         }
@@ -120,6 +123,16 @@ impl Connection {
             End::Failed { side: Side::Client, .. } => Outcome::ClientError.into(),
             End::Failed { side: Side::Node, .. } => Outcome::NodeError.into(),
         })
+    }
+
+    /// Does what is worth its while only for a session that lasts.
+    fn settle_in(&self) {
+        if let Phase::Relaying(joined) = &self.phase
+            && let Err(error) = sockets::keep_alive(joined.relay.node())
+        {
+            // It works without.
+            tracing::debug!(%error, "cannot set socket options");
+        }
     }
 
     fn finish(&mut self, ending: Ending) {
@@ -194,6 +207,13 @@ impl Journey {
                     }
                 }
             }
+        }
+    }
+
+    /// Notes the connection to a node for the log; the last one is told.
+    pub(super) fn note_connected(&self, tenure: &Tenure, stream: &TcpStream, took: Duration) {
+        if self.worker.log_connections {
+            self.trace.connected(tenure, stream, took);
         }
     }
 
@@ -291,8 +311,7 @@ impl Trace {
         self.moves.get() > 0
     }
 
-    /// Notes the connection to a node; the last one is told.
-    pub(super) fn connected(&self, tenure: &Tenure, stream: &TcpStream, took: Duration) {
+    fn connected(&self, tenure: &Tenure, stream: &TcpStream, took: Duration) {
         self.connect.set(took);
         self.local_port.set(stream.local_addr().ok().map(|address| address.port()));
         *self.node.borrow_mut() = Some(Arc::clone(&tenure.name));

@@ -1,9 +1,7 @@
 //! Connects to a tenure's node, for as long as the tenure lasts (S3).
 
 use std::io;
-use std::net::SocketAddr;
 
-use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::{Instant, sleep_until};
 
 use super::choice::{Fault, later, leads_to};
@@ -100,9 +98,8 @@ pub(super) enum Dialled {
 pub(super) async fn dial(journey: &mut Journey, tenure: &Tenure) -> Result<Dialled, Ending> {
     let began = Instant::now();
     let deadline = later(began, journey.cluster.settings.connect_timeout);
-    // A connect that is merely late raises a signal, once, and goes on.
-    let mut late_at = journey.cluster.late_after().map(|after| began + after).filter(|late| *late < deadline);
-    let connecting = connect(tenure.address);
+    let under_way = journey.cluster.dials.begin(tenure.node, began);
+    let connecting = sockets::connect(tenure.address);
     tokio::pin!(connecting);
     let connected = loop {
         tokio::select! {
@@ -114,16 +111,15 @@ pub(super) async fn dial(journey: &mut Journey, tenure: &Tenure) -> Result<Diall
                     return Ok(Dialled::Overtaken);
                 }
             }
-            () = sleep_until(late_at.unwrap_or(deadline)) => match late_at.take() {
-                Some(_) => journey.cluster.inbox.signal(tenure.node, Suspicion::ConnectLate),
-                None => break None,
-            },
+            () = sleep_until(deadline) => break None,
         }
     };
     let failure = match connected {
         Some(Ok(stream)) => {
-            journey.cluster.note_connect(began.elapsed());
-            journey.trace.connected(tenure, &stream, began.elapsed());
+            let took = began.elapsed();
+            under_way.made(took);
+            journey.cluster.metrics.connect_duration.observe(took.as_secs_f64());
+            journey.note_connected(tenure, &stream, took);
             return Ok(Dialled::Connected(Unjoined::new(stream)));
         }
         Some(Err(error)) => {
@@ -140,13 +136,4 @@ pub(super) async fn dial(journey: &mut Journey, tenure: &Tenure) -> Result<Diall
         journey.cluster.inbox.signal(tenure.node, suspicion);
     }
     Ok(Dialled::Failed { failure, at })
-}
-
-async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    if let Err(error) = sockets::tune(&socket) {
-        // It works without.
-        tracing::debug!(%address, %error, "cannot set socket options");
-    }
-    socket.connect(address).await
 }

@@ -16,6 +16,7 @@ mod access;
 mod choice;
 mod connection;
 mod dial;
+mod dials;
 mod hold;
 mod limits;
 mod metrics;

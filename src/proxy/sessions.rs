@@ -47,11 +47,22 @@ pub(super) struct Slot {
     key: Key,
 }
 
+/// What the table wants of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Call {
+    /// It has to end.
+    End(Outcome),
+    /// Its session lasts; said once.
+    SettleIn,
+}
+
 #[derive(Debug)]
 struct Entry {
     waker: Option<Waker>,
-    /// Why it has to end; the connection itself sees to it.
-    end: Option<Outcome>,
+    /// What it has to do; the connection itself sees to it.
+    call: Option<Call>,
+    /// How many sweeps have found it joined, as far as that matters.
+    sweeps: u8,
     stage: Stage,
     meter: Rc<Meter>,
     listener: Rc<Listener>,
@@ -91,7 +102,8 @@ impl Sessions {
     pub(super) fn admit(self: &Rc<Self>, listener: &Rc<Listener>, meter: &Rc<Meter>) -> Slot {
         let entry = Entry {
             waker: None,
-            end: None,
+            call: None,
+            sweeps: 0,
             stage: Stage::Arriving,
             meter: Rc::clone(meter),
             listener: Rc::clone(listener),
@@ -159,6 +171,7 @@ impl Sessions {
             let now = ticks.tick().await;
             self.walk(|_, entry| {
                 entry.count_bytes(now);
+                entry.grow_old();
                 if let Some(outcome) = entry.overdue(&self.timeouts, now) {
                     entry.end(outcome);
                 }
@@ -234,12 +247,15 @@ impl Slot {
         self.key
     }
 
-    /// Ready once the connection has to end; else wakes the caller when it has to.
-    pub(super) fn poll_end(&self, cx: &Context<'_>) -> Poll<Outcome> {
+    /// Ready once the connection has to do something; else wakes the caller when it has to.
+    pub(super) fn poll_call(&self, cx: &Context<'_>) -> Poll<Call> {
         let mut entries = self.sessions.entries.borrow_mut();
         let Some(entry) = entries.get_mut(self.key.0) else { return Poll::Pending };
-        if let Some(outcome) = entry.end {
-            return Poll::Ready(outcome);
+        if let Some(call) = entry.call {
+            if call == Call::SettleIn {
+                entry.call = None;
+            }
+            return Poll::Ready(call);
         }
         match &mut entry.waker {
             Some(waker) => waker.clone_from(cx.waker()),
@@ -264,7 +280,23 @@ impl Drop for Slot {
 impl Entry {
     /// The first reason stands.
     fn end(&mut self, outcome: Outcome) {
-        self.end.get_or_insert(outcome);
+        if !matches!(self.call, Some(Call::End(_))) {
+            self.call(Call::End(outcome));
+        }
+    }
+
+    /// The second sweep that finds it joined has it settle in: most connections do not last so long.
+    fn grow_old(&mut self) {
+        if self.sweeps < 2 && matches!(self.stage, Stage::Joined { .. }) {
+            self.sweeps += 1;
+            if self.sweeps == 2 && self.call.is_none() {
+                self.call(Call::SettleIn);
+            }
+        }
+    }
+
+    fn call(&mut self, call: Call) {
+        self.call = Some(call);
         if let Some(waker) = self.waker.take() {
             waker.wake();
         }

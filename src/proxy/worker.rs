@@ -1,10 +1,9 @@
 //! One worker: a thread with its own runtime, from which its sessions never leave (D1, D8).
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
 use std::sync::{Arc, mpsc};
-use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, LocalOptions};
@@ -14,6 +13,7 @@ use tokio::task::JoinHandle;
 use super::ClusterHandle;
 use super::accept::accept;
 use super::access::Access;
+use super::dials::Dials;
 use super::limits::{Bounds, Places};
 use super::metrics::{ClusterMetrics, ListenerMetrics, Metrics};
 use super::opening::SCRATCH;
@@ -24,7 +24,6 @@ use super::settings::{ClusterSettings, Settings};
 use crate::intent::Inbox;
 use crate::relay::Gear;
 use crate::tenure::TenureReader;
-use crate::usual::Usual;
 
 /// What all sessions of a worker read through (D2).
 const BUFFER: usize = 256 * 1024;
@@ -93,26 +92,7 @@ pub(super) struct Cluster {
     pub(super) metrics: ClusterMetrics,
     pub(super) held: Arc<Places>,
     pub(super) release: Rc<Release>,
-    /// How long connects to its leaders usually take.
-    usual_connect: Cell<Usual>,
-}
-
-/// No connect is late before this: a probe takes about as long to find out more.
-const LATE_CONNECT: Duration = Duration::from_millis(50);
-
-impl Cluster {
-    /// How long after its beginning a connect is late; nothing if none was ever made (L5).
-    pub(super) fn late_after(&self) -> Option<Duration> {
-        self.usual_connect.get().late_after(LATE_CONNECT)
-    }
-
-    /// Takes in a connection that was made.
-    pub(super) fn note_connect(&self, took: Duration) {
-        let mut usual = self.usual_connect.get();
-        usual.observe(took);
-        self.usual_connect.set(usual);
-        self.metrics.connect_duration.observe(took.as_secs_f64());
-    }
+    pub(super) dials: Rc<Dials>,
 }
 
 /// The body of a worker's thread. Says by `started` whether it serves; returns when its last client has left after
@@ -152,7 +132,7 @@ impl Worker {
                         metrics: plan.metrics.cluster(settings),
                         held: Arc::clone(held),
                         release: Release::new(plan.settings.workers),
-                        usual_connect: Cell::default(),
+                        dials: Rc::default(),
                     })
                 })
                 .collect(),
@@ -208,6 +188,7 @@ impl Worker {
         tokio::task::spawn_local(Rc::clone(&self.sessions).sweep());
         for (place, cluster) in self.clusters.iter().enumerate() {
             tokio::task::spawn_local(Rc::clone(&self.sessions).follow_fates(place, cluster.route.clone()));
+            tokio::task::spawn_local(Rc::clone(&cluster.dials).watch(cluster.inbox.clone()));
         }
         for door in doors {
             // What it had to say it has said.

@@ -138,6 +138,11 @@ where
         self
     }
 
+    /// The stream to the node.
+    pub fn node(&self) -> &N {
+        &self.node
+    }
+
     /// Both streams, to reset them.
     pub fn into_streams(self) -> (C, N) {
         (self.client, self.node)

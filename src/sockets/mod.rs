@@ -1,13 +1,16 @@
-//! Binds and tunes sockets.
+//! Binds, connects and tunes sockets.
 
 mod bind;
+mod connect;
 mod quiesce;
 #[cfg(test)]
 mod tests;
 mod tune;
 
 pub use bind::{BindError, bind};
+pub use connect::connect;
 pub use quiesce::quiesce;
 pub use tune::{
-    AcceptError, classify_accept_error, is_local_exhaustion, reset_on_close, try_descriptors, tune,
+    AcceptError, classify_accept_error, is_local_exhaustion, keep_alive, reset_on_close, try_descriptors,
+    tune,
 };

@@ -137,12 +137,32 @@ fn connections_inherit_the_options_of_their_listener() {
     assert_tuned(&accept(&listener));
 }
 
-#[test]
-fn outgoing_connections_are_tuned_the_same() {
+#[tokio::test]
+async fn outgoing_connections_are_tuned_the_same_once_they_last() {
     let (_listener, address) = bind_one();
-    let stream = TcpStream::connect(address).unwrap();
-    tune(&stream).unwrap();
+    let stream = connect(address).await.unwrap();
+    assert!(stream.nodelay().unwrap());
+    keep_alive(&stream).unwrap();
     assert_tuned(&stream);
+}
+
+#[tokio::test]
+async fn a_refused_connect_says_so() {
+    let (listener, address) = bind_one();
+    drop(listener);
+    assert_eq!(connect(address).await.unwrap_err().kind(), ErrorKind::ConnectionRefused);
+}
+
+#[tokio::test]
+async fn a_connection_is_there_once_it_is_made() {
+    let (listener, address) = bind_one();
+    let stream = connect(address).await.unwrap();
+    assert_eq!(stream.peer_addr().unwrap(), address);
+    let mut accepted = accept(&listener);
+    accepted.write_all(b"ping").unwrap();
+    let mut heard = [0; 4];
+    tokio::io::AsyncReadExt::read_exact(&mut { stream }, &mut heard).await.unwrap();
+    assert_eq!(&heard, b"ping");
 }
 
 #[test]

@@ -22,14 +22,23 @@ const KEEPALIVE: TcpKeepalive = TcpKeepalive::new()
     .with_retries(4);
 
 /// Sets what every connection has: bytes leave at once (`TCP_NODELAY`: whoever wrote them decided so), dead
-/// peers are noticed. For sockets toward nodes; connections of clients inherit it from their listener ([`bind`](super::bind)).
+/// peers are noticed. For listeners, from which the connections of clients inherit it ([`bind`](super::bind)). Those toward
+/// nodes get the one when they are made ([`connect`](super::connect)), the other when they last ([`keep_alive`]).
 ///
 /// # Errors
 /// Those of `setsockopt`; the connection works without, so the caller may go on.
 pub fn tune(socket: &impl AsFd) -> io::Result<()> {
-    let socket = SockRef::from(socket);
-    socket.set_tcp_nodelay(true)?;
-    socket.set_tcp_keepalive(&KEEPALIVE)
+    SockRef::from(socket).set_tcp_nodelay(true)?;
+    keep_alive(socket)
+}
+
+/// Has the kernel notice if the peer of an idle connection is dead. Four system calls, so connections that do not last
+/// are spared it (D7).
+///
+/// # Errors
+/// Those of `setsockopt`; the connection works without, so the caller may go on.
+pub fn keep_alive(socket: &impl AsFd) -> io::Result<()> {
+    SockRef::from(socket).set_tcp_keepalive(&KEEPALIVE)
 }
 
 /// Makes the coming close of `socket` a reset (S6: a reset arrives as a reset); what was not sent yet is dropped.

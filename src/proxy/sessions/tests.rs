@@ -24,7 +24,7 @@ fn crowd() -> (Rc<Sessions>, Vec<Slot>, TenureWriter, Arc<Tenure>) {
 }
 
 fn ended(sessions: &Sessions) -> usize {
-    sessions.entries.borrow().iter().filter(|(_, entry)| entry.end == Some(Outcome::Cut)).count()
+    sessions.entries.borrow().iter().filter(|(_, entry)| entry.call == Some(Call::End(Outcome::Cut))).count()
 }
 
 /// At which millisecond each wave came; nothing else may have happened.
@@ -82,5 +82,32 @@ async fn s5_whoever_takes_the_place_of_a_session_that_was_to_be_cut_is_not() {
     sessions.join(heir.key(), newer);
     cutting.await;
     assert_eq!(ended(&sessions), WAVES * WAVE - 1);
-    assert!(sessions.entries.borrow()[number].end.is_none());
+    assert!(sessions.entries.borrow()[number].call.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn d7_a_session_that_lasts_settles_in_once() {
+    let (worker, listener) = bare_worker();
+    let (mut writer, _) = channel(Instant::now(), Arc::default());
+    let tenure = writer.lead(NodeId(0), "a".into(), ([127, 0, 0, 1], 1).into(), Instant::now());
+    let sessions = Rc::clone(&worker.sessions);
+    let [joined, arriving] = [(); 2].map(|()| sessions.admit(&listener, &Rc::new(Meter::default())));
+    sessions.join(joined.key(), Arc::clone(&tenure));
+    let call = |slot: &Slot| slot.poll_call(&Context::from_waker(Waker::noop()));
+    let mut sweeping = pin!(Rc::clone(&sessions).sweep());
+    let mut called = Vec::new();
+    for _ in 0..6 {
+        tokio::time::advance(SWEEP).await;
+        for _ in 0..3 {
+            assert!(std::future::poll_fn(|cx| Poll::Ready(sweeping.as_mut().poll(cx).is_pending())).await);
+            tokio::task::yield_now().await;
+        }
+        called.push(call(&joined));
+        assert_eq!(call(&arriving), Poll::Pending);
+    }
+    assert_eq!(called[0], Poll::Pending, "it has only just begun");
+    assert_eq!(called.iter().filter(|call| **call == Poll::Ready(Call::SettleIn)).count(), 1);
+    // It does not stand in the way of an end.
+    sessions.end_all(Outcome::Shutdown);
+    assert_eq!(call(&joined), Poll::Ready(Call::End(Outcome::Shutdown)));
 }
