@@ -15,6 +15,9 @@ use crate::support::wait::until;
 
 /// Where Debian puts it, unless it is in the path.
 const BINARY: &str = "haproxy";
+/// How it asks who leads: only a node that answers 200 is up.
+pub(crate) const CHECKS: &str = "  option httpchk GET /health-checks/controller/raft\n  \
+    http-check expect status 200\n  default-server check check-ssl verify none";
 
 /// A running HAProxy; it is killed when this is dropped.
 pub(crate) struct Haproxy {
@@ -68,7 +71,7 @@ fn command() -> Command {
 }
 
 /// An address below the ports that the kernel gives to clients, since HAProxy cannot say which one it was given.
-fn free_address() -> SocketAddr {
+pub(crate) fn free_address() -> SocketAddr {
     static PORTS: AtomicU16 = AtomicU16::new(20_000);
     loop {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, PORTS.fetch_add(1, Ordering::Relaxed)));
@@ -82,8 +85,7 @@ fn configuration(bind: SocketAddr, nodes: &[Node], checks: &str) -> String {
     let mut text = format!(
         "global\n  maxconn 8000\ndefaults\n  mode tcp\n  timeout connect 5s\n  timeout client 30s\n  timeout server 30s\n\
          frontend edge\n  bind {bind}\n  default_backend controllers\n\
-         backend controllers\n  option httpchk GET /health-checks/controller/raft\n  http-check expect status 200\n  \
-         default-server check check-ssl verify none{checks}\n"
+         backend controllers\n{CHECKS}{checks}\n"
     );
     for node in nodes {
         writeln!(text, "  server {} {}:{}", node.name, node.host, node.port)

@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Command;
 
-use rustix::process::{Resource, getrlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// The machine in a few lines of Markdown, and the versions of what was compared.
 pub(crate) fn description(network: &Result<(), String>) -> String {
@@ -38,11 +38,16 @@ pub(crate) fn load() -> String {
     load.split(' ').take(3).collect::<Vec<_>>().join(" ")
 }
 
+/// So many descriptors are enough for any bench.
+const DESCRIPTORS: u64 = 65_536;
+
 /// Lets the bench, and the gates it starts, have as many descriptors as they may: clients that wait have one each.
 pub(crate) fn raise_descriptor_limit() {
-    let mut limit = getrlimit(Resource::Nofile);
-    limit.current = limit.maximum;
-    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+    let allowed = getrlimit(Resource::Nofile).maximum;
+    // Root may have more than it is given.
+    let more = allowed.map(|allowed| allowed.max(DESCRIPTORS));
+    let raise = |limit| setrlimit(Resource::Nofile, Rlimit { current: limit, maximum: limit });
+    if let Err(error) = raise(more).or_else(|_| raise(allowed)) {
         eprintln!("the descriptor limit cannot be raised: {error}");
     }
 }

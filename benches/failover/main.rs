@@ -11,6 +11,7 @@
 //! stage       three nodes with one gate before them
 //! scenarios   the faults
 //! judge       what the clients lived through, in numbers (pure; tests/blackbox/failover_bench.rs tests it)
+//! processes   what processes cost
 //! steady      what probing costs the nodes while nothing happens
 //! rounds      every gate in turn, again and again
 //! samples     one row a run: the raw results
@@ -26,6 +27,9 @@ mod haproxy;
 mod judge;
 mod machine;
 mod network;
+#[expect(dead_code, reason = "shared with the bench `peers`, which asks for more")]
+#[path = "../peers/processes.rs"]
+mod processes;
 mod report;
 mod rounds;
 mod samples;

@@ -13,7 +13,9 @@ use crate::support::clock::Stamp;
 use crate::support::node::Place;
 
 /// Set inside the network of the bench's own.
-const INSIDE: &str = "FAILOVER_BENCH_INSIDE";
+const INSIDE: &str = "BENCH_INSIDE";
+/// How to get there: root as itself, with all its rights; anybody else as the root of a world of its own.
+const WAYS: [&[&str]; 2] = [&["--net", "--"], &["--user", "--map-root-user", "--net", "--"]];
 /// What must work there before the bench moves in.
 const TRIAL: &str = "ip link set lo up && ip link add trial type veth peer name other && nsenter --version";
 /// A hardware address that nobody has: what is sent to it vanishes.
@@ -26,16 +28,24 @@ pub(crate) fn enter() -> Result<(), String> {
         let up = std::process::Command::new("ip").args(["link", "set", "lo", "up"]).status();
         return if up.is_ok_and(|status| status.success()) { Ok(()) } else { Err("no loopback".to_owned()) };
     }
-    let arguments = ["--user", "--map-root-user", "--net", "--"];
-    let tried = std::process::Command::new("unshare").args(arguments).args(["sh", "-c", TRIAL]).output();
-    let tried = tried.map_err(|error| format!("unshare cannot be run: {error}"))?;
-    if !tried.status.success() {
-        return Err(String::from_utf8_lossy(&tried.stderr).trim().to_owned());
-    }
+    let arguments = way_in()?;
     let itself = std::env::current_exe().map_err(|error| error.to_string())?;
     let mut again = std::process::Command::new("unshare");
     again.args(arguments).arg(itself).args(std::env::args_os().skip(1)).env(INSIDE, "1");
     Err(format!("unshare cannot be run: {}", again.exec()))
+}
+
+fn way_in() -> Result<&'static [&'static str], String> {
+    let mut objections = Vec::new();
+    for way in WAYS {
+        let tried = std::process::Command::new("unshare").args(way).args(["sh", "-c", TRIAL]).output();
+        let tried = tried.map_err(|error| format!("unshare cannot be run: {error}"))?;
+        if tried.status.success() {
+            return Ok(way);
+        }
+        objections.push(String::from_utf8_lossy(&tried.stderr).trim().to_owned());
+    }
+    Err(objections.join("; "))
 }
 
 /// A network with one node in it, joined to the bench's by a cable.

@@ -1,12 +1,12 @@
 //! What probing costs the nodes while nothing happens and no client comes.
 
-use std::fs;
 use std::time::Duration;
 
 use rustix::process::Pid;
 use tokio::time::sleep;
 
 use crate::judge::as_f64;
+use crate::processes;
 use crate::stage::Stage;
 use crate::support::clock::Stamp;
 
@@ -42,22 +42,6 @@ pub(crate) async fn watch(stage: &mut Stage, period: Duration) -> Vec<Cost> {
     costs
 }
 
-/// The CPU time that all threads of a process have had, as the kernel's scheduler counts it (`schedstat`), or in ticks
-/// of 10 ms where it does not (`stat`).
 fn cpu_ms(process: Pid) -> f64 {
-    let folder = format!("/proc/{}", process.as_raw_nonzero());
-    let tasks = fs::read_dir(format!("{folder}/task")).expect("the node runs");
-    let exact: Option<f64> = tasks
-        .map(|task| {
-            let text = fs::read_to_string(task.ok()?.path().join("schedstat")).ok()?;
-            text.split(' ').next()?.parse::<f64>().ok()
-        })
-        .sum();
-    if let Some(nanoseconds) = exact {
-        return nanoseconds / 1e6;
-    }
-    let stat = fs::read_to_string(format!("{folder}/stat")).expect("the node runs");
-    // The name, in parentheses, may have spaces; user and system time are the 12th and 13th word after it.
-    let words = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
-    words.skip(11).take(2).map(|ticks| ticks.parse::<f64>().expect("a number")).sum::<f64>() * 10.0
+    1e3 * processes::cpu_seconds(process).expect("the node runs")
 }

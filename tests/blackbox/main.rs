@@ -23,6 +23,7 @@ mod metrics;
 mod moving;
 mod names;
 mod openziti;
+mod peers_bench;
 mod presets;
 mod readme;
 mod sessions;

@@ -167,9 +167,15 @@ impl Node {
 
     /// How many TLS handshakes it has completed, its clients' and its probes'.
     pub(crate) async fn handshakes(&mut self) -> u64 {
+        self.count("handshakes").await
+    }
+
+    /// One of its counts: `handshakes`, or `answers` of its leader endpoint, which is all that a node tells of its probes
+    /// that is `quiet`.
+    pub(crate) async fn count(&mut self, what: &str) -> u64 {
         let heard = self.told.lock().unwrap().len();
         self.order("count").await;
-        self.hears("handshakes ", heard).await.parse().unwrap()
+        self.hears(&format!("{what} "), heard).await.parse().unwrap()
     }
 
     /// What the client of a `FAREWELL` had sent by its end.

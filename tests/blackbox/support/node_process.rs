@@ -1,10 +1,10 @@
-//! What runs inside a node's own process: this binary (the tests or the failover bench), started again with a marker
+//! What runs inside a node's own process: this binary (the tests or a bench), started again with a marker
 //! in its environment.
 //!
 //! It serves HTTPS with OpenZiti's leader endpoint, `/whoami`, and four byte streams that a first line of plain
 //! text selects. It obeys the lines on its standard input and tells on its standard output, each line
 //! after [`MARK`]: `ready DATA_PORT PROBE_PORT`, `done STAMP ORDER`, `probe ARRIVED ANSWERED STATUS`, `digest BYTES HEX`,
-//! `handshakes NUMBER`.
+//! `handshakes NUMBER`, `answers NUMBER`.
 
 use std::cell::RefCell;
 use std::io::{self, BufRead};
@@ -95,6 +95,10 @@ struct Node {
     handshake: Duration,
     /// How many TLS handshakes have been completed.
     handshakes: u64,
+    /// How often the leader endpoint has answered.
+    answers: u64,
+    /// Whether each of its answers is told; else they are only counted.
+    tells_probes: bool,
 }
 
 type Shared = Rc<RefCell<Node>>;
@@ -107,6 +111,8 @@ async fn live(birth: Birth) -> io::Result<()> {
         manner: Manner::Answers,
         handshake: Duration::ZERO,
         handshakes: 0,
+        answers: 0,
+        tells_probes: true,
     }));
     let mut data = Some(TcpListener::bind((birth.host, 0)).await?);
     let probes = TcpListener::bind((birth.host, 0)).await?;
@@ -167,7 +173,11 @@ fn obey(order: &str, node: &Shared, data: &mut Option<TcpListener>) {
         ("slow", ms) => node.handshake = Duration::from_millis(ms.parse().expect("milliseconds")),
         ("refuse", _) => *data = None,
         ("listen", address) => *data = Some(listen(address).expect("the data port is free")),
-        ("count", _) => tell(&format!("handshakes {}", node.handshakes)),
+        ("quiet", _) => node.tells_probes = false,
+        ("count", _) => {
+            tell(&format!("handshakes {}", node.handshakes));
+            tell(&format!("answers {}", node.answers));
+        }
         _ => panic!("a node does not know the order `{order}`"),
     }
 }
@@ -282,7 +292,11 @@ async fn answer_requests(tls: &mut TlsStream<TcpStream>, mut read: Vec<u8>, node
         tls.write_all(response(status, &body, told_to_close).as_bytes()).await?;
         tls.flush().await?;
         if path == LEADER_PATH {
-            tell(&format!("probe {arrived} {} {status}", Stamp::now()));
+            let mut node = node.borrow_mut();
+            node.answers += 1;
+            if node.tells_probes {
+                tell(&format!("probe {arrived} {} {status}", Stamp::now()));
+            }
         }
         if last {
             break;
