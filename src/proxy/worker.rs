@@ -28,6 +28,11 @@ use crate::tenure::TenureReader;
 /// What all sessions of a worker read through (D2).
 const BUFFER: usize = 256 * 1024;
 
+/// After how many polls of tasks the poller is asked for more events although tasks are ready. It is worth a system call
+/// only if the ready ones take long: more than a busy poller gives at once (D7), fewer than would keep others waiting
+/// while each moves its share of bulk (D9).
+const POLLS_BETWEEN_EVENTS: u32 = 256;
+
 /// What the workers are told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Order {
@@ -98,7 +103,11 @@ pub(super) struct Cluster {
 /// The body of a worker's thread. Says by `started` whether it serves; returns when its last client has left after
 /// [`Order::Quiesce`], or after [`Order::Cut`].
 pub(super) fn run(plan: Plan, sockets: Vec<Socket>, started: &mpsc::Sender<io::Result<()>>) {
-    let runtime = match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .event_interval(POLLS_BETWEEN_EVENTS)
+        .build_local(LocalOptions::default());
+    let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => {
             let _ = started.send(Err(error));
