@@ -1,6 +1,8 @@
 //! Drives the tracker: one loop a cluster that takes in reports, signals, commands and time, and carries out what the
 //! tracker decides.
 
+mod commands;
+
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
@@ -13,7 +15,7 @@ use super::nodes::{InWords, Node};
 use super::settings::Settings;
 use super::stand_in::{self, Candidate};
 use crate::board::{ClusterBoard, ClusterStatus, wall_clock};
-use crate::intent::{Command, CommandError, Input, ProbeOrder, ProbeReport};
+use crate::intent::{Input, ProbeOrder, ProbeReport};
 use crate::leader::{Alarm, Event, LossCause, NodeId, NodeState, Override, Tracker, Verdict};
 use crate::names::Directory;
 use crate::tenure::{Fate, Tenure, TenureWriter};
@@ -98,9 +100,8 @@ impl Follow {
                         self.carry_out(now);
                     }
                     Some(Input::Command(command, reply)) => {
-                        let outcome = self.take_command(Instant::now(), command);
                         // Whoever has gone does not want to know.
-                        let _ = reply.send(outcome);
+                        let _ = reply.send(self.take_command(Instant::now(), command));
                     }
                     None => return,
                 },
@@ -157,17 +158,6 @@ impl Follow {
         changed
     }
 
-    fn take_command(&mut self, now: Instant, command: Command) -> Result<(), CommandError> {
-        if let Command::Pin(node) = command
-            && self.nodes.get(node.0).is_some_and(|node| node.address().is_none())
-        {
-            return Err(CommandError::NoAddress);
-        }
-        let outcome = self.tracker.handle_command(now.into_std(), command);
-        self.carry_out(now);
-        Ok(outcome?)
-    }
-
     /// Carries out everything that the tracker has decided, and what follows from it.
     fn carry_out(&mut self, now: Instant) {
         self.count_leaderless(now);
@@ -219,14 +209,6 @@ impl Follow {
         self.metrics.last_change.set(wall_clock());
     }
 
-    fn pin(&mut self, now: Instant, id: NodeId) {
-        let tenure = self.begin_tenure(now, id);
-        let (name, epoch) = (Arc::clone(&tenure.name), tenure.epoch);
-        let from = self.follow_on(now, tenure);
-        info!(cluster = %self.cluster, node = %name, epoch, previous = from.as_deref(), "clients go to the pinned node");
-        self.links.board.note(format!("clients go to {name}, which is pinned (epoch {epoch})"));
-    }
-
     /// Makes a tenure that has begun the route; returns the name of the node that it replaces.
     fn follow_on(&mut self, now: Instant, tenure: Arc<Tenure>) -> Option<Arc<str>> {
         self.metrics.set_leader(Some(tenure.node));
@@ -249,18 +231,6 @@ impl Follow {
             Some(Override::Pin) => self.links.writer.pin(id, name, address, now),
             _ => self.links.writer.lead(id, name, address, node.led_at.unwrap_or(now)),
         }
-    }
-
-    fn note_override(&mut self, id: NodeId, to: Option<Override>) {
-        self.metrics.nodes[id.0].set_override(to);
-        let name = self.nodes[id.0].name();
-        let what = match to {
-            Some(Override::Drain) => "drained",
-            Some(Override::Pin) => "pinned",
-            None => "no longer drained or pinned",
-        };
-        info!(cluster = %self.cluster, node = %name, "an operator's command: {what}");
-        self.links.board.note(format!("{name} is {what}, by an operator's command"));
     }
 
     /// Begins another tenure of the same leader if its address has changed, so that its clients go to the new one.
@@ -428,9 +398,5 @@ impl Follow {
 
     fn state(&self, id: usize) -> NodeState {
         self.tracker.node_state(NodeId(id))
-    }
-
-    fn override_of(&self, id: usize) -> Option<Override> {
-        self.tracker.override_of(NodeId(id))
     }
 }
