@@ -42,6 +42,8 @@ pub(super) struct Path {
     pub(super) port: Port,
     /// Grows when all of its connections end.
     pub(super) incarnation: u64,
+    /// Connections up to this number have been forgotten on the way: what is sent on them goes nowhere.
+    pub(super) forgotten: u64,
 }
 
 impl Path {
@@ -86,7 +88,7 @@ impl Cluster {
             raft: Raft::new(plan.size, plan.quorum_check, rng.fork()),
             paths: vec![Path::default(); plan.size],
             trace,
-            stormy: true,
+            stormy: !plan.calm,
             newest_election: None,
             gate_pause: None,
             gate_goes_on: 0,
@@ -194,7 +196,8 @@ impl Cluster {
 
     /// The leader on whom all agree while nothing is wrong.
     pub(super) fn calm_leader(&self) -> Option<usize> {
-        let is_calm = !self.stormy && self.paths.iter().all(Path::is_fine) && self.cut.is_empty();
+        let is_intact = |path: &Path| path.is_fine() && path.forgotten == 0;
+        let is_calm = !self.stormy && self.paths.iter().all(is_intact) && self.cut.is_empty();
         self.raft.undisputed_leader().filter(|_| is_calm)
     }
 
@@ -247,7 +250,7 @@ impl Cluster {
     pub(super) fn resume(&mut self, now: Micros, node: usize) {
         let path = &mut self.paths[node];
         path.incarnation += u64::from(path.port == Port::Dead);
-        *path = Path { incarnation: path.incarnation, cut_off: path.cut_off, ..Path::default() };
+        path.port = Port::default();
         self.raft.resume(now, node);
         self.news = true;
     }

@@ -32,7 +32,7 @@ pub(super) struct Gate {
     pub(super) orders: Vec<watch::Receiver<ProbeOrder>>,
     pub(super) board: Arc<ClusterBoard>,
     tasks: JoinSet<()>,
-    clients: AbortHandle,
+    clients: Option<AbortHandle>,
 }
 
 impl Gate {
@@ -60,7 +60,9 @@ impl Gate {
         let links = Links { writer, inbox: receiver, orders, directory, board: Arc::clone(&board) };
         let metrics = follow::Metrics::register(&registry).expect("a new registry");
         tasks.spawn(Follow::new(follow_settings(plan), links, &metrics, now).run());
-        let clients = tokio::spawn(come(Arc::clone(world), reader.clone(), sender, rng)).abort_handle();
+        let clients = plan
+            .clients
+            .then(|| tokio::spawn(come(Arc::clone(world), reader.clone(), sender, rng)).abort_handle());
         Gate { told, telling, reader, orders: ordered, board, tasks, clients }
     }
 
@@ -75,7 +77,7 @@ impl Gate {
     /// Dismisses everybody; panics if somebody had panicked.
     pub(super) async fn stop(self) {
         let Gate { told, telling, mut tasks, clients, .. } = self;
-        clients.abort();
+        clients.inspect(AbortHandle::abort);
         drop((told, telling));
         while let Some(ended) = tasks.join_next().await {
             ended.expect("a task panicked");

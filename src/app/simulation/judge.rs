@@ -40,6 +40,8 @@ pub(super) struct Judge {
     pub(super) probes: u64,
     /// Since when nobody may be cut for silence, unless there is an election.
     pub(super) spares_since: Option<Micros>,
+    /// Whether something may be wrong in a calm schedule, too.
+    pub(super) is_epilogue: bool,
 }
 
 /// A cluster as it is published.
@@ -78,6 +80,7 @@ impl Judge {
             calm: None,
             probes: 0,
             spares_since: None,
+            is_epilogue: false,
         }
     }
 
@@ -87,6 +90,11 @@ impl Judge {
 
     pub(super) fn route(&self) -> Option<usize> {
         self.route.as_ref().map(|tenure| tenure.node.0)
+    }
+
+    /// The route's epoch.
+    pub(super) fn epoch(&self) -> Option<u64> {
+        self.route.as_ref().map(|tenure| tenure.epoch)
     }
 
     /// Takes in what `follow` is about to be told.
@@ -111,7 +119,7 @@ impl Judge {
         let mut shared = self.world.lock();
         let what = format_args!("n{node}: {} (probe {id} of {began})", report.detail);
         shared.cluster.trace.note(now, what);
-        shared.rates.probed(began, node);
+        shared.rates.probed(began, node, !matches!(verdict, Verdict::Unreachable { .. }));
         let expired = self.last_good[node].is_some_and(|good| good + self.lease() <= now);
         if verdict == Verdict::Leader && (expired || self.last[node] != Some(Verdict::Leader)) {
             shared.rates.has_reason(now, node); // a claim that begins or wakes is to be confirmed
@@ -147,7 +155,12 @@ impl Judge {
         self.judge_orders(now, gate);
         self.judge_lease(now);
         self.judge_calm(now, gate);
-        let violation = self.world.lock().rates.violations.pop();
+        let mut shared = self.world.lock();
+        if self.plan.calm && !self.is_epilogue {
+            assert_eq!(shared.rates.hedges(), 0, "L4: nothing is late, and yet somebody is asked twice");
+        }
+        let violation = shared.rates.violations.pop();
+        drop(shared);
         assert!(violation.is_none(), "{}", violation.unwrap_or_default());
     }
 
@@ -248,10 +261,21 @@ impl Judge {
     }
 
     /// How long it takes at most to find the one leader when nothing is wrong any more: an exchange that was lost
-    /// ends, the next one is due, and claims without order are confirmed.
+    /// ends, if any was, and the next one is due, and claims without order are confirmed.
     pub(super) fn patience(&self) -> Micros {
         let policy = &self.plan.policy;
-        micros(policy.timeout) + self.steady() + SETTLE + Micros::from(policy.rise + 2) * self.fast()
+        let lost = if self.plan.calm { 0 } else { micros(policy.timeout) + ROUND_TRIPS };
+        self.steady().max(lost) + SETTLE + Micros::from(policy.rise + 2) * self.fast()
+    }
+
+    /// How long after its beginning an exchange is late at most, where none has ever taken long.
+    pub(super) fn late(&self) -> Micros {
+        micros(self.plan.policy.fast_interval).max(4 * ROUND_TRIPS)
+    }
+
+    /// When the probe began that brought a node's newest leader statement.
+    pub(super) fn last_good(&self, node: usize) -> Option<Micros> {
+        self.last_good[node]
     }
 
     /// The longest between two answers at the fast pace, with jitter and the way.
@@ -262,6 +286,11 @@ impl Judge {
     /// The same at the steady pace.
     pub(super) fn steady(&self) -> Micros {
         micros(self.plan.policy.interval) * 11 / 10 + ROUND_TRIPS
+    }
+
+    /// The longest that an exchange takes.
+    pub(super) fn timeout(&self) -> Micros {
+        micros(self.plan.policy.timeout)
     }
 
     fn lease(&self) -> Micros {

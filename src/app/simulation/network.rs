@@ -43,13 +43,16 @@ pub(super) struct Shared {
     pub(super) rates: Rates,
     /// The gate's ends of connections, by number: whose they are, and whether a request waits for its answer.
     wires: BTreeMap<u64, (usize, bool)>,
+    /// Whose connections are being made, by number.
+    dials: BTreeMap<u64, usize>,
     connections: u64,
     rng: Rng,
 }
 
 impl World {
     pub(super) fn new(cluster: Cluster, manner: Manner, rates: Rates, rng: Rng) -> Arc<Self> {
-        let shared = Shared { cluster, rates, wires: BTreeMap::new(), connections: 0, rng };
+        let (wires, dials) = (BTreeMap::new(), BTreeMap::new());
+        let shared = Shared { cluster, rates, wires, dials, connections: 0, rng };
         Arc::new(World { began: Instant::now(), manner, shared: Mutex::new(shared), changes: Notify::new() })
     }
 
@@ -134,8 +137,10 @@ impl World {
     }
 
     async fn accept(self: Arc<Self>, node: usize) -> io::Result<Box<dyn Stream>> {
-        let mut rng = self.lock().rng.fork();
+        let dial = Dialled::begin(&self, node);
+        let (id, mut rng) = (dial.id, self.lock().rng.fork());
         self.travel(node, &mut rng).await;
+        self.note_hedge(id, node);
         self.until(|cluster| (cluster.paths[node].port != Port::Dead).then_some(())).await;
         let accepted = self.lock().cluster.accept(node);
         self.travel(node, &mut rng).await;
@@ -143,15 +148,12 @@ impl World {
             return Err(io::ErrorKind::ConnectionRefused.into());
         };
         let (ours, theirs) = duplex(1024);
-        let id = {
+        {
             let mut shared = self.lock();
-            shared.connections += 1;
-            let id = shared.connections;
             shared.wires.insert(id, (node, false));
             let open = shared.wires.values().filter(|(of, _)| *of == node).count();
             shared.rates.connected(node, open);
-            id
-        };
+        }
         tokio::spawn(Arc::clone(&self).serve(Line { id, node, incarnation, rng }, theirs));
         Ok(Box::new(Wire { id, stream: ours, world: self }))
     }
@@ -164,13 +166,22 @@ impl World {
             () = self.until(|cluster| (cluster.paths[node].incarnation != incarnation).then_some(())) => {}
             () = self.converse(&mut line, &mut stream) => {}
         }
+        let now = self.now();
+        let mut shared = self.lock();
+        let waited = shared.wires.get_mut(&line.id).is_some_and(|(_, waits)| std::mem::take(waits));
+        if waited {
+            shared.rates.closed(now, node);
+        }
     }
 
     async fn converse(&self, line: &mut Line, stream: &mut DuplexStream) {
         let node = line.node;
         while has_asked(stream).await {
             self.travel(node, &mut line.rng).await;
-            let status = self.until(|cluster| cluster.answer(node)).await;
+            let id = line.id;
+            let status = self
+                .until(|cluster| cluster.answer(node).filter(|_| cluster.paths[node].forgotten < id))
+                .await;
             if self.lock().cluster.stormy && line.rng.u8(0..40) == 0 {
                 return; // closed without an answer
             }
@@ -190,6 +201,25 @@ impl World {
         }
     }
 
+    /// Looks whether a node is being asked on another connection, too, some time after a dial: one that was given up
+    /// for this one is gone by then.
+    fn note_hedge(&self, id: u64, node: usize) {
+        let now = self.now();
+        let mut shared = self.lock();
+        let is_asked = shared.wires.values().any(|wire| *wire == (node, true));
+        let is_dialled = shared.dials.iter().any(|(other, of)| *other < id && *of == node);
+        if is_asked || is_dialled {
+            shared.cluster.trace.note(now, format_args!("n{node} is asked twice"));
+            shared.rates.hedged(node);
+        }
+    }
+
+    /// Has everything on the way forget a node's connections.
+    pub(super) fn forget_connections(&self, node: usize) {
+        let mut shared = self.lock();
+        shared.cluster.paths[node].forgotten = shared.connections;
+    }
+
     /// How many connections the gate has not closed.
     pub(super) fn open(&self) -> usize {
         self.lock().wires.len()
@@ -204,6 +234,28 @@ impl World {
             let waiting = shared.wires.values().filter(|wire| **wire == (node, true)).count();
             shared.rates.asked(now, node, waiting);
         }
+    }
+}
+
+/// A connection that is being made, until it is made or given up.
+struct Dialled {
+    id: u64,
+    world: Arc<World>,
+}
+
+impl Dialled {
+    fn begin(world: &Arc<World>, node: usize) -> Self {
+        let mut shared = world.lock();
+        shared.connections += 1;
+        let id = shared.connections;
+        shared.dials.insert(id, node);
+        Dialled { id, world: Arc::clone(world) }
+    }
+}
+
+impl Drop for Dialled {
+    fn drop(&mut self) {
+        self.world.lock().dials.remove(&self.id);
     }
 }
 

@@ -32,6 +32,10 @@ pub(super) struct Plan {
     pub(super) quorum_check: Option<Micros>,
     /// Whether candidates answer neither "leader" nor "follower".
     pub(super) candidates_unfit: bool,
+    /// Whether nothing is ever wrong until the epilogue: what then follows is bounded more closely.
+    pub(super) calm: bool,
+    /// Whether clients come, who tell of a node that does not take them. Without them, probers have to notice it.
+    pub(super) clients: bool,
     /// When the gate starts.
     pub(super) gate_starts: Micros,
 }
@@ -63,6 +67,8 @@ impl Plan {
             size: if rng.u8(0..4) == 0 { 5 } else { 3 },
             quorum_check: rng.bool().then_some(500 * MS),
             candidates_unfit: rng.bool(),
+            calm: rng.u8(0..4) == 0,
+            clients: rng.bool(),
             gate_starts: rng.u64(0..1000) * MS,
         }
     }

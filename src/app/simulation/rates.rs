@@ -7,6 +7,9 @@ use crate::leader::tests::raft::{MS, Micros};
 
 /// How many requests to a node may wait for an answer at a time: one, and its hedge.
 const WAITING: usize = 2;
+/// How many hedges a node may get before its answers have earned others, and how many answers earn one.
+const HEDGES: u64 = 3;
+const ANSWERS_A_HEDGE: u64 = 240;
 /// How many connections to a node may be open: the one in use, the one that it replaces, and that of a hedge.
 const OPEN: usize = 3;
 /// Over how long rates are counted.
@@ -41,6 +44,14 @@ struct Node {
     ordered: Recent,
     /// What may be a reason for one.
     reasons: Recent,
+    /// Ends of connections on which it had been asked.
+    closed: Recent,
+    /// How many of its probes were hedged, and whether the one under way is.
+    hedges: u64,
+    is_hedged: bool,
+    answers: u64,
+    /// Its newest probe had no answer.
+    is_silent: bool,
 }
 
 /// The rates at which nodes are asked, and what was wrong with them.
@@ -78,20 +89,51 @@ impl Rates {
         if WAITING < waiting {
             self.violations.push(format!("L4: {waiting} requests to n{node} wait at a time"));
         }
-        let asked = &mut self.nodes[node].asked;
+        let Node { asked, ordered, closed, .. } = &mut self.nodes[node];
         asked.note(now);
-        let count = asked.since(now.saturating_sub(WINDOW));
-        // Every distance of the fast pace a probe by itself, and for what it says one at once; each may find the
-        // kept connection closed, and is sent again. Hedges are few.
-        let most = 4 * at_pace(self.fast);
+        let since = now.saturating_sub(WINDOW);
+        let count = asked.since(since);
+        // Every distance of the fast pace a probe by itself, and those that were ordered; one that finds its
+        // connection closed is sent again. Hedges are few.
+        let resent = closed.since(since);
+        let most = at_pace(self.fast) + ordered.since(since.saturating_sub(self.timeout)) + resent + HEDGES;
         if most < count {
-            self.violations.push(format!("L5: a storm: n{node} was asked {count} times within a second"));
+            self.violations.push(format!(
+                "L5: a storm: n{node} was asked {count} times within a second, {resent} of them again"
+            ));
         }
     }
 
+    /// A node has ended a connection on which it had been asked.
+    pub(super) fn closed(&mut self, now: Micros, node: usize) {
+        self.nodes[node].closed.note(now);
+    }
+
+    /// A node was asked a second time because an answer was late.
+    pub(super) fn hedged(&mut self, node: usize) {
+        let Node { hedges, is_hedged, answers, is_silent, .. } = &mut self.nodes[node];
+        if std::mem::replace(is_hedged, true) {
+            return; // the first connection has been closed, and is made anew
+        }
+        *hedges += 1;
+        if *hedges > HEDGES + *answers / ANSWERS_A_HEDGE {
+            self.violations.push(format!("L4: n{node} was hedged {hedges} times, with {answers} answers"));
+        }
+        if *is_silent {
+            self.violations.push(format!("L4: n{node} was hedged though it had been silent"));
+        }
+    }
+
+    /// How often nodes were asked a second time.
+    pub(super) fn hedges(&self) -> u64 {
+        self.nodes.iter().map(|node| node.hedges).sum()
+    }
+
     /// A probe is over that began then.
-    pub(super) fn probed(&mut self, began: Micros, node: usize) {
-        let Node { probed, ordered, .. } = &mut self.nodes[node];
+    pub(super) fn probed(&mut self, began: Micros, node: usize, answered: bool) {
+        let Node { probed, ordered, is_hedged, answers, is_silent, .. } = &mut self.nodes[node];
+        *is_hedged = false;
+        (*answers, *is_silent) = (*answers + u64::from(answered), !answered);
         probed.note(began);
         let count = probed.since(began.saturating_sub(WINDOW));
         let rounds = ordered.since(began.saturating_sub(WINDOW + self.timeout));

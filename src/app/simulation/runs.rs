@@ -19,7 +19,7 @@ struct Total {
     drained: u64,
     kept_again: u64,
     cut: u64,
-    /// By kind of failure: how often, and the longest from election to route in microseconds.
+    /// By kind of failure: how often, and the longest that what is promised of it took, in microseconds.
     followed: BTreeMap<&'static str, (u64, u64)>,
 }
 
@@ -68,7 +68,7 @@ fn what_probers_and_follow_make_of_raft_holds_in_random_schedules() {
     assert!(total.wakings > schedules / 4 && total.conflicts > schedules, "{total:?}");
     assert!(total.settled > schedules / 4 * 3, "{total:?}");
     assert!(total.drained.min(total.kept_again).min(total.cut) > schedules / 20, "{total:?}");
-    assert!(total.followed.len() == 3 && total.followed.values().all(|(count, _)| *count > schedules / 20));
+    assert!(total.followed.len() == 4 && total.followed.values().all(|(count, _)| *count > schedules / 50));
 }
 
 #[test]

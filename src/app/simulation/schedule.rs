@@ -33,7 +33,7 @@ pub(super) struct Outcome {
     pub(super) drained: u64,
     pub(super) kept_again: u64,
     pub(super) cut: u64,
-    /// From a new leader's election to the route, in each epilogue that has one, by name.
+    /// How long what an epilogue promises took, by its name.
     pub(super) followed: Option<(&'static str, Micros)>,
     pub(super) trace: String,
 }
@@ -53,7 +53,10 @@ struct Replay(u64, Arc<World>);
 impl Drop for Replay {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("{}\nreplay with RAFTGATE_SEED={}", self.1.lock().cluster.trace.end(), self.0);
+            // In one piece, or what others write meanwhile comes between.
+            let trace = self.1.lock().cluster.trace.end();
+            let message = format!("{trace}\nreplay with RAFTGATE_SEED={}\n", self.0);
+            eprint!("{message}");
         }
     }
 }
@@ -81,10 +84,12 @@ impl Schedule {
         let judge = Judge::new(&world, &plan);
         let mut schedule = Schedule { world: Arc::clone(&world), plan, gate, judge, rng };
         schedule.watch_until(STORM).await;
-        world.change(|cluster, now| {
-            cluster.stormy = false;
-            cluster.heal(now);
-        });
+        if !schedule.plan.calm {
+            world.change(|cluster, now| {
+                cluster.stormy = false;
+                cluster.heal(now);
+            });
+        }
         schedule.watch_until(STORM + PEACE).await;
         let followed = schedule.play_epilogue().await;
         let Schedule { gate, judge, .. } = schedule;
@@ -111,7 +116,7 @@ impl Schedule {
             tokio::select! {
                 biased;
                 input = self.gate.told.recv() => {
-                    let input = input.expect("clients come all the time");
+                    let input = input.expect("probers are there all the time");
                     self.judge.look(&self.gate, false);
                     self.judge.hear(&input);
                     self.gate.tell(input).await;
