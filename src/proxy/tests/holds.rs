@@ -135,6 +135,8 @@ async fn s3_a_client_that_nobody_takes_is_reset_in_the_end() {
         (Gate::with(|cluster| cluster.hold_timeout = Duration::from_millis(300)), DeadPort::new());
     gate.lead(0, port.address());
     assert_reset(&mut gate.client_saying(&hello()).await).await;
+    // The leader has not said its word again, and so the client has not tried again, though its backoff was long over.
+    assert_eq!(gate.metric("connect_failures_total", &[]), 1);
     gate.ends_with("node_error").await;
 }
 

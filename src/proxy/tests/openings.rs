@@ -89,6 +89,19 @@ async fn s4_a_node_that_closes_early_is_tried_again_after_its_word() {
 }
 
 #[tokio::test]
+async fn s4_a_node_that_closes_early_is_not_tried_again_without_its_word() {
+    let mut gate = Gate::with(|cluster| cluster.hold_timeout = Duration::from_millis(300));
+    let a = Node::start().await;
+    gate.lead(0, a.address);
+    let mut client = gate.client_saying(&hello()).await;
+    drop(a.accept_hearing(&hello()).await);
+    // By then its backoff was long over.
+    assert_reset(&mut client).await;
+    assert!(!a.is_dialled().await);
+    gate.ends_with("node_error").await;
+}
+
+#[tokio::test]
 async fn s4_a_dead_leaders_client_goes_to_the_next_one() {
     let (mut gate, a, b) = (Gate::start(|_| {}), Node::start().await, Node::start().await);
     gate.lead(0, a.address);
