@@ -10,7 +10,7 @@ use super::hold::{failed, next_change};
 use super::outcome::{Ending, Outcome};
 use super::unjoined::Unjoined;
 use crate::intent::Suspicion;
-use crate::sockets;
+use crate::sockets::{self, FirstWord};
 use crate::tenure::Tenure;
 
 /// Why a connect failed: a reason of `raftgate_connect_failures_total`.
@@ -99,7 +99,10 @@ pub(super) async fn dial(journey: &mut Journey, tenure: &Tenure) -> Result<Diall
     let began = Instant::now();
     let deadline = later(began, journey.cluster.settings.connect_timeout);
     let under_way = journey.cluster.dials.begin(tenure.node, began);
-    let connecting = sockets::connect(tenure.address);
+    // Who was waited for has spoken (D10); so has, as a rule, who is moved.
+    let spoken = journey.cluster.settings.on_first_byte || journey.trace.has_moved();
+    let first_word = if spoken { FirstWord::Ours } else { FirstWord::Anybodys };
+    let connecting = sockets::connect(tenure.address, first_word);
     tokio::pin!(connecting);
     let connected = loop {
         tokio::select! {

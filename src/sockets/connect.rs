@@ -8,13 +8,24 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
+/// Who speaks first on a new connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FirstWord {
+    /// Whoever connects, and what it has to say is at hand: the last packet of the handshake waits for it, so that the
+    /// node gets both in one, and wakes up once.
+    Ours,
+    /// Perhaps the other side: it is to know of the connection at once.
+    Anybodys,
+}
+
 /// Connects to `address`; bytes written leave at once. With the fewest system calls (D7): the kernel is asked how it went
 /// only where the poller says that something did go wrong.
 ///
 /// # Errors
 /// Why the socket or the connection cannot be had.
-pub async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
-    let stream = TcpStream::from_std(begin(address)?.into())?;
+pub async fn connect(address: SocketAddr, first_word: FirstWord) -> io::Result<TcpStream> {
+    let socket = begin(address, first_word)?;
+    let stream = TcpStream::from_std(socket.into())?;
     let ready = stream.ready(Interest::WRITABLE.add(Interest::ERROR)).await?;
     if ready.is_error() || ready.is_write_closed() {
         match stream.take_error()? {
@@ -26,9 +37,9 @@ pub async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
-fn begin(address: SocketAddr) -> io::Result<Socket> {
+fn begin(address: SocketAddr, first_word: FirstWord) -> io::Result<Socket> {
     let socket = nonblocking_socket(Domain::for_address(address))?;
-    if let Err(error) = socket.set_tcp_nodelay(true) {
+    if let Err(error) = socket.set_tcp_nodelay(true).and_then(|()| delay_handshake_ack(&socket, first_word)) {
         // It works without.
         tracing::debug!(%address, %error, "cannot set socket options");
     }
@@ -49,4 +60,15 @@ fn nonblocking_socket(domain: Domain) -> io::Result<Socket> {
     let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
     Ok(socket)
+}
+
+/// An acknowledgement that is not quick is sent with the first bytes, or after 40 ms by itself.
+#[cfg(target_os = "linux")]
+fn delay_handshake_ack(socket: &Socket, first_word: FirstWord) -> io::Result<()> {
+    if first_word == FirstWord::Ours { socket.set_tcp_quickack(false) } else { Ok(()) }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn delay_handshake_ack(_: &Socket, _: FirstWord) -> io::Result<()> {
+    Ok(())
 }
