@@ -1,9 +1,9 @@
 //! One connection to a node, and one request on it at a time, under one deadline (L6).
 
-use std::convert::Infallible;
+use std::fmt;
 use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,8 +14,8 @@ use hyper::client::conn::http1::{self, SendRequest};
 use hyper::header::{CONNECTION, TRANSFER_ENCODING};
 use hyper::{Request, Response, Version};
 use hyper_util::rt::TokioIo;
-use tokio::io::AsyncWriteExt;
-use tokio::sync::oneshot;
+use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
+use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::dial::{Dial, Stream, Tcp};
@@ -77,12 +77,29 @@ pub(super) struct Answer {
 /// An established connection. Dropping it says goodbye to the node in the background.
 #[derive(Debug)]
 pub(super) struct Connection {
-    requests: SendRequest<Empty<Bytes>>,
-    ended: oneshot::Receiver<Infallible>,
-    /// Dropped with the connection, which tells its task to close it.
-    _held: oneshot::Sender<Infallible>,
+    line: Line,
     pub(super) made: Instant,
     pub(super) certificate: Option<Arc<Certificate>>,
+}
+
+/// A connection's stream. Nodes are many, and exchanges short: what HTTP needs, buffers above all, is there while one
+/// is under way and not in between.
+enum Line {
+    /// Between two exchanges.
+    Resting(Box<dyn Stream>),
+    /// In the middle of one.
+    Speaking(Box<Speech>),
+    /// Nothing can be asked on it any more.
+    Ended(Option<Box<dyn Stream>>),
+}
+
+/// One exchange's HTTP.
+struct Speech {
+    connection: http1::Connection<TokioIo<Box<dyn Stream>>, Empty<Bytes>>,
+    /// Without it, the connection would be taken for one that nobody wants any more.
+    requests: SendRequest<Empty<Bytes>>,
+    /// The connection has nothing more to do.
+    over: bool,
 }
 
 /// What became of an attempt to connect, and the certificate presented in it.
@@ -149,14 +166,14 @@ impl Endpoint {
             Err(failure) => return (Err(failure), None),
         };
         let Some((connector, peer)) = &self.tls else {
-            return (Ok(Connection::start(stream, None).await), None);
+            return (Ok(Connection::new(stream, None)), None);
         };
         let shaken = deadline.bound(Phase::Handshake, connector.handshake(peer, stream)).await;
         match shaken {
             Err(timeout) => (Err(timeout), None),
             Ok((result, leaf)) => {
                 let connection = match result {
-                    Ok(stream) => Ok(Connection::start(stream, leaf.as_ref()).await),
+                    Ok(stream) => Ok(Connection::new(Box::new(stream), leaf.as_ref())),
                     Err(error) => Err(Failure::handshake(&error, leaf.as_ref(), &peer.name)),
                 };
                 (connection, leaf)
@@ -178,22 +195,9 @@ fn tells_more(newer: &Connected, older: &Connected) -> bool {
 }
 
 impl Connection {
-    async fn start<S: Stream + 'static>(stream: S, leaf: Option<&Leaf>) -> Self {
-        let (requests, connection) = http1::Builder::new()
-            .max_buf_size(HEAD_LIMIT)
-            .handshake(TokioIo::new(stream))
-            .await
-            .expect("for HTTP/1.1 there is nothing to agree on, hence nothing to fail");
-        let (end, ended) = oneshot::channel();
-        let (held, let_go) = oneshot::channel();
-        tokio::spawn(drive(connection, end, let_go));
-        Connection {
-            requests,
-            ended,
-            _held: held,
-            made: Instant::now(),
-            certificate: leaf.map(|leaf| Arc::clone(&leaf.certificate)),
-        }
+    fn new(stream: Box<dyn Stream>, leaf: Option<&Leaf>) -> Self {
+        let certificate = leaf.map(|leaf| Arc::clone(&leaf.certificate));
+        Connection { line: Line::Resting(stream), made: Instant::now(), certificate }
     }
 
     /// Sends the request and waits for the answer's head.
@@ -202,27 +206,116 @@ impl Connection {
         request: &Request<Empty<Bytes>>,
         deadline: Deadline,
     ) -> Result<Response<Incoming>, Failure> {
-        let sent = async {
-            self.requests.ready().await?;
-            self.requests.send_request(request.clone()).await
-        };
-        deadline.bound(Phase::Head, sent).await?.map_err(|error| Failure::http(&error))
+        let Line::Resting(stream) = self.line.take() else { return Err(Failure::closed()) };
+        let mut speech = Box::new(Speech::begin(stream).await);
+        let answer = speech.requests.send_request(request.clone());
+        self.line = Line::Speaking(speech);
+        let head = deadline.bound(Phase::Head, self.line.until(answer)).await?;
+        head.map_err(|error| Failure::http(&error))
     }
 
-    /// Waits until the connection has ended.
+    /// Reads the body that belongs to a head. With it, the exchange is over.
+    pub(super) async fn read(
+        &mut self,
+        head: Response<Incoming>,
+        deadline: Deadline,
+    ) -> Result<Answer, Failure> {
+        let status = head.status().as_u16();
+        let closes = announces_close(&head);
+        let body = Limited::new(head.into_body(), BODY_LIMIT).collect();
+        let body = deadline.bound(Phase::Body, self.line.until(body)).await?;
+        let body = body.map_err(|error| Failure::http(&*error))?;
+        self.line.rest();
+        Ok(Answer { status, body: body.to_bytes(), closes })
+    }
+
+    /// Waits, between two exchanges, until the connection has ended.
     pub(super) async fn ended(&mut self) {
-        let _ = Pin::new(&mut self.ended).await;
+        if let Line::Resting(stream) = &mut self.line {
+            // What a node says without being asked would be taken for the next answer.
+            let mut byte = [0];
+            let _ =
+                poll_fn(|context| Pin::new(&mut *stream).poll_read(context, &mut ReadBuf::new(&mut byte)))
+                    .await;
+        }
     }
 }
 
-impl Answer {
-    /// Reads the body that belongs to a head.
-    pub(super) async fn read(response: Response<Incoming>, deadline: Deadline) -> Result<Self, Failure> {
-        let status = response.status().as_u16();
-        let closes = announces_close(&response);
-        let body = Limited::new(response.into_body(), BODY_LIMIT).collect();
-        let body = deadline.bound(Phase::Body, body).await?.map_err(|error| Failure::http(&*error))?;
-        Ok(Answer { status, body: body.to_bytes(), closes })
+impl Drop for Connection {
+    /// Closes it properly: nodes log connections that just vanish.
+    fn drop(&mut self) {
+        if let (Some(mut stream), Ok(runtime)) = (self.line.take().into_stream(), Handle::try_current()) {
+            runtime.spawn(async move {
+                let _ = timeout(CLOSE_GRACE, stream.shutdown()).await;
+            });
+        }
+    }
+}
+
+impl Line {
+    fn take(&mut self) -> Self {
+        std::mem::replace(self, Line::Ended(None))
+    }
+
+    /// Moves the bytes of the exchange that is under way until this work with them is done.
+    async fn until<T>(&mut self, work: impl Future<Output = T>) -> T {
+        let mut work = pin!(work);
+        poll_fn(|context| {
+            // First, so that what is on its way is moved before it is looked for.
+            if let Line::Speaking(speech) = self
+                && !speech.over
+            {
+                speech.over = speech.connection.poll_without_shutdown(context).is_ready();
+            }
+            work.as_mut().poll(context)
+        })
+        .await
+    }
+
+    /// The exchange that was under way is over.
+    fn rest(&mut self) {
+        *self = match self.take() {
+            Line::Speaking(speech) => {
+                let (over, parts) = (speech.over, speech.connection.into_parts());
+                let stream = parts.io.into_inner();
+                // More than the answer that was asked for: whatever it is, it would be taken for the next one.
+                if over || !parts.read_buf.is_empty() {
+                    Line::Ended(Some(stream))
+                } else {
+                    Line::Resting(stream)
+                }
+            }
+            other => other,
+        };
+    }
+
+    fn into_stream(self) -> Option<Box<dyn Stream>> {
+        match self {
+            Line::Resting(stream) => Some(stream),
+            Line::Speaking(speech) => Some(speech.connection.into_parts().io.into_inner()),
+            Line::Ended(stream) => stream,
+        }
+    }
+}
+
+impl fmt::Debug for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Line::Resting(_) => "Resting",
+            Line::Speaking(_) => "Speaking",
+            Line::Ended(_) => "Ended",
+        })
+    }
+}
+
+impl Speech {
+    async fn begin(stream: Box<dyn Stream>) -> Self {
+        let (requests, connection) = http1::Builder::new()
+            .max_buf_size(HEAD_LIMIT)
+            .handshake(TokioIo::new(stream))
+            .await
+            .expect("for HTTP/1.1 there is nothing to agree on, hence nothing to fail");
+        Speech { connection, requests, over: false }
     }
 }
 
@@ -237,22 +330,4 @@ fn announces_close(response: &Response<Incoming>) -> bool {
     let is_delimited =
         response.body().size_hint().exact().is_some() || response.headers().contains_key(TRANSFER_ENCODING);
     says_close || !is_delimited || response.version() != Version::HTTP_11
-}
-
-/// Moves a connection's bytes until the node ends it or its holder lets go, then closes it properly: nodes
-/// log connections that just vanish.
-async fn drive<S: Stream>(
-    mut connection: http1::Connection<TokioIo<S>, Empty<Bytes>>,
-    end: oneshot::Sender<Infallible>,
-    let_go: oneshot::Receiver<Infallible>,
-) {
-    tokio::select! {
-        // Not left to chance: what is on its way is moved before it is seen that nobody waits for it.
-        biased;
-        _ = poll_fn(|context| connection.poll_without_shutdown(context)) => {}
-        _ = let_go => {}
-    }
-    drop(end);
-    let mut stream = connection.into_parts().io.into_inner();
-    let _ = timeout(CLOSE_GRACE, stream.shutdown()).await;
 }

@@ -134,7 +134,7 @@ impl Failure {
         }
     }
 
-    fn closed() -> Self {
+    pub(super) fn closed() -> Self {
         Failure::new(ProbeFailure::Closed, "the node closed the connection before its answer was complete")
     }
 }

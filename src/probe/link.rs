@@ -111,12 +111,12 @@ impl Link {
     /// Reads the rest of an answer, and keeps the connection if it can be used again.
     async fn read(
         &mut self,
-        connection: Connection,
+        mut connection: Connection,
         head: Response<Incoming>,
         deadline: Deadline,
         connected: bool,
     ) -> Exchange {
-        let result = Answer::read(head, deadline).await;
+        let result = connection.read(head, deadline).await;
         let certificate = connection.certificate.clone();
         if result.is_ok() {
             self.endpoint.note_answer();

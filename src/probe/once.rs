@@ -72,7 +72,7 @@ async fn exchange_once(
     let answer = async {
         let mut connection = connected?;
         let head = connection.send(&endpoint.request, deadline).await?;
-        exchange::Answer::read(head, deadline).await
+        connection.read(head, deadline).await
     };
     (answer.await, leaf)
 }

@@ -14,7 +14,7 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     let (ours, mut theirs) = duplex(1024);
-    let mut connection = Connection::start(ours, None).await;
+    let mut connection = Connection::new(Box::new(ours), None);
     let deadline = Deadline::after(Instant::now(), TIMEOUT);
     let request = Request::builder().uri("/").header("host", "n").body(Empty::new()).unwrap();
     let head = connection.send(&request, deadline);
@@ -23,7 +23,7 @@ where
         tokio::spawn(node(theirs));
     };
     let (head, ()) = tokio::join!(head, asked);
-    Answer::read(head?, deadline).await
+    connection.read(head?, deadline).await
 }
 
 /// Asks a node that says this and then closes the connection.
