@@ -74,8 +74,8 @@ pub struct Certificate {
 /// What reaches a cluster's `follow`.
 #[derive(Debug)]
 pub enum Input {
-    /// A finished probe.
-    Report(ProbeReport),
+    /// A finished probe; in a box, since an inbox has room for many inputs at any time.
+    Report(Box<ProbeReport>),
     /// A reason to doubt the route.
     Signal(Signal),
     /// An operator's command (L10), and where to say what came of it.
@@ -112,7 +112,7 @@ pub fn inbox() -> (Inbox, mpsc::Receiver<Input>) {
 impl Inbox {
     /// Delivers a finished probe; waits while the inbox is full. Does nothing once `follow` is gone.
     pub async fn report(&self, report: ProbeReport) {
-        let _ = self.0.send(Input::Report(report)).await;
+        let _ = self.0.send(Input::Report(Box::new(report))).await;
     }
 
     /// Raises a signal without ever waiting: one that finds the inbox full is dropped, since

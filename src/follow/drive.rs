@@ -92,7 +92,7 @@ impl Follow {
                 // What has arrived counts before what is late: an answer in the inbox outruns its own deadline.
                 biased;
                 input = self.links.inbox.recv() => match input {
-                    Some(Input::Report(report)) => self.take_report(Instant::now(), report),
+                    Some(Input::Report(report)) => self.take_report(Instant::now(), *report),
                     Some(Input::Signal(signal)) => {
                         let now = Instant::now();
                         debug!(cluster = %self.cluster, node = signal.node.0, why = signal.suspicion.as_str(), "suspicion");

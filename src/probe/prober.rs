@@ -162,7 +162,8 @@ impl Prober {
     /// One probe, from its id to its report. Breaks off when the prober is dismissed.
     async fn probe(&mut self, began: Instant) -> ControlFlow<()> {
         let probe = self.ids.next();
-        let exchange = self.exchange(began).await?;
+        // In a box of its own, which lasts as long as the exchange: nodes are many, and few are asked at a time.
+        let exchange = Box::pin(self.exchange(began)).await?;
         if self.is_exhausted(&exchange) {
             // No verdict: what this host lacks says nothing about the node (L5). The lease still ends a route that
             // nobody confirms (L7), but silence that is ours must not cut the node's sessions (S5).

@@ -61,7 +61,7 @@ impl Probed {
 
     async fn report(&mut self) -> ProbeReport {
         match self.next().await {
-            Input::Report(report) => report,
+            Input::Report(report) => *report,
             other => panic!("{other:?} instead of a report"),
         }
     }
@@ -90,6 +90,16 @@ impl Probed {
 /// A node without TLS that acts on each connection by the script of that number, or by the last one.
 async fn scripted(scripts: Vec<Vec<Step>>) -> Node {
     Node::start(move |number| (None, scripts[number.min(scripts.len() - 1)].clone())).await
+}
+
+#[test]
+fn a_prober_that_waits_is_small() {
+    let (_orders, ordered) = watch::channel(ProbeOrder::default());
+    let metrics = MetricFamilies::register(&Registry::new()).unwrap().node("c", "n1");
+    let settings = settings(([127, 0, 0, 1], 1).into());
+    let prober = Prober::new(settings, None, ordered, inbox().0, Arc::default(), metrics).unwrap();
+    let size = size_of_val(&prober.run());
+    assert!(size <= 2400, "{size} bytes for each node");
 }
 
 #[tokio::test]
