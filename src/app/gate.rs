@@ -160,11 +160,13 @@ fn control_metrics(registry: &Registry) -> Result<control::Metrics, prometheus::
 
 fn plan_clusters(config: &Config, board: &Board) -> Result<Vec<Plan>, StartError> {
     let boards = board.clusters().map(|(_, board)| Arc::clone(board));
+    let mut connectors = tls::Connectors::default();
     let plan = |(cluster, board): (&Cluster, _)| {
         let names = resolve::enter(cluster);
         let probes = cluster.probe_settings(&names.addresses);
         Ok(Plan {
-            tls: tls::connector(&probes)
+            tls: connectors
+                .of(&probes)
                 .map_err(|cause| StartError::Tls { cluster: cluster.name.to_string(), cause })?,
             probes,
             follow: cluster.follow_settings(&names.addresses),
