@@ -24,7 +24,7 @@
 //! tenure    who is the route, and what becomes of a past one's sessions
 //! intent    what the roles ask of one another
 //! board     what is published for people to read
-//! metrics   the registry
+//! metrics   the registry, and numbers by labels
 //! -- ground --
 //! leader/   which node leads, as a pure state machine: no socket, no clock, no tokio
 //! ```

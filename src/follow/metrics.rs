@@ -1,25 +1,24 @@
 //! What following is measured by; one cluster's labels are resolved up front.
 
-use prometheus::{
-    Counter, CounterVec, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec,
-    IntGauge, IntGaugeVec, Opts, Registry,
-};
+use prometheus::core::{AtomicF64, AtomicI64, AtomicU64};
+use prometheus::{Histogram, HistogramOpts, HistogramVec, Registry};
 
 use crate::leader::{NodeId, NodeState, Override};
+use crate::metrics::{Counter, Family, FloatCounter, FloatGauge, Gauge};
 
 /// The metrics of all clusters.
 #[derive(Clone, Debug)]
 pub struct Metrics {
-    leader: IntGaugeVec,
-    leaders_observed: IntGaugeVec,
-    leader_changes: IntCounterVec,
-    last_change: GaugeVec,
-    leaderless: CounterVec,
+    leader: Family<AtomicI64>,
+    leaders_observed: Family<AtomicI64>,
+    leader_changes: Family<AtomicU64>,
+    last_change: Family<AtomicF64>,
+    leaderless: Family<AtomicF64>,
     failover: HistogramVec,
-    node_state: IntGaugeVec,
-    node_override: IntGaugeVec,
-    healthy: IntGaugeVec,
-    last_verdict: GaugeVec,
+    node_state: Family<AtomicI64>,
+    node_override: Family<AtomicI64>,
+    healthy: Family<AtomicI64>,
+    last_verdict: Family<AtomicF64>,
 }
 
 impl Metrics {
@@ -36,97 +35,87 @@ impl Metrics {
         )
         .buckets(vec![0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 7.5, 10.0, 15.0, 30.0, 60.0]);
         let metrics = Metrics {
-            leader: IntGaugeVec::new(
-                Opts::new("raftgate_leader", "1 for the node that clients are sent to"),
+            leader: Family::gauges(
+                registry,
+                "raftgate_leader",
+                "1 for the node that clients are sent to",
                 node,
             )?,
-            leaders_observed: IntGaugeVec::new(
-                Opts::new("raftgate_leaders_observed", "How many nodes claim to lead"),
+            leaders_observed: Family::gauges(
+                registry,
+                "raftgate_leaders_observed",
+                "How many nodes claim to lead",
                 cluster,
             )?,
-            leader_changes: IntCounterVec::new(
-                Opts::new(
-                    "raftgate_leader_changes_total",
-                    "How often a node became leader, re-elections of the same node included",
-                ),
+            leader_changes: Family::counters(
+                registry,
+                "raftgate_leader_changes_total",
+                "How often a node became leader, re-elections of the same node included",
                 cluster,
             )?,
-            last_change: GaugeVec::new(
-                Opts::new(
-                    "raftgate_leader_last_change_timestamp_seconds",
-                    "When a node last became leader, in seconds since the Unix epoch",
-                ),
+            last_change: Family::gauges(
+                registry,
+                "raftgate_leader_last_change_timestamp_seconds",
+                "When a node last became leader, in seconds since the Unix epoch",
                 cluster,
             )?,
-            leaderless: CounterVec::new(
-                Opts::new("raftgate_leaderless_seconds_total", "Seconds without a leader to send clients to"),
+            leaderless: Family::counters(
+                registry,
+                "raftgate_leaderless_seconds_total",
+                "Seconds without a leader to send clients to",
                 cluster,
             )?,
             failover: HistogramVec::new(failover, cluster)?,
-            node_state: IntGaugeVec::new(
-                Opts::new("raftgate_node_state", "1 for the state that the node counts as"),
+            node_state: Family::gauges(
+                registry,
+                "raftgate_node_state",
+                "1 for the state that the node counts as",
                 &["cluster", "node", "state"],
             )?,
-            node_override: IntGaugeVec::new(
-                Opts::new(
-                    "raftgate_node_override",
-                    "1 while an operator has drained the node, or pinned it as the route",
-                ),
+            node_override: Family::gauges(
+                registry,
+                "raftgate_node_override",
+                "1 while an operator has drained the node, or pinned it as the route",
                 &["cluster", "node", "override"],
             )?,
-            healthy: IntGaugeVec::new(
-                Opts::new(
-                    "raftgate_node_healthy",
-                    "1 if the newest answer says who leads, and not that the node is ill",
-                ),
+            healthy: Family::gauges(
+                registry,
+                "raftgate_node_healthy",
+                "1 if the newest answer says who leads, and not that the node is ill",
                 node,
             )?,
-            last_verdict: GaugeVec::new(
-                Opts::new(
-                    "raftgate_node_last_verdict_timestamp_seconds",
-                    "When the newest verdict arrived, in seconds since the Unix epoch",
-                ),
+            last_verdict: Family::gauges(
+                registry,
+                "raftgate_node_last_verdict_timestamp_seconds",
+                "When the newest verdict arrived, in seconds since the Unix epoch",
                 node,
             )?,
         };
-        metrics.register_all(registry)?;
+        registry.register(Box::new(metrics.failover.clone()))?;
         Ok(metrics)
-    }
-
-    fn register_all(&self, registry: &Registry) -> Result<(), prometheus::Error> {
-        registry.register(Box::new(self.leader.clone()))?;
-        registry.register(Box::new(self.leaders_observed.clone()))?;
-        registry.register(Box::new(self.leader_changes.clone()))?;
-        registry.register(Box::new(self.last_change.clone()))?;
-        registry.register(Box::new(self.leaderless.clone()))?;
-        registry.register(Box::new(self.failover.clone()))?;
-        registry.register(Box::new(self.node_state.clone()))?;
-        registry.register(Box::new(self.node_override.clone()))?;
-        registry.register(Box::new(self.healthy.clone()))?;
-        registry.register(Box::new(self.last_verdict.clone()))
     }
 
     /// The metrics of one cluster.
     pub(super) fn cluster<'a>(&self, cluster: &str, nodes: impl Iterator<Item = &'a str>) -> ClusterMetrics {
         ClusterMetrics {
-            leaders_observed: self.leaders_observed.with_label_values(&[cluster]),
-            leader_changes: self.leader_changes.with_label_values(&[cluster]),
-            last_change: self.last_change.with_label_values(&[cluster]),
-            leaderless: self.leaderless.with_label_values(&[cluster]),
+            leaders_observed: self.leaders_observed.with(&[cluster]),
+            leader_changes: self.leader_changes.with(&[cluster]),
+            last_change: self.last_change.with(&[cluster]),
+            leaderless: self.leaderless.with(&[cluster]),
             failover: self.failover.with_label_values(&[cluster]),
             nodes: nodes.map(|node| self.node(cluster, node)).collect(),
         }
     }
 
     fn node(&self, cluster: &str, node: &str) -> NodeMetrics {
-        let state = |state: NodeState| self.node_state.with_label_values(&[cluster, node, state.as_str()]);
+        let state = |state: NodeState| self.node_state.with(&[cluster, node, state.as_str()]);
         let metrics = NodeMetrics {
-            leader: self.leader.with_label_values(&[cluster, node]),
+            leader: self.leader.with(&[cluster, node]),
             states: NodeState::ALL.map(|s| (s, state(s))),
             overrides: Override::ALL
-                .map(|each| (each, self.node_override.with_label_values(&[cluster, node, each.as_str()]))),
-            healthy: self.healthy.with_label_values(&[cluster, node]),
-            last_verdict: self.last_verdict.with_label_values(&[cluster, node]),
+                .map(|each| (each, self.node_override.with(&[cluster, node, each.as_str()]))),
+            healthy: self.healthy.with(&[cluster, node]),
+            last_verdict: self.last_verdict.with(&[cluster, node]),
         };
         metrics.set_state(NodeState::Unknown);
         metrics
@@ -136,10 +125,10 @@ impl Metrics {
 /// One cluster's metrics.
 #[derive(Debug)]
 pub(super) struct ClusterMetrics {
-    pub(super) leaders_observed: IntGauge,
-    pub(super) leader_changes: IntCounter,
-    pub(super) last_change: Gauge,
-    pub(super) leaderless: Counter,
+    pub(super) leaders_observed: Gauge,
+    pub(super) leader_changes: Counter,
+    pub(super) last_change: FloatGauge,
+    pub(super) leaderless: FloatCounter,
     pub(super) failover: Histogram,
     pub(super) nodes: Vec<NodeMetrics>,
 }
@@ -156,11 +145,11 @@ impl ClusterMetrics {
 /// One node's metrics.
 #[derive(Debug)]
 pub(super) struct NodeMetrics {
-    leader: IntGauge,
-    states: [(NodeState, IntGauge); 5],
-    overrides: [(Override, IntGauge); 2],
-    pub(super) healthy: IntGauge,
-    pub(super) last_verdict: Gauge,
+    leader: Gauge,
+    states: [(NodeState, Gauge); 5],
+    overrides: [(Override, Gauge); 2],
+    pub(super) healthy: Gauge,
+    pub(super) last_verdict: FloatGauge,
 }
 
 impl NodeMetrics {

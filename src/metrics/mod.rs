@@ -1,4 +1,8 @@
-//! The registry of metrics, and only that: each role defines and registers its own.
+//! The registry of metrics and what they are kept in; each role defines and registers its own.
+
+mod family;
+
+pub use family::{Counter, Family, FloatCounter, FloatGauge, Gauge, Number};
 
 use prometheus::{Encoder, Registry, TextEncoder};
 

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry,
-};
+use prometheus::core::{AtomicI64, AtomicU64};
+use prometheus::{Histogram, HistogramOpts, HistogramVec, Registry};
 
 use crate::leader::{ProbeFailure, Verdict};
+use crate::metrics::{Counter, Family};
 
 /// From a local network's answer to the default deadline, in seconds.
 const DURATION_BUCKETS: [f64; 11] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0];
@@ -14,9 +14,9 @@ const DURATION_BUCKETS: [f64; 11] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.
 /// The metrics of all probes of a process.
 #[derive(Clone, Debug)]
 pub struct MetricFamilies {
-    probes: IntCounterVec,
+    probes: Family<AtomicU64>,
     duration: HistogramVec,
-    certificate_expiry: IntGaugeVec,
+    certificate_expiry: Family<AtomicI64>,
 }
 
 impl MetricFamilies {
@@ -26,8 +26,10 @@ impl MetricFamilies {
     /// If they are registered twice, which is a defect of the program.
     pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
         let families = MetricFamilies {
-            probes: IntCounterVec::new(
-                Opts::new("raftgate_probes_total", "Probes finished, by what came of them"),
+            probes: Family::counters(
+                registry,
+                "raftgate_probes_total",
+                "Probes finished, by what came of them",
                 &["cluster", "node", "result"],
             )?,
             duration: HistogramVec::new(
@@ -38,23 +40,20 @@ impl MetricFamilies {
                 .buckets(DURATION_BUCKETS.to_vec()),
                 &["cluster", "node"],
             )?,
-            certificate_expiry: IntGaugeVec::new(
-                Opts::new(
-                    "raftgate_node_certificate_expiry_timestamp_seconds",
-                    "When the certificate expires that the node presented to the newest probe connection",
-                ),
+            certificate_expiry: Family::gauges(
+                registry,
+                "raftgate_node_certificate_expiry_timestamp_seconds",
+                "When the certificate expires that the node presented to the newest probe connection",
                 &["cluster", "node"],
             )?,
         };
-        registry.register(Box::new(families.probes.clone()))?;
         registry.register(Box::new(families.duration.clone()))?;
-        registry.register(Box::new(families.certificate_expiry.clone()))?;
         Ok(families)
     }
 
     /// One node's metrics, with every label resolved.
     pub fn node(&self, cluster: &str, node: &str) -> Metrics {
-        let result = |name: &str| self.probes.with_label_values(&[cluster, node, name]);
+        let result = |name: &str| self.probes.with(&[cluster, node, name]);
         let failure = |failure: ProbeFailure| result(failure.as_str());
         Metrics {
             leader: result("leader"),
@@ -77,18 +76,18 @@ impl MetricFamilies {
 /// One node's metrics.
 #[derive(Clone, Debug)]
 pub struct Metrics {
-    leader: IntCounter,
-    follower: IntCounter,
-    unfit: IntCounter,
-    refused: IntCounter,
-    timeout: IntCounter,
-    tls: IntCounter,
-    certificate: IntCounter,
-    protocol: IntCounter,
-    closed: IntCounter,
-    dns: IntCounter,
+    leader: Counter,
+    follower: Counter,
+    unfit: Counter,
+    refused: Counter,
+    timeout: Counter,
+    tls: Counter,
+    certificate: Counter,
+    protocol: Counter,
+    closed: Counter,
+    dns: Counter,
     duration: Histogram,
-    certificate_expiry: IntGaugeVec,
+    certificate_expiry: Family<AtomicI64>,
     labels: [String; 2],
 }
 
@@ -101,10 +100,11 @@ impl Metrics {
     /// `not_after` is in seconds since the Unix epoch. The series begins with the first certificate: one at
     /// zero would read as a certificate that expired in 1970.
     pub(super) fn set_certificate_expiry(&self, not_after: i64) {
-        self.certificate_expiry.with_label_values(&self.labels).set(not_after);
+        let [cluster, node] = &self.labels;
+        self.certificate_expiry.with(&[cluster, node]).set(not_after);
     }
 
-    fn result(&self, verdict: Verdict) -> &IntCounter {
+    fn result(&self, verdict: Verdict) -> &Counter {
         match verdict {
             Verdict::Leader => &self.leader,
             Verdict::Follower => &self.follower,

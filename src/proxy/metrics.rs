@@ -2,15 +2,14 @@
 
 use std::sync::Arc;
 
-use prometheus::core::Collector;
-use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-};
+use prometheus::core::{AtomicI64, AtomicU64};
+use prometheus::{Histogram, HistogramOpts, HistogramVec, Registry};
 
 use super::dial::ConnectFailure;
 use super::outcome::{Outcome, Refusal};
 use super::settings::ClusterSettings;
 use crate::leader::NodeId;
+use crate::metrics::{Counter, Family, Gauge};
 
 /// Buckets for holds, in seconds: an election takes tens of milliseconds to many seconds.
 const HOLD_BUCKETS: [f64; 12] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0];
@@ -18,22 +17,25 @@ const HOLD_BUCKETS: [f64; 12] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 
 const CONNECT_BUCKETS: [f64; 12] =
     [0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.1, 0.5, 1.0, 2.5];
 
+/// What every name begins with.
+const PREFIX: &str = "raftgate_";
+
 /// The data plane's metrics.
 #[derive(Clone, Debug)]
 pub struct Metrics {
-    connections: IntCounterVec,
-    active: IntGaugeVec,
-    refused: IntCounterVec,
-    closed: IntCounterVec,
-    bytes: IntCounterVec,
-    accept_pauses: IntCounterVec,
-    sessions: IntGaugeVec,
-    held: IntGaugeVec,
+    connections: Family<AtomicU64>,
+    active: Family<AtomicI64>,
+    refused: Family<AtomicU64>,
+    closed: Family<AtomicU64>,
+    bytes: Family<AtomicU64>,
+    accept_pauses: Family<AtomicU64>,
+    sessions: Family<AtomicI64>,
+    held: Family<AtomicI64>,
     hold_duration: HistogramVec,
-    hold_timeouts: IntCounterVec,
+    hold_timeouts: Family<AtomicU64>,
     connect_duration: HistogramVec,
-    connect_failures: IntCounterVec,
-    moved: IntCounterVec,
+    connect_failures: Family<AtomicU64>,
+    moved: Family<AtomicU64>,
 }
 
 impl Metrics {
@@ -99,23 +101,23 @@ impl Metrics {
     /// What has become of all connections so far, over all listeners.
     pub(super) fn totals(&self) -> Totals {
         Totals {
-            accepted: sum(&self.connections),
-            refused: sum(&self.refused),
-            closed: sum(&self.closed),
-            active: sum(&self.active),
+            accepted: whole(self.connections.sum()),
+            refused: whole(self.refused.sum()),
+            closed: whole(self.closed.sum()),
+            active: self.active.sum(),
         }
     }
 
     /// One listener's share.
     pub(super) fn listener(&self, name: &str) -> ListenerMetrics {
         ListenerMetrics {
-            connections: self.connections.with_label_values(&[name]),
-            active: self.active.with_label_values(&[name]),
-            refused: Refusal::ALL.map(|reason| self.refused.with_label_values(&[name, reason.as_str()])),
-            closed: Outcome::ALL.map(|reason| self.closed.with_label_values(&[name, reason.as_str()])),
-            to_node: self.bytes.with_label_values(&[name, "to_node"]),
-            to_client: self.bytes.with_label_values(&[name, "to_client"]),
-            accept_pauses: self.accept_pauses.with_label_values(&[name]),
+            connections: self.connections.with(&[name]),
+            active: self.active.with(&[name]),
+            refused: Refusal::ALL.map(|reason| self.refused.with(&[name, reason.as_str()])),
+            closed: Outcome::ALL.map(|reason| self.closed.with(&[name, reason.as_str()])),
+            to_node: self.bytes.with(&[name, "to_node"]),
+            to_client: self.bytes.with(&[name, "to_client"]),
+            accept_pauses: self.accept_pauses.with(&[name]),
         }
     }
 
@@ -123,20 +125,20 @@ impl Metrics {
     pub(super) fn cluster(&self, settings: &ClusterSettings) -> ClusterMetrics {
         let name = &*settings.name;
         ClusterMetrics {
-            held: self.held.with_label_values(&[name]),
+            held: self.held.with(&[name]),
             hold_duration: self.hold_duration.with_label_values(&[name]),
-            hold_timeouts: self.hold_timeouts.with_label_values(&[name]),
+            hold_timeouts: self.hold_timeouts.with(&[name]),
             connect_duration: self.connect_duration.with_label_values(&[name]),
-            moved: self.moved.with_label_values(&[name]),
+            moved: self.moved.with(&[name]),
             nodes: settings.nodes.iter().map(|node| self.node(name, node)).collect(),
         }
     }
 
     fn node(&self, cluster: &str, node: &Arc<str>) -> NodeMetrics {
         NodeMetrics {
-            sessions: self.sessions.with_label_values(&[cluster, node]),
+            sessions: self.sessions.with(&[cluster, node]),
             connect_failures: ConnectFailure::ALL
-                .map(|reason| self.connect_failures.with_label_values(&[cluster, node, reason.as_str()])),
+                .map(|reason| self.connect_failures.with(&[cluster, node, reason.as_str()])),
         }
     }
 }
@@ -154,34 +156,28 @@ pub struct Totals {
     pub active: i64,
 }
 
-/// The sum over all labels of a vector of counters or gauges of whole numbers.
-fn sum(vector: &impl Collector) -> i64 {
-    let families = vector.collect();
-    let metrics = families.iter().flat_map(prometheus::proto::MetricFamily::get_metric);
-    // Each has one of the two; the other reads 0.
-    let values = metrics.map(|metric| metric.get_counter().get_value() + metric.get_gauge().get_value());
-    #[expect(clippy::cast_possible_truncation, reason = "the library keeps whole numbers as floating ones")]
-    values.map(|value| value as i64).sum()
+fn whole(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 /// What is counted by listener.
 #[derive(Debug)]
 pub(super) struct ListenerMetrics {
-    pub(super) connections: IntCounter,
-    pub(super) active: IntGauge,
-    refused: [IntCounter; Refusal::ALL.len()],
-    closed: [IntCounter; Outcome::ALL.len()],
-    pub(super) to_node: IntCounter,
-    pub(super) to_client: IntCounter,
-    pub(super) accept_pauses: IntCounter,
+    pub(super) connections: Counter,
+    pub(super) active: Gauge,
+    refused: [Counter; Refusal::ALL.len()],
+    closed: [Counter; Outcome::ALL.len()],
+    pub(super) to_node: Counter,
+    pub(super) to_client: Counter,
+    pub(super) accept_pauses: Counter,
 }
 
 impl ListenerMetrics {
-    pub(super) fn refused(&self, reason: Refusal) -> &IntCounter {
+    pub(super) fn refused(&self, reason: Refusal) -> &Counter {
         &self.refused[reason as usize]
     }
 
-    pub(super) fn closed(&self, reason: Outcome) -> &IntCounter {
+    pub(super) fn closed(&self, reason: Outcome) -> &Counter {
         &self.closed[reason as usize]
     }
 }
@@ -189,38 +185,38 @@ impl ListenerMetrics {
 /// What is counted by cluster.
 #[derive(Debug)]
 pub(super) struct ClusterMetrics {
-    pub(super) held: IntGauge,
+    pub(super) held: Gauge,
     pub(super) hold_duration: Histogram,
-    pub(super) hold_timeouts: IntCounter,
+    pub(super) hold_timeouts: Counter,
     pub(super) connect_duration: Histogram,
-    pub(super) moved: IntCounter,
+    pub(super) moved: Counter,
     nodes: Vec<NodeMetrics>,
 }
 
 impl ClusterMetrics {
     /// `None` for a node that the settings do not name.
-    pub(super) fn sessions(&self, node: NodeId) -> Option<&IntGauge> {
+    pub(super) fn sessions(&self, node: NodeId) -> Option<&Gauge> {
         self.nodes.get(node.0).map(|metrics| &metrics.sessions)
     }
 
     /// `None` for a node that the settings do not name.
-    pub(super) fn connect_failures(&self, node: NodeId, reason: ConnectFailure) -> Option<&IntCounter> {
+    pub(super) fn connect_failures(&self, node: NodeId, reason: ConnectFailure) -> Option<&Counter> {
         self.nodes.get(node.0).map(|metrics| &metrics.connect_failures[reason as usize])
     }
 }
 
 #[derive(Debug)]
 struct NodeMetrics {
-    sessions: IntGauge,
-    connect_failures: [IntCounter; ConnectFailure::ALL.len()],
+    sessions: Gauge,
+    connect_failures: [Counter; ConnectFailure::ALL.len()],
 }
 
 /// A gauge that counts as long as this lives, whatever ends it.
 #[derive(Debug)]
-pub(super) struct Counted(IntGauge);
+pub(super) struct Counted(Gauge);
 
 impl Counted {
-    pub(super) fn by(gauge: &IntGauge) -> Self {
+    pub(super) fn by(gauge: &Gauge) -> Self {
         gauge.inc();
         Counted(gauge.clone())
     }
@@ -236,26 +232,28 @@ impl Drop for Counted {
 struct Registrar<'a>(&'a Registry);
 
 impl Registrar<'_> {
-    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, prometheus::Error> {
-        let counters = IntCounterVec::new(options(name, help), labels)?;
-        self.0.register(Box::new(counters.clone()))?;
-        Ok(counters)
+    fn counters(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+    ) -> Result<Family<AtomicU64>, prometheus::Error> {
+        Family::counters(self.0, &format!("{PREFIX}{name}"), help, labels)
     }
 
-    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec, prometheus::Error> {
-        let gauges = IntGaugeVec::new(options(name, help), labels)?;
-        self.0.register(Box::new(gauges.clone()))?;
-        Ok(gauges)
+    fn gauges(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+    ) -> Result<Family<AtomicI64>, prometheus::Error> {
+        Family::gauges(self.0, &format!("{PREFIX}{name}"), help, labels)
     }
 
     fn histograms(&self, name: &str, help: &str, buckets: &[f64]) -> Result<HistogramVec, prometheus::Error> {
-        let options = HistogramOpts::from(options(name, help)).buckets(buckets.to_vec());
+        let options = HistogramOpts::new(format!("{PREFIX}{name}"), help).buckets(buckets.to_vec());
         let histograms = HistogramVec::new(options, &["cluster"])?;
         self.0.register(Box::new(histograms.clone()))?;
         Ok(histograms)
     }
-}
-
-fn options(name: &str, help: &str) -> Opts {
-    Opts::new(format!("raftgate_{name}"), help)
 }
