@@ -84,34 +84,38 @@ impl Follow {
     }
 
     /// Follows until every sender of the inbox is gone.
-    pub async fn run(mut self) {
-        let mut addresses = self.links.directory.changes();
-        loop {
-            let due = self.tracker.poll_timeout().map(Instant::from_std);
-            tokio::select! {
-                // What has arrived counts before what is late: an answer in the inbox outruns its own deadline.
-                biased;
-                input = self.links.inbox.recv() => match input {
-                    Some(Input::Report(report)) => self.take_report(Instant::now(), *report),
-                    Some(Input::Signal(signal)) => {
+    // No `async fn`, which would have room for `self` twice.
+    #[expect(clippy::manual_async_fn, reason = "it is twice as large")]
+    pub fn run(mut self) -> impl Future<Output = ()> + Send {
+        async move {
+            let mut addresses = self.links.directory.changes();
+            loop {
+                let due = self.tracker.poll_timeout().map(Instant::from_std);
+                tokio::select! {
+                    // What has arrived counts before what is late: an answer in the inbox outruns its own deadline.
+                    biased;
+                    input = self.links.inbox.recv() => match input {
+                        Some(Input::Report(report)) => self.take_report(Instant::now(), *report),
+                        Some(Input::Signal(signal)) => {
+                            let now = Instant::now();
+                            debug!(cluster = %self.cluster, node = signal.node.0, why = signal.suspicion.as_str(), "suspicion");
+                            self.tracker.handle_signal(now.into_std(), signal);
+                            self.carry_out(now);
+                        }
+                        Some(Input::Command(command, reply)) => {
+                            // Whoever has gone does not want to know.
+                            let _ = reply.send(self.take_command(Instant::now(), command));
+                        }
+                        None => return,
+                    },
+                    () = self.links.writer.wanted_more() => self.order_confirmation(),
+                    // Its sender lives as long as `self`.
+                    _ = addresses.changed() => self.carry_out(Instant::now()),
+                    () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
                         let now = Instant::now();
-                        debug!(cluster = %self.cluster, node = signal.node.0, why = signal.suspicion.as_str(), "suspicion");
-                        self.tracker.handle_signal(now.into_std(), signal);
+                        self.tracker.handle_timeout(now.into_std());
                         self.carry_out(now);
                     }
-                    Some(Input::Command(command, reply)) => {
-                        // Whoever has gone does not want to know.
-                        let _ = reply.send(self.take_command(Instant::now(), command));
-                    }
-                    None => return,
-                },
-                () = self.links.writer.wanted_more() => self.order_confirmation(),
-                // Its sender lives as long as `self`.
-                _ = addresses.changed() => self.carry_out(Instant::now()),
-                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
-                    let now = Instant::now();
-                    self.tracker.handle_timeout(now.into_std());
-                    self.carry_out(now);
                 }
             }
         }

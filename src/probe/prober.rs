@@ -142,19 +142,23 @@ impl Prober {
     }
 
     /// Probes at once (L1) and then by the orders, until their sender is gone.
-    pub async fn run(mut self) {
-        if self.unverified {
-            tracing::warn!(
-                cluster = &*self.cluster,
-                node = &*self.name,
-                "probe.tls.verify is \"none\": anybody on the path to this node can claim to be the leader"
-            );
-        }
-        loop {
-            let began = Instant::now();
-            let round = self.orders.borrow_and_update().round;
-            if self.probe(began).await.is_break() || self.wait(began, round).await.is_break() {
-                return;
+    // No `async fn`, which would have room for `self` twice: as what it is called with, and as what it works on.
+    #[expect(clippy::manual_async_fn, reason = "it is twice as large")]
+    pub fn run(mut self) -> impl Future<Output = ()> + Send {
+        async move {
+            if self.unverified {
+                tracing::warn!(
+                    cluster = &*self.cluster,
+                    node = &*self.name,
+                    "probe.tls.verify is \"none\": anybody on the path to this node can claim to be the leader"
+                );
+            }
+            loop {
+                let began = Instant::now();
+                let round = self.orders.borrow_and_update().round;
+                if self.probe(began).await.is_break() || self.wait(began, round).await.is_break() {
+                    return;
+                }
             }
         }
     }

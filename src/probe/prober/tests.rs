@@ -99,7 +99,7 @@ fn a_prober_that_waits_is_small() {
     let settings = settings(([127, 0, 0, 1], 1).into());
     let prober = Prober::new(settings, None, ordered, inbox().0, Arc::default(), metrics).unwrap();
     let size = size_of_val(&prober.run());
-    assert!(size <= 2400, "{size} bytes for each node");
+    assert!(size <= 1500, "{size} bytes for each node");
 }
 
 #[tokio::test]
