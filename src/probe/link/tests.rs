@@ -110,6 +110,20 @@ async fn l5_a_close_that_was_not_announced_is_noticed_while_waiting() {
 }
 
 #[tokio::test]
+async fn what_a_node_says_unasked_is_not_its_next_answer() {
+    let twice =
+        "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 503 No\r\nContent-Length: 2\r\n\r\nno";
+    for unasked in [vec![Step::Say(twice)], vec![Step::Say(LEADER), Step::Say("HTTP/1.1 503 No\r\n\r\n")]] {
+        let script = [vec![Step::Read], unasked, vec![Step::Listen]].concat();
+        let (node, mut link) = scripted(vec![script, vec![Step::AnswerAll(LEADER)]], NEVER).await;
+        assert_answered(&mut link, true).await;
+        patiently("the loss", link.lost()).await;
+        node.until(Happened::Farewell(0)).await;
+        assert_answered(&mut link, true).await;
+    }
+}
+
+#[tokio::test]
 async fn a_close_that_crosses_the_request_is_made_good_on_a_new_connection() {
     let once = vec![Step::Read, Step::Say(LEADER), Step::Read];
     let (node, mut link) = scripted(vec![once, vec![Step::AnswerAll(LEADER)]], NEVER).await;
