@@ -324,6 +324,9 @@ impl Follow {
     }
 
     fn set_fates(&mut self, now: Instant) {
+        if self.past.is_empty() {
+            return;
+        }
         let facts = self.facts();
         let view = View {
             now,

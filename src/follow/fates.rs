@@ -38,6 +38,11 @@ impl PastTenures {
         self.0.push(Arc::downgrade(tenure));
     }
 
+    /// Whether there is none: then nothing has to be known to decide about them.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The fates that follow now. Tenures about which nothing new follows are left out.
     pub(super) fn decide(&mut self, view: &View<'_>) -> Vec<(Arc<Tenure>, Fate)> {
         self.0.retain(|tenure| tenure.strong_count() > 0);

@@ -74,6 +74,10 @@ impl Book {
         turn
     }
 
+    pub(super) fn is_listed(&self, place: usize, address: IpAddr) -> bool {
+        self.0[place].listed.contains(&address)
+    }
+
     pub(super) fn is_looked_up(&self, place: usize) -> bool {
         !self.0[place].listed.is_empty() || self.0[place].trouble.is_some()
     }

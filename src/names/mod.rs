@@ -114,7 +114,7 @@ impl Address {
 
     /// Whether its name still stands for this address.
     pub fn is_listed(&self, address: SocketAddr) -> bool {
-        self.in_turn(None).contains(&address)
+        address.port() == self.port && self.read(|book, place| book.is_listed(place, address.ip()))
     }
 
     /// Notes that it was reached here: this is the current address from now on, also for other ports of the host.
