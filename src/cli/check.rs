@@ -2,11 +2,9 @@
 
 mod report;
 
-use std::io::{self, Write as _};
-
 use clap::Args;
 
-use super::{ConfigFile, Exit, complain};
+use super::{ConfigFile, Exit, complain, print};
 use crate::app::{self, SurveyError};
 use crate::board::wall_clock;
 use crate::config::{self, Config, Flags, Sources};
@@ -51,19 +49,6 @@ fn probe(config: &Config) -> Exit {
         Err(error) => {
             complain(format_args!("raftgate: {error}"));
             if matches!(error, SurveyError::Runtime(_)) { Exit::Failed } else { Exit::Configuration }
-        }
-    }
-}
-
-/// Prints a text on standard output; `exit` if that worked.
-fn print(what: &str, text: &str, exit: Exit) -> Exit {
-    match io::stdout().write_all(text.as_bytes()) {
-        Ok(()) => exit,
-        // `raftgate check | head` has read enough.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => exit,
-        Err(error) => {
-            complain(format_args!("raftgate: cannot write {what}: {error}"));
-            Exit::Failed
         }
     }
 }

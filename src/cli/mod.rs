@@ -3,6 +3,7 @@
 mod check;
 #[cfg(feature = "demo")]
 mod demo;
+mod import;
 mod run;
 
 use std::fmt::Display;
@@ -43,6 +44,7 @@ struct CommandLine {
 enum Command {
     Run(run::Options),
     Check(check::Options),
+    Import(import::Options),
     #[cfg(feature = "demo")]
     Demo(demo::Options),
 }
@@ -50,7 +52,7 @@ enum Command {
 /// The option that several commands share.
 #[derive(Args, Debug)]
 struct ConfigFile {
-    /// The configuration [default: /etc/raftgate/raftgate.toml].
+    /// The configuration, TOML or a `haproxy.cfg` [default: /etc/raftgate/raftgate.toml].
     #[arg(short = 'c', long = "config", value_name = "FILE")]
     config: Option<PathBuf>,
 }
@@ -85,11 +87,25 @@ fn complain(about: impl Display) {
     }
 }
 
+/// Prints a text on standard output; `exit` if that worked.
+fn print(what: &str, text: &str, exit: Exit) -> Exit {
+    match io::stdout().write_all(text.as_bytes()) {
+        Ok(()) => exit,
+        // `raftgate check | head` has read enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => exit,
+        Err(error) => {
+            complain(format_args!("raftgate: cannot write {what}: {error}"));
+            Exit::Failed
+        }
+    }
+}
+
 impl Command {
     fn run(self) -> Exit {
         match self {
             Command::Run(options) => run::run(options),
             Command::Check(options) => check::run(options),
+            Command::Import(options) => import::run(&options),
             #[cfg(feature = "demo")]
             Command::Demo(options) => demo::run(&options),
         }

@@ -180,7 +180,7 @@ fn toml(json: &serde_json::Value) -> Value {
 }
 
 /// As people write it: `1500ms`, not `1s 500ms`.
-fn span(duration: Duration) -> String {
+pub(super) fn span(duration: Duration) -> String {
     match duration.subsec_nanos() {
         0 => humantime::format_duration(duration).to_string(),
         nanos if nanos % 1_000_000 == 0 => format!("{}ms", duration.as_millis()),
@@ -188,7 +188,7 @@ fn span(duration: Duration) -> String {
     }
 }
 
-fn span_or_off(duration: Option<Duration>) -> String {
+pub(super) fn span_or_off(duration: Option<Duration>) -> String {
     duration.map_or_else(|| "off".to_owned(), span)
 }
 

@@ -1,6 +1,7 @@
 //! The layers of a configuration: a file, the environment, flags; the later wins, key by key.
 
 use std::cell::RefCell;
+use std::ops::Range;
 use std::path::PathBuf;
 
 use figment::providers::{Format, Toml};
@@ -44,6 +45,25 @@ impl Layer {
 pub(super) struct Text {
     pub(super) name: String,
     pub(super) toml: String,
+    /// What the TOML was translated from, if the file is a `haproxy.cfg`.
+    pub(super) original: Option<Original>,
+}
+
+/// A file as it was before its translation.
+#[derive(Clone, Debug)]
+pub(super) struct Original {
+    pub(super) text: String,
+    /// Which bytes each key comes from.
+    pub(super) spans: Vec<(KeyPath, Range<usize>)>,
+    /// What is to be said of the translation, a line each.
+    pub(super) remarks: Vec<String>,
+}
+
+impl Text {
+    /// What people wrote.
+    pub(super) fn written(&self) -> &str {
+        self.original.as_ref().map_or(&self.toml, |original| &original.text)
+    }
 }
 
 /// What the command line says about the configuration.
@@ -140,7 +160,15 @@ impl Layers {
         }
         let Findings { errors, warnings } = findings.into_inner();
         match config {
-            Some(config) if errors.is_empty() => Ok(Loaded { config, warnings: origins.tell(warnings) }),
+            Some(config) if errors.is_empty() => {
+                let mut told = self
+                    .file
+                    .as_ref()
+                    .and_then(|text| text.original.as_ref())
+                    .map_or_else(Vec::new, |it| it.remarks.clone());
+                told.extend(origins.tell(warnings));
+                Ok(Loaded { config, warnings: told })
+            }
             _ => Err(ConfigError::Invalid(origins.show(errors))),
         }
     }

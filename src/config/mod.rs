@@ -1,6 +1,7 @@
 //! From what users write to what the program needs, checked whole before anything uses it (O1).
 //!
 //! ```text
+//! haproxy    a haproxy.cfg in place of the file: the TOML that it amounts to
 //! layers     file, environment, flags: who wins, and where each key was written
 //! raw        what users write: the names and nesting of keys; spelling: single values
 //! extract    layers -> raw, every misspelled or mistyped key reported at once
@@ -15,6 +16,8 @@ mod check;
 mod effective;
 mod extract;
 mod findings;
+mod haproxy;
+mod import;
 mod layers;
 mod limits;
 mod model;
@@ -30,10 +33,12 @@ mod words;
 #[cfg(test)]
 mod tests;
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 pub use address::HostPort;
+pub use import::{Imported, import, import_text};
 pub use layers::Flags;
 pub use model::{
     Cluster, Config, Connect, Hold, Listener, LogFormat, LogSettings, Node, Probe, Timeouts, Tls,
@@ -41,7 +46,7 @@ pub use model::{
 pub use presets::Preset;
 pub use settings::NodeAddresses;
 
-use layers::{Layers, Text};
+use layers::Layers;
 
 /// The file that is read if neither a file nor flags say what to do.
 pub const DEFAULT_FILE: &str = "/etc/raftgate/raftgate.toml";
@@ -92,11 +97,14 @@ pub enum ConfigError {
 ///
 /// The file cannot be read, or something in it is wrong; then all mistakes are told at once.
 pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
+    load_from(sources, environment())
+}
+
+fn environment() -> Vec<(String, String)> {
     // A variable that is not Unicode cannot be one of ours: every name and value of ours is.
-    let environment = std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .collect();
-    load_from(sources, environment)
+    let unicode =
+        |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
+    std::env::vars_os().filter_map(unicode).collect()
 }
 
 /// Checks one text alone: no environment, no flags, and no look at the files that it names.
@@ -105,27 +113,24 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
 ///
 /// Something in the text is wrong; then all mistakes are told at once, with `name` as the file's.
 pub fn load_text(name: &str, toml: &str) -> Result<Loaded, ConfigError> {
-    let file = Text { name: name.to_owned(), toml: toml.to_owned() };
+    let file = import::toml(name, toml);
     Layers { file: Some(file), ..Layers::default() }.assemble()
 }
 
 fn load_from(sources: &Sources, environment: Vec<(String, String)>) -> Result<Loaded, ConfigError> {
     let file = match &sources.file {
-        Some(path) => Some(read(path)?),
+        Some(path) => Some(import::text(&path.display().to_string(), read(path)?, &environment)?),
         None if sources.flags.suffice() => None,
-        None => Some(read_default()?),
+        None => Some(import::toml(DEFAULT_FILE, &read_default()?)),
     };
     Layers { file, environment, flags: sources.flags.clone(), look_at_files: true }.assemble()
 }
 
-fn read(path: &Path) -> Result<Text, ConfigError> {
-    match fs::read_to_string(path) {
-        Ok(toml) => Ok(Text { name: path.display().to_string(), toml }),
-        Err(error) => Err(ConfigError::Unreadable { file: path.to_owned(), error }),
-    }
+fn read(path: &Path) -> Result<String, ConfigError> {
+    fs::read_to_string(path).map_err(|error| ConfigError::Unreadable { file: path.to_owned(), error })
 }
 
-fn read_default() -> Result<Text, ConfigError> {
+fn read_default() -> Result<String, ConfigError> {
     match read(Path::new(DEFAULT_FILE)) {
         Err(ConfigError::Unreadable { error, .. }) if error.kind() == io::ErrorKind::NotFound => {
             Err(ConfigError::NoFile)

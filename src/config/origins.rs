@@ -8,7 +8,7 @@ use figment::value::{Tag, Value};
 use toml_edit::{ImDocument, Item, TableLike};
 
 use super::findings::{Finding, KeyPath};
-use super::layers::{Layer, Setting, Text};
+use super::layers::{Layer, Original, Setting, Text};
 use super::quote::quote;
 
 /// The merged values, and what is known of their origins.
@@ -100,7 +100,7 @@ impl<'a> Origins<'a> {
         let (Place::Line(_, spot), Some((text, _))) = (place, self.file) else { return None };
         // Any header may carry a secret, whatever its name.
         let in_headers = key.0.iter().any(|key| key == "headers");
-        if in_headers { None } else { quote(&text.toml, spot.start..spot.end) }
+        if in_headers { None } else { quote(text.written(), spot.start..spot.end) }
     }
 
     /// Where a key was written; for one that is missing, the table that it is missing in.
@@ -149,12 +149,25 @@ fn follow<'v>(value: &'v Value, keys: &[String]) -> Option<&'v Value> {
 
 fn place_in(text: &Text, document: &ImDocument<&str>, keys: &[String]) -> Place {
     let file = text.name.clone();
-    match span_of(document, keys) {
+    let span = match &text.original {
+        Some(original) => span_before_translation(original, keys),
+        None => span_of(document, keys),
+    };
+    match span {
         Some(Range { start, end }) => {
-            Place::Line(file, Spot { line: line_of(&text.toml, start), start, end })
+            Place::Line(file, Spot { line: line_of(text.written(), start), start, end })
         }
         None => Place::File(file),
     }
+}
+
+/// Where the key comes from that is nearest: itself, what contains it, or what it contains.
+fn span_before_translation(original: &Original, keys: &[String]) -> Option<Range<usize>> {
+    let alike =
+        |written: &KeyPath| written.0.iter().zip(keys).take_while(|(one, other)| one == other).count();
+    let near = original.spans.iter().filter(|(written, _)| alike(written) == keys.len().min(written.0.len()));
+    // Of those alike, the first: `max_by_key` would take the last.
+    near.rev().max_by_key(|(written, _)| alike(written)).map(|(_, span)| span.clone())
 }
 
 /// Where the last key with its value (or, in a list, the element; of a table, its name) stands, in bytes.

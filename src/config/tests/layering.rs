@@ -10,7 +10,7 @@ fn env(variables: &[(&str, &str)]) -> Vec<(String, String)> {
 }
 
 fn layered(toml: &str, variables: &[(&str, &str)], flags: &Flags) -> Result<Loaded, ConfigError> {
-    let file = Some(Text { name: "t.toml".into(), toml: toml.into() });
+    let file = Some(import::toml("t.toml", toml));
     Layers { file, environment: env(variables), flags: flags.clone(), ..Layers::default() }.assemble()
 }
 

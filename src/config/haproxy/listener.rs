@@ -1,0 +1,69 @@
+//! A `frontend` as a listener.
+
+use toml_edit::{Array, Value};
+
+use super::Written;
+use super::page::Page;
+use super::proxy::Proxy;
+use super::remarks::Remarks;
+
+/// Writes down where clients arrive, and where they go.
+pub(super) fn write(front: &Proxy, cluster: &Proxy, page: &mut Page, remarks: &mut Remarks) {
+    let name = front.name.text.as_str();
+    let addresses = addresses(front, remarks);
+    let Some(first) = addresses.first() else {
+        let why = "it has no address; add a `bind` line";
+        return remarks.refuse(&front.name.span, &front.kind, why);
+    };
+    let bind: Value = match addresses.as_slice() {
+        [one] => one.value.as_str().into(),
+        many => many.iter().map(|address| address.value.as_str()).collect::<Array>().into(),
+    };
+    page.set(&["listeners", name, "bind"], bind, &first.span);
+    let to = front.use_backend.as_ref().or(front.default_backend.as_ref());
+    let span = to.map_or(&front.name.span, |to| &to.span);
+    page.set(&["listeners", name, "cluster"], cluster.name.text.as_str(), span);
+    if let Some(bound) = bound(front, remarks) {
+        let number = i64::try_from(bound.value).unwrap_or(i64::MAX);
+        page.set(&["listeners", name, "max_connections"], number, &bound.span);
+    }
+}
+
+/// What is to be bound. An IPv6 address that stands for all takes IPv4 too.
+fn addresses<'f>(front: &'f Proxy, remarks: &mut Remarks) -> Vec<&'f Written<String>> {
+    let all: Vec<&Written<String>> = front.binds.iter().flat_map(|bind| &bind.addresses).collect();
+    for bind in &front.binds {
+        let Some(v6only) = &bind.v6only else { continue };
+        let alone = bind.addresses.iter().filter_map(|address| port(&address.value, "[::]:")).find(|v6| {
+            !all.iter().any(|address| port(&address.value, "0.0.0.0:").is_some_and(|v4| v4 == *v6))
+        });
+        if alone.is_some() {
+            let why =
+                "Raftgate takes IPv4 too where an IPv6 address stands for all; write the IPv6 address itself";
+            remarks.refuse(v6only, "bind v6only", why);
+        }
+    }
+    let is_covered = |address: &Written<String>| {
+        port(&address.value, "0.0.0.0:")
+            .is_some_and(|v4| all.iter().any(|other| other.value.strip_prefix("[::]:") == Some(v4)))
+    };
+    all.iter().copied().filter(|address| !is_covered(address)).collect()
+}
+
+/// The section's own bound, and that of its only `bind` line.
+fn bound<'f>(front: &'f Proxy, remarks: &mut Remarks) -> Option<&'f Written<usize>> {
+    let of_binds: Vec<&Written<usize>> =
+        front.binds.iter().filter_map(|bind| bind.maxconn.as_ref()).filter(|bound| bound.value > 0).collect();
+    if let [bound, ..] = of_binds.as_slice()
+        && front.binds.len() > 1
+    {
+        let why = "Raftgate bounds a whole listener; write the sum as `maxconn` of the section";
+        return remarks.refused(&bound.span, "bind maxconn", why);
+    }
+    front.maxconn.as_ref().into_iter().chain(of_binds).min_by_key(|bound| bound.value)
+}
+
+/// The port of an address, if it is of this host.
+fn port<'a>(address: &'a str, host: &str) -> Option<&'a str> {
+    address.strip_prefix(host)
+}

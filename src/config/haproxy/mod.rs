@@ -1,0 +1,203 @@
+//! A `haproxy.cfg` as it is, as the TOML that it amounts to: what cannot be taken over is refused, what need not be is said.
+//!
+//! ```text
+//! tokens      a line -> words, with their places        times       5s -> a duration
+//! sections    the text -> sections, with what their `defaults` say
+//! global, proxy (bind, server, check, expect, directives)    lines -> what they say
+//! listener    a frontend -> [listeners.N]
+//! cluster     a backend -> [clusters.N]: asks (what, and who leads), trust (TLS), pace (timings)
+//! page        keys -> TOML, each with its place in the file
+//! remarks     translated, ignored, refused, and why
+//! ```
+
+mod asks;
+mod bind;
+mod check;
+mod cluster;
+mod directives;
+mod expect;
+mod global;
+mod listener;
+mod pace;
+mod page;
+mod proxy;
+mod remarks;
+mod sections;
+mod server;
+mod times;
+mod tokens;
+mod trust;
+
+#[cfg(test)]
+mod tests;
+
+use std::ops::Range;
+use std::time::Duration;
+
+use page::Page;
+use proxy::Proxy;
+use remarks::Remarks;
+use sections::{Line, Section, lines_of, sections};
+use tokens::Word;
+
+use super::effective::span;
+use super::findings::KeyPath;
+
+pub(super) use remarks::Remark;
+pub(super) use sections::begins_with_section;
+pub(super) use tokens::Variables;
+
+/// A value, and where it was written, in bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Written<T> {
+    value: T,
+    span: Range<usize>,
+}
+
+impl Written<String> {
+    fn word(word: &Word) -> Self {
+        Written { value: word.text.clone(), span: word.span.clone() }
+    }
+}
+
+/// What a `haproxy.cfg` amounts to; nothing, if a remark is a refusal.
+#[derive(Debug)]
+pub(super) struct Translation {
+    pub(super) toml: String,
+    /// Where each key of the TOML comes from.
+    pub(super) spans: Vec<(KeyPath, Range<usize>)>,
+    /// In the order of the file.
+    pub(super) remarks: Vec<Remark>,
+}
+
+/// Translates a whole text.
+pub(super) fn translate(text: &str, environment: &Variables<'_>) -> Translation {
+    let (mut page, mut remarks) = (Page::default(), Remarks::default());
+    let sections = sections(text, environment, &mut remarks);
+    let global = global::read(&sections, &mut remarks);
+    if let Some(maxconn) = &global.maxconn {
+        let number = i64::try_from(maxconn.value).unwrap_or(i64::MAX);
+        page.set(&["max_connections"], number, &maxconn.span);
+    }
+    if let Some(drain) = &global.hard_stop_after {
+        page.set(&["shutdown", "drain"], span(drain.value.max(Duration::ZERO)), &drain.span);
+    }
+    let proxies = proxies(&sections, &mut remarks);
+    if proxies.iter().any(Proxy::is_front) {
+        connect(&proxies, &global, &mut page, &mut remarks);
+    } else if !remarks.0.iter().any(Remark::is_refusal) {
+        let why = "there is no frontend or listen section in tcp mode, so there is nothing to serve; add one";
+        remarks.refuse(&(0..0), "the file", why);
+    }
+    remarks.0.sort_by_key(|remark| remark.span.start);
+    Translation { toml: page.toml(), spans: page.spans(), remarks: remarks.0 }
+}
+
+/// Every section that takes clients or has servers, but those that only show HAProxy's own figures.
+fn proxies(sections: &[Section], remarks: &mut Remarks) -> Vec<Proxy> {
+    let mut proxies: Vec<Proxy> = Vec::new();
+    for (place, section) in sections.iter().enumerate() {
+        match section.kind() {
+            "global" | "defaults" => {}
+            "frontend" | "backend" | "listen" => {
+                let lines = lines_of(sections, place);
+                let proxy =
+                    passes_tcp(section, &lines, remarks).and_then(|()| proxy::read(section, &lines, remarks));
+                let Some(proxy) = proxy else { continue };
+                if let Some(disabled) = &proxy.disabled {
+                    remarks.ignored(disabled, section.kind(), "the section is disabled, so it is left out");
+                } else if is_twin(&proxy, &proxies) {
+                    let why = "another section has this name; give each its own";
+                    remarks.refuse(&proxy.name.span, section.kind(), why);
+                } else {
+                    proxies.push(proxy);
+                }
+            }
+            other => other_section(other, section, remarks),
+        }
+    }
+    proxies
+}
+
+fn is_twin(proxy: &Proxy, others: &[Proxy]) -> bool {
+    others.iter().any(|other| {
+        let both = proxy.is_front() && other.is_front() || proxy.is_back() && other.is_back();
+        both && other.name.text == proxy.name.text
+    })
+}
+
+fn other_section(kind: &str, section: &Section, remarks: &mut Remarks) {
+    let span = &section.head.span();
+    let why = match kind {
+        "userlist" | "http-errors" => "it is about HTTP",
+        "peers" => "there are no stick tables to tell others of",
+        "mailers" => "Raftgate sends no mail; its metrics tell",
+        "resolvers" => "names are looked up by the system's own means, again every `dns.refresh`",
+        "ring" => "Raftgate logs to standard output",
+        _ => {
+            let why = "Raftgate does nothing like it; remove the section";
+            return remarks.refuse(span, kind, why);
+        }
+    };
+    remarks.ignored(span, kind, why);
+}
+
+/// Whether a section is in tcp mode.
+fn passes_tcp(section: &Section, lines: &[&Line], remarks: &mut Remarks) -> Option<()> {
+    let mode = lines.iter().rev().find(|line| line.keyword.is("mode"));
+    let Some(mode) = mode.filter(|line| line.argument(0) != "tcp") else { return Some(()) };
+    let has = |keywords: &[&str]| lines.iter().any(|line| keywords.contains(&line.keyword.text.as_str()));
+    let shows_figures = has(&["stats", "monitor-uri"])
+        || lines.iter().any(|line| line.keyword.is("http-request") && line.argument(0) == "use-service");
+    let serves = has(&["server", "server-template", "dispatch", "use_backend", "default_backend"]);
+    if mode.argument(0) == "http" && shows_figures && !serves {
+        let why = "it only shows HAProxy's own state; Raftgate shows its status and metrics on `admin.bind`, \
+                   127.0.0.1:9180 unless you say otherwise";
+        remarks.ignored(&section.head.span(), section.kind(), why);
+        return None;
+    }
+    let name = section.head.argument(0);
+    let why = format!(
+        "Raftgate passes TCP through and reads no HTTP, as `{} {name}` would have to; use mode tcp where clients' streams \
+         can go to the leader as they are, and leave the section to HAProxy where not",
+        section.kind()
+    );
+    remarks.refused(&mode.span(), "mode", why)
+}
+
+/// Writes down each listener, and each cluster that one of them leads to.
+fn connect(proxies: &[Proxy], global: &global::Global, page: &mut Page, remarks: &mut Remarks) {
+    let mut led_to: Vec<(&Proxy, &Proxy)> = Vec::new();
+    for front in proxies.iter().filter(|proxy| proxy.is_front()) {
+        let Some(back) = target(front, proxies, remarks) else { continue };
+        listener::write(front, back, page, remarks);
+        led_to.push((front, back));
+    }
+    for back in proxies.iter().filter(|proxy| proxy.is_back()) {
+        let fronts: Vec<&Proxy> =
+            led_to.iter().filter(|(_, to)| to.name == back.name).map(|(front, _)| *front).collect();
+        if fronts.is_empty() && back.is_front() {
+            // It only sends its clients on.
+        } else if fronts.is_empty() {
+            let why = "no frontend sends clients here, so it is left out";
+            remarks.ignored(&back.name.span, &back.kind, why);
+        } else {
+            cluster::write(back, &fronts, global, page, remarks);
+        }
+    }
+}
+
+fn target<'p>(front: &'p Proxy, proxies: &'p [Proxy], remarks: &mut Remarks) -> Option<&'p Proxy> {
+    let Some(to) = front.use_backend.as_ref().or(front.default_backend.as_ref()) else {
+        if front.is_back() {
+            return Some(front);
+        }
+        let why = "it sends clients nowhere; add default_backend and the name of a backend";
+        return remarks.refused(&front.name.span, &front.kind, why);
+    };
+    let found = proxies.iter().find(|proxy| proxy.is_back() && proxy.name.text == to.value);
+    found.or_else(|| {
+        let why = format!("there is no backend {:?} in tcp mode; name one that is there", to.value);
+        remarks.refused(&to.span, "the backend", why)
+    })
+}

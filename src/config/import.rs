@@ -1,0 +1,89 @@
+//! What kind of file a configuration is, and the TOML that a `haproxy.cfg` amounts to.
+
+use std::path::Path;
+
+use toml_edit::ImDocument;
+
+use super::haproxy::{self, Remark, Translation, Variables};
+use super::layers::{Layers, Original, Text};
+use super::origins::line_of;
+use super::quote::quote;
+use super::{Config, ConfigError, Loaded, environment, read};
+
+/// A `haproxy.cfg` that Raftgate can stand in for.
+#[derive(Clone, Debug)]
+pub struct Imported {
+    /// What it amounts to.
+    pub toml: String,
+    /// The same, checked.
+    pub config: Config,
+    /// What is not the same, and what is left out without harm; one line each.
+    pub remarks: Vec<String>,
+    /// What is allowed in the TOML, but probably not meant; one line each.
+    pub warnings: Vec<String>,
+}
+
+/// Reads a `haproxy.cfg`, with the process's environment where it names variables.
+///
+/// # Errors
+///
+/// The file cannot be read, or something in it cannot be taken over; then all of that is told at once.
+pub fn import(file: &Path) -> Result<Imported, ConfigError> {
+    let text = read(file)?;
+    let environment = environment();
+    import_text(&file.display().to_string(), &text, &|name| value_of(&environment, name))
+}
+
+/// The same with a text and the variables that it may name; no look at the files that it names.
+///
+/// # Errors
+///
+/// Something in the text cannot be taken over; then all of that is told at once, with `name` as the file's.
+pub fn import_text(
+    name: &str,
+    text: &str,
+    variables: &dyn Fn(&str) -> Option<String>,
+) -> Result<Imported, ConfigError> {
+    let file = translated(name, text.to_owned(), variables)?;
+    let toml = file.toml.clone();
+    let remarks = file.original.as_ref().map_or_else(Vec::new, |original| original.remarks.clone());
+    let Loaded { config, mut warnings } = Layers { file: Some(file), ..Layers::default() }.assemble()?;
+    // They begin with the remarks.
+    warnings.drain(..remarks.len().min(warnings.len()));
+    Ok(Imported { toml, config, remarks, warnings })
+}
+
+/// A file of either kind. A `haproxy.cfg` is known by its name or, since nothing else begins so, by its first word.
+pub(super) fn text(name: &str, text: String, environment: &[(String, String)]) -> Result<Text, ConfigError> {
+    let is_named_so = Path::new(name).extension().is_some_and(|extension| extension == "cfg");
+    let begins_so = || haproxy::begins_with_section(&text) && ImDocument::parse(text.as_str()).is_err();
+    if is_named_so || begins_so() {
+        translated(name, text, &|name| value_of(environment, name))
+    } else {
+        Ok(toml(name, &text))
+    }
+}
+
+/// A file that is TOML.
+pub(super) fn toml(name: &str, toml: &str) -> Text {
+    Text { name: name.to_owned(), toml: toml.to_owned(), original: None }
+}
+
+fn value_of(environment: &[(String, String)], name: &str) -> Option<String> {
+    environment.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone())
+}
+
+fn translated(name: &str, text: String, variables: &Variables<'_>) -> Result<Text, ConfigError> {
+    let Translation { toml, spans, remarks } = haproxy::translate(&text, variables);
+    let tell = |remark: &Remark| format!("{name}:{}: {remark}", line_of(&text, remark.span.start));
+    let show = |remark: &Remark| match quote(&text, remark.span.clone()) {
+        Some(quote) => format!("{}\n{quote}", tell(remark)),
+        None => tell(remark),
+    };
+    let refusals: Vec<String> = remarks.iter().filter(|remark| remark.is_refusal()).map(show).collect();
+    if !refusals.is_empty() {
+        return Err(ConfigError::Invalid(refusals));
+    }
+    let remarks = remarks.iter().map(tell).collect();
+    Ok(Text { name: name.to_owned(), toml, original: Some(Original { text, spans, remarks }) })
+}
