@@ -13,6 +13,7 @@ mod descriptors;
 mod failover;
 mod failover_bench;
 mod flapping;
+mod haproxy;
 mod herd;
 mod hold;
 mod hostile;

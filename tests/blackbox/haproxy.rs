@@ -1,0 +1,172 @@
+//! What is made of a `haproxy.cfg`, word by word.
+//!
+//! Of each `haproxy/NAME.cfg` that is accepted, `NAME.toml` is what it amounts to and `NAME.txt` what is said about it; of
+//! each `haproxy/refused_NAME.cfg`, the text is why not. Read them as somebody who has to replace HAProxy by tomorrow.
+//! After a change on purpose, `RAFTGATE_BLESS=1 cargo test --test blackbox haproxy` writes them anew; read the diff.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use raftgate::config::{Imported, import_text, load_text};
+
+use crate::support::certs::Authority;
+use crate::support::gate::raftgate;
+use crate::support::skip;
+use crate::support::wait::within_deadline;
+
+/// So many at least: a test that finds no files proves nothing.
+const FEWEST: usize = 40;
+/// The variables that the files name, besides `CERTS`, a folder.
+const VARIABLES: [(&str, &str); 2] = [("BIND_TO", "10.1.0.1"), ("NODE", "10.0.0.1")];
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/blackbox/haproxy")
+}
+
+/// The files of the folder with this extension, sorted.
+fn files(extension: &str) -> Vec<PathBuf> {
+    let all = fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<PathBuf> =
+        all.filter(|path| path.extension().is_some_and(|it| it == extension)).collect();
+    files.sort();
+    files
+}
+
+fn accepted() -> Vec<PathBuf> {
+    let files: Vec<PathBuf> =
+        files("cfg").into_iter().filter(|path| !name(path).starts_with("refused_")).collect();
+    assert!(files.len() >= FEWEST, "only {} files in {}", files.len(), folder().display());
+    files
+}
+
+fn name(path: &Path) -> &str {
+    path.file_name().unwrap().to_str().unwrap()
+}
+
+fn variable(name: &str) -> Option<String> {
+    let value = VARIABLES.iter().find(|(known, _)| *known == name).map(|(_, value)| *value);
+    value.or((name == "CERTS").then_some("/etc/haproxy/certs")).map(str::to_owned)
+}
+
+/// What is made of a file: the TOML, and the lines that are said; or those alone.
+fn made_of(path: &Path) -> Result<Imported, String> {
+    let name = name(path);
+    let text = fs::read_to_string(path).unwrap();
+    let made = import_text(name, &text, &variable).map_err(|error| format!("{error}\n"));
+    assert_eq!(made.is_err(), name.starts_with("refused_"), "{name}: {made:?}");
+    made
+}
+
+#[test]
+fn every_file_is_taken_over_or_refused_in_these_words() {
+    let mut changed = Vec::new();
+    for path in files("cfg") {
+        let (toml, said) = match made_of(&path) {
+            Ok(Imported { toml, remarks, .. }) => {
+                (Some(toml), remarks.into_iter().map(|remark| remark + "\n").collect())
+            }
+            Err(said) => (None, said),
+        };
+        let said = Some(said).filter(|said| !said.is_empty());
+        changed.extend(compare(&path.with_extension("toml"), toml.as_deref()));
+        changed.extend(compare(&path.with_extension("txt"), said.as_deref()));
+    }
+    assert!(
+        changed.is_empty(),
+        "other words than in the files; if they are right, RAFTGATE_BLESS=1 writes them down:\n{}",
+        changed.join("\n")
+    );
+}
+
+/// What is there instead of what should be, unless it is to be written down.
+fn compare(path: &Path, expected: Option<&str>) -> Option<String> {
+    let bless = std::env::var_os("RAFTGATE_BLESS").is_some_and(|value| value == "1");
+    if fs::read_to_string(path).ok().as_deref() == expected {
+        return None;
+    }
+    match expected {
+        Some(text) if bless => fs::write(path, text).unwrap(),
+        None if bless => fs::remove_file(path).unwrap(),
+        _ => return Some(format!("--- {}\n{}", name(path), expected.unwrap_or("(no such file)"))),
+    }
+    None
+}
+
+#[test]
+fn every_expectation_has_its_haproxy_cfg() {
+    for expected in files("toml").iter().chain(&files("txt")) {
+        assert!(expected.with_extension("cfg").is_file(), "{} is left over", expected.display());
+    }
+}
+
+#[test]
+fn the_toml_says_the_same_as_the_file() {
+    for path in accepted() {
+        let imported = made_of(&path).unwrap();
+        let loaded = load_text("imported.toml", &imported.toml)
+            .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        assert_eq!(loaded.config, imported.config, "{}", path.display());
+    }
+}
+
+/// What Raftgate takes over is what HAProxy takes: a file that it would not start with proves nothing.
+#[test]
+fn haproxy_accepts_what_is_accepted() {
+    let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/usr/local/sbin";
+    if !std::env::split_paths(&path).any(|folder| folder.join("haproxy").is_file()) {
+        return skip("whether HAProxy accepts what is accepted: `haproxy` is not installed");
+    }
+    let certs = tempfile::tempdir().unwrap();
+    let client = rcgen::generate_simple_self_signed(vec!["client".to_owned()]).unwrap();
+    let client = client.cert.pem() + &client.signing_key.serialize_pem();
+    fs::write(certs.path().join("root.pem"), Authority::new().pem()).unwrap();
+    fs::write(certs.path().join("client.pem"), client).unwrap();
+    let mut objections = Vec::new();
+    for file in accepted() {
+        let mut haproxy = Command::new("haproxy");
+        haproxy.arg("-c").arg("-f").arg(&file).env("PATH", &path).envs(VARIABLES).env("CERTS", certs.path());
+        let output = haproxy.output().unwrap();
+        if !output.status.success() {
+            objections.push(String::from_utf8_lossy(&output.stderr).into_owned());
+        }
+    }
+    assert!(objections.is_empty(), "{}", objections.join("\n"));
+}
+
+async fn output_of(arguments: &[&str]) -> (Option<i32>, String, String) {
+    let output = within_deadline("the command", raftgate().args(arguments).output()).await.unwrap();
+    let [stdout, stderr] = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
+    (output.status.code(), stdout, stderr)
+}
+
+#[tokio::test]
+async fn import_prints_toml_and_remarks_and_check_takes_either() {
+    let path = folder().join("openziti_as_it_is.cfg");
+    let cfg = path.to_str().unwrap();
+    let imported = made_of(&path).unwrap();
+    let (code, toml, said) = output_of(&["import", cfg]).await;
+    assert_eq!((code, &toml), (Some(0), &imported.toml), "{said}");
+    assert!(said.replace(cfg, name(&path)).starts_with(&imported.remarks.join("\n")), "{said}");
+    // A file that has another name is known by how it begins.
+    let folder = tempfile::tempdir().unwrap();
+    let [toml_file, unnamed] = ["raftgate.toml", "old"].map(|name| folder.path().join(name));
+    fs::write(&toml_file, &toml).unwrap();
+    fs::copy(&path, &unnamed).unwrap();
+    let (_, effective, _) = output_of(&["check", "-c", toml_file.to_str().unwrap()]).await;
+    assert!(effective.contains("preset = \"openziti\""), "{effective}");
+    for file in [cfg, unnamed.to_str().unwrap()] {
+        assert_eq!(output_of(&["check", "-c", file]).await.1, effective, "{file}");
+    }
+}
+
+#[tokio::test]
+async fn o1_a_haproxy_cfg_that_cannot_be_taken_over_exits_78_and_says_where_and_why() {
+    let path = folder().join("refused_accept_proxy.cfg");
+    let cfg = path.to_str().unwrap();
+    for arguments in [&["import", cfg][..], &["check", "-c", cfg], &["run", "-c", cfg]] {
+        let (code, stdout, said) = output_of(arguments).await;
+        assert_eq!((code, stdout.as_str()), (Some(78), ""), "{arguments:?}");
+        assert_eq!(Err(said.replace(cfg, name(&path))), made_of(&path).map(|_| ()), "{arguments:?}");
+    }
+}
