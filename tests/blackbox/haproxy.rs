@@ -4,14 +4,17 @@
 //! each `haproxy/refused_NAME.cfg`, the text is why not. Read them as somebody who has to replace HAProxy by tomorrow.
 //! After a change on purpose, `RAFTGATE_BLESS=1 cargo test --test blackbox haproxy` writes them anew; read the diff.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use raftgate::config::{Imported, import_text, load_text};
 
-use crate::support::certs::Authority;
-use crate::support::gate::raftgate;
+use crate::support::certs::{Authority, own_name};
+use crate::support::client::Trust;
+use crate::support::gate::{Gate, raftgate};
+use crate::support::node::Node;
 use crate::support::skip;
 use crate::support::wait::within_deadline;
 
@@ -132,6 +135,45 @@ fn haproxy_accepts_what_is_accepted() {
         }
     }
     assert!(objections.is_empty(), "{}", objections.join("\n"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_gate_with_a_haproxy_cfg_follows_the_leader() {
+    let authority = Authority::new();
+    let mut nodes = Vec::new();
+    for (name, order) in [("n1", "lead"), ("n2", "follow"), ("n3", "follow")] {
+        nodes.push(Node::start(&authority, name, order).await);
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let [file, roots] = ["haproxy.cfg", "ca.pem"].map(|name| folder.path().join(name));
+    fs::write(&roots, authority.pem()).unwrap();
+    let mut text = format!(
+        "global\n  ca-base {}\ndefaults\n  mode tcp\n  timeout connect 5s\n  timeout client 50s\n  timeout server 50s\n\
+         frontend edge\n  bind 127.0.0.1:0\n  default_backend controllers\n\
+         backend controllers\n  option httpchk GET /health-checks/controller/raft\n  http-check expect status 200\n  \
+         default-server check check-ssl verify required ca-file ca.pem on-marked-down shutdown-sessions\n",
+        folder.path().display()
+    );
+    for node in &nodes {
+        let (name, host, port) = (&node.name, node.host, node.port);
+        writeln!(text, "  server {name} {host}:{port} verifyhost {}", own_name(name))
+            .expect("writing to a string does not fail");
+    }
+    fs::write(&file, text).unwrap();
+    // What the file cannot say is said beside it.
+    let beside = [("RAFTGATE_ADMIN__BIND", "127.0.0.1:0"), ("RAFTGATE_LOG__FORMAT", "json")];
+    let gate = Gate::start_with(&file, &beside).await;
+    let trust = Trust::new(&authority, &nodes);
+    for leader in [0, 1] {
+        if leader > 0 {
+            nodes[leader - 1].order("follow").await;
+            nodes[leader].order("lead").await;
+        }
+        gate.routes_to(Some(&nodes[leader].name)).await;
+        let visit = within_deadline("a client", trust.visit(gate.address)).await;
+        assert!(visit.is_served_by(&nodes[leader].name), "{visit:?}");
+    }
+    gate.assert_books_balance().await;
 }
 
 async fn output_of(arguments: &[&str]) -> (Option<i32>, String, String) {

@@ -99,6 +99,13 @@ impl Gate {
         Self::run(raftgate(), file).await
     }
 
+    /// The same with settings in its environment.
+    pub(crate) async fn start_with(file: &Path, variables: &[(&str, &str)]) -> Self {
+        let mut command = raftgate();
+        command.envs(variables.iter().copied());
+        Self::run(command, file).await
+    }
+
     /// The same with a file of its own in place of the system's.
     pub(crate) async fn start_seeing(file: &Path, own: (&Path, &str)) -> Self {
         Self::run(raftgate_seeing(own), file).await
