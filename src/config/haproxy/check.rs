@@ -26,6 +26,10 @@ pub(super) struct Checks {
     pub(super) connect: Option<Written<Connect>>,
     /// A second step, which would make it a conversation.
     pub(super) second_step: Option<Range<usize>>,
+    /// A line that puts aside the check of the `defaults`, without a check of its own.
+    pub(super) orphan: Option<Range<usize>>,
+    /// Whether the lines read last are of this section, or of the nearest `defaults` that have some.
+    is_own: bool,
     sent: bool,
 }
 
@@ -61,10 +65,36 @@ pub(super) const OTHER_CHECKS: [&str; 9] = [
 ];
 
 impl Checks {
+    /// What follows is of a section nearer to the proxy.
+    pub(super) fn begin_layer(&mut self) {
+        self.is_own = false;
+    }
+
+    /// HAProxy takes the check of the `defaults` as a whole, or not at all.
+    fn put_inherited_aside(&mut self, line: &Line) {
+        if !self.is_own {
+            let orphan = self.kind.is_some().then(|| line.span());
+            let kind = self.kind.take();
+            *self = Checks { is_own: true, orphan, kind, ..Checks::default() };
+        }
+    }
+
+    /// An `option` that asks in another way than HTTP.
+    pub(super) fn other(&mut self, name: &str, line: &Line) {
+        self.put_inherited_aside(line);
+        self.orphan = None;
+        let other = Check::Other(Written { value: name.to_owned(), span: line.span() });
+        self.kind = Some(Written { value: other, span: line.span() });
+    }
+
     /// `option httpchk [METHOD] [URI] [VERSION, and perhaps headers]`.
     pub(super) fn httpchk(&mut self, line: &Line, remarks: &mut Remarks) {
+        self.put_inherited_aside(line);
+        self.orphan = None;
         self.kind = Some(Written { value: Check::Http, span: line.span() });
-        self.request = Request::default();
+        if !self.sent {
+            self.request = Request::default();
+        }
         let words = line.arguments.get(1..).unwrap_or_default();
         let (method, uri, version) = match words {
             [] => (None, None, None),
@@ -72,8 +102,10 @@ impl Checks {
             [method, uri] => (Some(method), Some(uri), None),
             [method, uri, version, ..] => (Some(method), Some(uri), Some(version)),
         };
-        self.request.method = method.map(Written::word);
-        self.request.uri = uri.map(Written::word);
+        // What `http-check send` says wins, wherever it stands.
+        let request = &mut self.request;
+        request.method = request.method.take().or(method.map(Written::word));
+        request.uri = request.uri.take().or(uri.map(Written::word));
         if let Some(version) = version {
             self.version(version, remarks);
         }
@@ -124,6 +156,7 @@ impl Checks {
 
     /// `http-check ...`.
     pub(super) fn http_check(&mut self, line: &Line, remarks: &mut Remarks) {
+        self.put_inherited_aside(line);
         match line.argument(0) {
             "send" => self.send(line, remarks),
             "expect" => {

@@ -177,7 +177,13 @@ pub(super) fn other(line: &Line, remarks: &mut Remarks) {
     let keyword = line.keyword.text.as_str();
     if let Some(why) = find(IGNORED, keyword) {
         remarks.ignored(&line.keyword.span, keyword, why);
-    } else if !line.negated {
+    } else if line.negated {
+        remarks.refuse(
+            &line.keyword.span,
+            keyword,
+            "only an option can have `no` or `default` before it; remove the line",
+        );
+    } else {
         let why = find(REFUSED, keyword)
             .unwrap_or("Raftgate does not know it; remove it if clients and checks do without");
         remarks.refuse(&line.keyword.span, keyword, why);

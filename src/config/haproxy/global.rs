@@ -142,6 +142,9 @@ impl Global {
         let (keyword, value) = (line.keyword.text.as_str(), line.argument(0));
         let span = line.span();
         match keyword {
+            _ if line.negated && ignored(keyword).is_none() => {
+                remarks.refuse(&span, keyword, "it cannot have `no` or `default` before it; remove the line");
+            }
             "maxconn" => match value.parse() {
                 // What HAProxy finds out by itself, Raftgate does too.
                 Ok(0) => {}

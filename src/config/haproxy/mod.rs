@@ -32,12 +32,11 @@ mod trust;
 mod tests;
 
 use std::ops::Range;
-use std::time::Duration;
 
 use page::Page;
 use proxy::Proxy;
 use remarks::Remarks;
-use sections::{Line, Section, lines_of, sections};
+use sections::{Line, Section, layers_of, sections};
 use tokens::Word;
 
 use super::effective::span;
@@ -80,7 +79,7 @@ pub(super) fn translate(text: &str, environment: &Variables<'_>) -> Translation 
         page.set(&["max_connections"], number, &maxconn.span);
     }
     if let Some(drain) = &global.hard_stop_after {
-        page.set(&["shutdown", "drain"], span(drain.value.max(Duration::ZERO)), &drain.span);
+        page.set(&["shutdown", "drain"], span(drain.value), &drain.span);
     }
     let proxies = proxies(&sections, &mut remarks);
     if proxies.iter().any(Proxy::is_front) {
@@ -100,13 +99,13 @@ fn proxies(sections: &[Section], remarks: &mut Remarks) -> Vec<Proxy> {
         match section.kind() {
             "global" | "defaults" => {}
             "frontend" | "backend" | "listen" => {
-                let lines = lines_of(sections, place);
-                let proxy =
-                    passes_tcp(section, &lines, remarks).and_then(|()| proxy::read(section, &lines, remarks));
+                let layers = layers_of(sections, place);
+                let lines: Vec<&Line> = layers.iter().flat_map(|layer| &layer.lines).collect();
+                let proxy = takes_part(section, &lines, sections, remarks)
+                    .and_then(|()| passes_tcp(section, &lines, remarks))
+                    .and_then(|()| proxy::read(section, &layers, remarks));
                 let Some(proxy) = proxy else { continue };
-                if let Some(disabled) = &proxy.disabled {
-                    remarks.ignored(disabled, section.kind(), "the section is disabled, so it is left out");
-                } else if is_twin(&proxy, &proxies) {
+                if is_twin(&proxy, &proxies) {
                     let why = "another section has this name; give each its own";
                     remarks.refuse(&proxy.name.span, section.kind(), why);
                 } else {
@@ -118,6 +117,30 @@ fn proxies(sections: &[Section], remarks: &mut Remarks) -> Vec<Proxy> {
     }
     proxies
 }
+
+/// Whether clients can get to a section at all; what is in it does not matter otherwise.
+fn takes_part(section: &Section, lines: &[&Line], sections: &[Section], remarks: &mut Remarks) -> Option<()> {
+    let switch = lines.iter().rev().find(|line| line.keyword.is("disabled") || line.keyword.is("enabled"));
+    if let Some(line) = switch.filter(|line| line.keyword.is("disabled")) {
+        remarks.ignored(&line.span(), section.kind(), "the section is disabled, so it is left out");
+        return None;
+    }
+    let name = section.head.argument(0);
+    let leads_here = |line: &&Line| {
+        (line.keyword.is("use_backend") || line.keyword.is("default_backend"))
+            && (line.argument(0) == name || line.argument(0).contains("%["))
+    };
+    if section.kind() == "backend"
+        && !sections.iter().flat_map(|section| &section.lines).any(|line| leads_here(&line))
+    {
+        remarks.ignored(&section.head.span(), "backend", NO_CLIENTS);
+        return None;
+    }
+    Some(())
+}
+
+/// What is said of a backend that nobody is sent to.
+const NO_CLIENTS: &str = "no frontend sends clients here, so it is left out";
 
 fn is_twin(proxy: &Proxy, others: &[Proxy]) -> bool {
     others.iter().any(|other| {
@@ -179,8 +202,7 @@ fn connect(proxies: &[Proxy], global: &global::Global, page: &mut Page, remarks:
         if fronts.is_empty() && back.is_front() {
             // It only sends its clients on.
         } else if fronts.is_empty() {
-            let why = "no frontend sends clients here, so it is left out";
-            remarks.ignored(&back.name.span, &back.kind, why);
+            remarks.ignored(&back.name.span, &back.kind, NO_CLIENTS);
         } else {
             cluster::write(back, &fronts, global, page, remarks);
         }

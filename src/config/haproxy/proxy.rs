@@ -1,10 +1,9 @@
 //! `frontend`, `backend` and `listen` sections, line by line.
 
-use std::ops::Range;
 use std::time::Duration;
 
 use super::bind::{Bind, bind};
-use super::check::{Check, Checks, OTHER_CHECKS};
+use super::check::{Checks, OTHER_CHECKS};
 use super::directives;
 use super::remarks::Remarks;
 use super::sections::{Line, Section};
@@ -25,7 +24,6 @@ pub(super) struct Proxy {
     pub(super) timeouts: Timeouts,
     pub(super) checks: Checks,
     pub(super) servers: Vec<Server>,
-    pub(super) disabled: Option<Range<usize>>,
     default_server: Options,
 }
 
@@ -42,8 +40,8 @@ pub(super) struct Timeouts {
     pub(super) check: Option<Written<Duration>>,
 }
 
-/// Reads a section; `lines` are those of its `defaults` and its own.
-pub(super) fn read(section: &Section, lines: &[&Line], remarks: &mut Remarks) -> Option<Proxy> {
+/// Reads a section; `layers` are its `defaults` and itself.
+pub(super) fn read(section: &Section, layers: &[&Section], remarks: &mut Remarks) -> Option<Proxy> {
     let kind = section.kind();
     let Some(name) = section.head.arguments.first() else {
         let why = format!("it has no name; write {kind} and a name");
@@ -63,11 +61,18 @@ pub(super) fn read(section: &Section, lines: &[&Line], remarks: &mut Remarks) ->
         timeouts: Timeouts::default(),
         checks: Checks::default(),
         servers: Vec::new(),
-        disabled: None,
         default_server: Options::default(),
     };
-    for line in lines {
-        proxy.line(line, remarks);
+    for layer in layers {
+        proxy.checks.begin_layer();
+        for line in &layer.lines {
+            proxy.line(line, remarks);
+        }
+    }
+    if let Some(span) = &proxy.checks.orphan {
+        let why = "with a line of its own this section puts aside the whole check of its `defaults`, also in HAProxy, which \
+                   then asks for nothing or for /; write the option httpchk here, too";
+        remarks.refuse(span, "http-check", why);
     }
     Some(proxy)
 }
@@ -86,10 +91,9 @@ impl Proxy {
     fn line(&mut self, line: &Line, remarks: &mut Remarks) {
         let span = line.span();
         match line.keyword.text.as_str() {
-            "mode" => {}
+            "mode" | "disabled" | "enabled" => {}
             "option" => self.option(line, remarks),
-            "disabled" => self.disabled = (!line.negated).then_some(span),
-            "enabled" => self.disabled = None,
+            _ if line.negated => directives::other(line, remarks),
             "bind" => self.binds.push(bind(line, remarks)),
             "maxconn" => match line.argument(0).parse() {
                 Ok(0) => self.maxconn = None,
@@ -136,8 +140,7 @@ impl Proxy {
         } else if option == "httpchk" {
             self.checks.httpchk(line, remarks);
         } else if is_check {
-            let other = Check::Other(Written { value: option.to_owned(), span: line.span() });
-            self.checks.kind = Some(Written { value: other, span: line.span() });
+            self.checks.other(option, line);
         } else if !line.negated {
             directives::option(line, remarks);
         }

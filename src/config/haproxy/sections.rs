@@ -164,14 +164,15 @@ fn named(before: &[Section], section: &Section, place: usize, remarks: &mut Rema
     })
 }
 
-/// The lines that a section is made of: those of its `defaults` first.
-pub(super) fn lines_of(sections: &[Section], place: usize) -> Vec<&Line> {
-    let mut chain = Vec::new();
+/// What a section is made of: the `defaults` that it takes, the farthest first, and itself.
+pub(super) fn layers_of(sections: &[Section], place: usize) -> Vec<&Section> {
+    let mut layers = Vec::new();
     let mut next = Some(place);
     // Each stands above the one before, so this ends.
     while let Some(section) = next.and_then(|place| sections.get(place)) {
-        chain.push(section);
+        layers.push(section);
         next = section.defaults;
     }
-    chain.iter().rev().flat_map(|section| &section.lines).collect()
+    layers.reverse();
+    layers
 }
