@@ -17,7 +17,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
@@ -220,11 +219,6 @@ impl Journey {
 
     /// Waits until the client has said something (D10), and leaves it unread.
     async fn wait_for_first_byte(&mut self) -> Result<(), Outcome> {
-        match self.client.ready(Interest::READABLE).await {
-            // What the poller knows need not be asked of the kernel again (D7).
-            Ok(ready) if ready.is_readable() && !ready.is_read_closed() => return Ok(()),
-            _ => {}
-        }
         match self.client.peek(&mut [0]).await {
             Ok(0) => {
                 self.client.keep_orderly();
