@@ -233,3 +233,11 @@ fn o4_a_quiesced_listener_keeps_its_queue_and_ignores_newcomers() {
     drop(accepted);
     assert_eq!(queued.read(&mut heard).unwrap(), 0, "closed in good order");
 }
+
+#[tokio::test]
+async fn a_node_learns_of_a_connection_even_if_its_first_word_does_not_come() {
+    let (listener, address) = bind_one();
+    let _stream = connect(address, FirstWord::Ours).await.unwrap();
+    // Without it, the end of the handshake would be lost instead of late.
+    accept(&listener);
+}
