@@ -3,10 +3,11 @@
 
 use std::cell::Cell;
 use std::fmt;
-use std::io;
+use std::io::{self, Read};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use socket2::SockRef;
 use tokio::io::{AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
@@ -149,10 +150,32 @@ impl Direction {
         while let Poll::Ready(Ok(())) = self.poll_deliver(cx, path)
             && self.phase == Phase::Reading
             && moved < SALVAGE_LIMIT
-            && let Poll::Ready(Ok(count)) = self.poll_copy(cx, path)
+            && let Some(count) = self.copy_last_words(cx, path)
         {
             moved += count;
         }
+    }
+
+    /// Copies once from a source that has failed; nothing if there is nothing more. The runtime may not have heard yet of
+    /// what has come, so the kernel itself is asked in the end.
+    fn copy_last_words<R, W>(&mut self, cx: &mut Context<'_>, path: &mut Path<'_, R, W>) -> Option<usize>
+    where
+        R: Stream,
+        W: Stream,
+    {
+        match self.poll_copy(cx, path) {
+            Poll::Ready(copied) => return copied.ok(),
+            Poll::Pending => {}
+        }
+        path.gear.with_buffer(|buffer| {
+            let count =
+                (&*SockRef::from(path.source.socket()?)).read(buffer).ok().filter(|count| *count > 0)?;
+            let taken = write_now(cx, path.sink, &buffer[..count], path.delivered).ok()?;
+            if taken < count {
+                self.keep(buffer[taken..count].to_vec());
+            }
+            Some(count)
+        })
     }
 
     /// Moves once, in the way that suits what the source says. Ready with the number of bytes read; the caller goes on

@@ -111,3 +111,22 @@ async fn s7_an_answer_given_before_a_reset_is_delivered() {
     let (end, ()) = timeout(PATIENCE, async { tokio::join!(relay, script) }).await.unwrap();
     assert!(matches!(end, End::Failed { side: Side::Node, .. }), "{end:?}");
 }
+
+/// The same where all of it comes at once: the relay's next write fails before the runtime has heard of any answer.
+#[tokio::test]
+async fn s7_last_words_of_which_the_runtime_has_not_heard_are_delivered() {
+    let (mut client, node, mut relay) = session().await;
+    // Until here the runtime has heard of everything; from here on it hears of nothing.
+    assert!(std::future::poll_fn(|cx| Poll::Ready(Pin::new(&mut relay).poll(cx))).await.is_pending());
+    tokio::task::yield_now().await;
+    let mut node = node.into_std().unwrap();
+    std::io::Write::write_all(&mut node, b"too large").unwrap();
+    crate::sockets::reset_on_close(&node).unwrap();
+    drop(node);
+    let mut relay = relay.with_pending_to_node(b"upload".to_vec());
+    let polled = std::future::poll_fn(|cx| Poll::Ready(Pin::new(&mut relay).poll(cx))).await;
+    assert!(matches!(polled, Poll::Ready(End::Failed { side: Side::Node, .. })), "{polled:?}");
+    let mut answer = [0; 9];
+    timeout(PATIENCE, client.read_exact(&mut answer)).await.unwrap().unwrap();
+    assert_eq!(&answer, b"too large");
+}

@@ -1,0 +1,129 @@
+//! Carries out what becomes of the route: tenures that begin and end, and who stands in while there is none.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+use super::super::stand_in::{self, Candidate};
+use super::Follow;
+use crate::board::wall_clock;
+use crate::leader::{LossCause, NodeId, Override};
+use crate::tenure::Tenure;
+
+impl Follow {
+    pub(super) fn elect(
+        &mut self,
+        now: Instant,
+        id: NodeId,
+        ordinal: Option<u64>,
+        last_good: Option<Instant>,
+    ) {
+        let tenure = self.begin_tenure(now, id);
+        let (name, epoch) = (Arc::clone(&tenure.name), tenure.epoch);
+        let from = self.follow_on(now, tenure);
+        let failover = last_good.map(|at| now.saturating_duration_since(at));
+        if let Some(failover) = failover {
+            self.metrics.failover.observe(failover.as_secs_f64());
+        }
+        let failover_ms = failover.map(|failover| u64::try_from(failover.as_millis()).unwrap_or(u64::MAX));
+        info!(cluster = %self.cluster, node = %name, epoch, ordinal, previous = from.as_deref(), failover_ms, "leader elected");
+        self.links.board.note(format!("{name} leads (epoch {epoch})"));
+        self.last_leader = Some(id);
+        self.leader_changes += 1;
+        self.metrics.leader_changes.inc();
+        self.metrics.last_change.set(wall_clock());
+    }
+
+    /// Makes a tenure that has begun the route; returns the name of the node that it replaces.
+    pub(super) fn follow_on(&mut self, now: Instant, tenure: Arc<Tenure>) -> Option<Arc<str>> {
+        self.metrics.set_leader(Some(tenure.node));
+        let previous = self.route.replace(tenure);
+        let from = previous.as_ref().map(|tenure| Arc::clone(&tenure.name));
+        self.retire(previous);
+        let stand_in = self.stand_in.take();
+        self.retire(stand_in);
+        self.begin_period(now);
+        from
+    }
+
+    pub(super) fn begin_tenure(&mut self, now: Instant, id: NodeId) -> Arc<Tenure> {
+        let node = &self.nodes[id.0];
+        let (name, address) = (Arc::clone(node.name()), node.address());
+        let address = address.expect(
+            "without an address no statement counts, no pin is taken, and no address is ever forgotten",
+        );
+        match self.tracker.override_of(id) {
+            Some(Override::Pin) => self.links.writer.pin(id, name, address, now),
+            _ => self.links.writer.lead(id, name, address, node.led_at.unwrap_or(now)),
+        }
+    }
+
+    /// Begins another tenure of the same leader if its address has changed, so that its clients go to the new one.
+    pub(super) fn follow_address(&mut self, now: Instant) {
+        let Some(old) = &self.route else { return };
+        if self.nodes[old.node.0].address() == Some(old.address) {
+            return;
+        }
+        let (id, from) = (old.node, old.address);
+        let tenure = self.begin_tenure(now, id);
+        let Tenure { name, epoch, address, .. } = &*tenure;
+        info!(cluster = %self.cluster, node = %name, epoch, %from, to = %address, "leader readdressed");
+        self.links.board.note(format!("{name} has moved to {address} (epoch {epoch})"));
+        let previous = self.route.replace(tenure);
+        self.retire(previous);
+    }
+
+    pub(super) fn lose(&mut self, now: Instant, id: NodeId, cause: LossCause) {
+        self.links.writer.leaderless(now, None);
+        let previous = self.route.take();
+        self.retire(previous);
+        let name = self.nodes[id.0].name();
+        warn!(cluster = %self.cluster, node = %name, cause = cause.as_str(), "leader lost");
+        self.links.board.note(format!("{name} lost the lead: {}", cause.as_str()));
+        self.metrics.set_leader(None);
+        self.begin_period(now);
+    }
+
+    pub(super) fn begin_period(&mut self, now: Instant) {
+        self.since = now;
+        self.since_wall_clock = wall_clock();
+    }
+
+    pub(super) fn retire(&mut self, tenure: Option<Arc<Tenure>>) {
+        if let Some(tenure) = tenure {
+            self.past.push(&tenure);
+        }
+    }
+
+    pub(super) fn choose_stand_in(&mut self, now: Instant) {
+        if self.route.is_some() {
+            return;
+        }
+        let states: Vec<_> = self
+            .nodes
+            .iter()
+            .enumerate()
+            .map(|(id, node)| Candidate {
+                state: self.state(id),
+                priority: node.settings.priority,
+                drained: self.override_of(id) == Some(Override::Drain),
+            })
+            .collect();
+        let chosen = stand_in::choose(self.settings.hold_then, self.last_leader, &states);
+        let chosen = chosen.and_then(|id| Some((id, self.nodes[id.0].address()?)));
+        if chosen == self.stand_in.as_ref().map(|tenure| (tenure.node, tenure.address)) {
+            return;
+        }
+        let next = chosen.map(|(id, address)| {
+            self.links.writer.stand_in(id, Arc::clone(self.nodes[id.0].name()), address, now)
+        });
+        if let Some(name) = next.as_ref().map(|tenure| &tenure.name) {
+            info!(cluster = %self.cluster, node = %name, "no leader: after hold.timeout clients go to this node");
+            self.links.board.note(format!("{name} stands in: clients go there after hold.timeout"));
+        }
+        let previous = std::mem::replace(&mut self.stand_in, next);
+        self.retire(previous);
+        self.links.writer.leaderless(self.since, self.stand_in.clone());
+    }
+}
