@@ -12,6 +12,7 @@ use tokio::io::{AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::Stream;
+use super::closing::{is_ending, write_last};
 use super::gear::{Gear, Lent};
 use super::habit::Habit;
 use super::splice::is_unsupported;
@@ -246,7 +247,14 @@ impl Direction {
                 return Poll::Ready(Ok(0));
             }
             self.habit.note_copied(bytes.len());
-            let taken = write_now(cx, path.sink, bytes, path.delivered).map_err(Fault::Sink)?;
+            let may_be_last = read.remaining() > 0;
+            let taken = match path.sockets() {
+                Some((source, sink)) if may_be_last && is_ending(source) => {
+                    write_last(cx, sink, bytes).inspect(|taken| count(path.delivered, *taken))
+                }
+                _ => write_now(cx, path.sink, bytes, path.delivered),
+            }
+            .map_err(Fault::Sink)?;
             if taken < bytes.len() {
                 self.keep(bytes[taken..].to_vec());
             }
@@ -291,7 +299,7 @@ fn drain_now(
 ) -> io::Result<Option<Backlog>> {
     while pipe.holds() > 0 {
         match pipe.poll_drain(cx, sink) {
-            Poll::Ready(Ok(count)) => delivered.set(delivered.get() + count as u64),
+            Poll::Ready(Ok(moved)) => count(delivered, moved),
             Poll::Pending => return Ok(Some(Backlog::Spliced(pipe))),
             Poll::Ready(Err(error)) if is_unsupported(&error) => {
                 // Nothing is lost: what the sink will not have from a pipe it is sent in the old way.
@@ -315,15 +323,19 @@ where
     while taken < bytes.len() {
         match Pin::new(&mut *sink).poll_write(cx, &bytes[taken..]) {
             Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
-            Poll::Ready(Ok(count)) => {
-                taken += count;
-                delivered.set(delivered.get() + count as u64);
+            Poll::Ready(Ok(written)) => {
+                taken += written;
+                count(delivered, written);
             }
             Poll::Ready(Err(error)) => return Err(error),
             Poll::Pending => break,
         }
     }
     Ok(taken)
+}
+
+fn count(delivered: &Cell<u64>, more: usize) {
+    delivered.set(delivered.get() + more as u64);
 }
 
 impl fmt::Debug for Backlog {

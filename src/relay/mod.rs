@@ -3,6 +3,7 @@
 //! It knows nothing of leaders, tenures or timeouts: whoever drives the future reads the [`Meter`]
 //! and drops the relay when it has to end.
 
+mod closing;
 mod direction;
 mod gear;
 mod habit;
@@ -173,15 +174,21 @@ where
     /// Ends the relay because `side` failed. What the other side had for it is lost; what it said itself
     /// before, its last words perhaps why it failed, is passed on (S7).
     fn fail(&mut self, cx: &mut Context<'_>, Broken { side, error }: Broken) -> End {
-        match side {
+        let survivor = match side {
             Side::Client => {
                 let (to_node, mut path) = self.split_to_node();
                 to_node.salvage(cx, &mut path);
+                self.node.socket()
             }
             Side::Node => {
                 let (to_client, mut path) = self.split_to_client();
                 to_client.salvage(cx, &mut path);
+                self.client.socket()
             }
+        };
+        if let Some(socket) = survivor {
+            // Sends what was held back for an end of file that does not come. If it fails, nobody is there to get it.
+            let _ = socket.set_nodelay(true);
         }
         End::Failed { side, error }
     }

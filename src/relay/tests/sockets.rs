@@ -130,3 +130,43 @@ async fn s7_last_words_of_which_the_runtime_has_not_heard_are_delivered() {
     timeout(PATIENCE, client.read_exact(&mut answer)).await.unwrap().unwrap();
     assert_eq!(&answer, b"too large");
 }
+
+/// Waits until the runtime has heard that this side's peer has closed, one way or the other, and reads nothing.
+async fn heard_of_the_end(stream: &TcpStream) {
+    while !stream.ready(tokio::io::Interest::READABLE).await.unwrap().is_read_closed() {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn d7_the_last_bytes_and_the_end_of_file_arrive() {
+    let (mut client, mut node, relay) = session().await;
+    node.write_all(b"all of it").await.unwrap();
+    drop(node);
+    heard_of_the_end(relay.node()).await;
+    let script = async {
+        let mut heard = Vec::new();
+        client.read_to_end(&mut heard).await.unwrap();
+        assert_eq!(heard, b"all of it");
+        drop(client);
+    };
+    let (end, ()) = timeout(PATIENCE, async { tokio::join!(relay, script) }).await.unwrap();
+    assert!(matches!(end, End::Closed { first: Side::Node }), "{end:?}");
+}
+
+/// They look like the last bytes before an end of file, and are held back for it; but it is a reset that comes.
+#[tokio::test]
+async fn s7_last_words_before_a_reset_are_not_held_back() {
+    let (mut client, mut node, mut relay) = session().await;
+    node.write_all(b"too large").await.unwrap();
+    reset(node);
+    heard_of_the_end(relay.node()).await;
+    let end = timeout(PATIENCE, &mut relay).await.unwrap();
+    assert!(matches!(end, End::Failed { side: Side::Node, .. }), "{end:?}");
+    // As whoever drives it does after a failure.
+    let (gate_client, _) = relay.into_streams();
+    reset(gate_client);
+    let mut answer = [0; 9];
+    timeout(PATIENCE, client.read_exact(&mut answer)).await.unwrap().unwrap();
+    assert_eq!(&answer, b"too large");
+}
