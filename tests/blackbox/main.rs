@@ -19,6 +19,7 @@ mod hold;
 mod hostile;
 mod house;
 mod invalid;
+mod leaks;
 mod max_age;
 mod metrics;
 mod moving;
