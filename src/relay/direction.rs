@@ -172,9 +172,7 @@ impl Direction {
             let count =
                 (&*SockRef::from(path.source.socket()?)).read(buffer).ok().filter(|count| *count > 0)?;
             let taken = write_now(cx, path.sink, &buffer[..count], path.delivered).ok()?;
-            if taken < count {
-                self.keep(buffer[taken..count].to_vec());
-            }
+            self.keep(buffer[taken..count].to_vec());
             Some(count)
         })
     }
@@ -255,9 +253,7 @@ impl Direction {
                 _ => write_now(cx, path.sink, bytes, path.delivered),
             }
             .map_err(Fault::Sink)?;
-            if taken < bytes.len() {
-                self.keep(bytes[taken..].to_vec());
-            }
+            self.keep(bytes[taken..].to_vec());
             Poll::Ready(Ok(bytes.len()))
         })
     }
