@@ -32,6 +32,9 @@ pub(crate) struct Arguments {
     /// No round begins after so many minutes; what is missing then is reported as not run.
     #[arg(long, default_value_t = 60)]
     minutes: u64,
+    /// So many streams of bulk go through each gate while it is struck.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) bulk: usize,
     /// Puts samples and tables into benches/failover instead of target/failover.
     #[arg(long)]
     keep: bool,

@@ -10,6 +10,7 @@
 //! haproxy     HAProxy as a process
 //! stage       three nodes with one gate before them
 //! scenarios   the faults
+//! bulk        what keeps a gate busy meanwhile, if it is to be
 //! judge       what the clients lived through, in numbers (pure; tests/blackbox/failover_bench.rs tests it)
 //! processes   what processes cost
 //! steady      what probing costs the nodes while nothing happens
@@ -22,6 +23,7 @@
 //! `cargo bench --bench failover -- --help` lists the arguments.
 
 mod arguments;
+mod bulk;
 mod gates;
 mod haproxy;
 mod judge;

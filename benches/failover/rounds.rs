@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::arguments::Arguments;
+use crate::bulk;
 use crate::gates::{Kind, Running};
 use crate::judge::Figures;
 use crate::machine;
@@ -144,7 +145,7 @@ impl Bench<'_> {
         for (gate, stage) in stages {
             let name = format!("{}-{}-{run}", scenario.name(), gate.name());
             let failures = self.arguments.folder().join(format!("{FAILURES}{name}.log"));
-            match tokio::task::spawn_local(strike(scenario, stage, failures)).await {
+            match tokio::task::spawn_local(strike(scenario, stage, self.arguments.bulk, failures)).await {
                 Ok(tail) => self.tails.push((scenario, gate, run, tail)),
                 Err(error) => self.error(scenario.name(), gate, run, &error.to_string()),
             }
@@ -214,9 +215,11 @@ impl Bench<'_> {
 }
 
 /// One run: its figures are there once the last client has gone.
-async fn strike(scenario: Scenario, mut stage: Stage, failures: PathBuf) -> Tail {
+async fn strike(scenario: Scenario, mut stage: Stage, bulk: usize, failures: PathBuf) -> Tail {
+    let bulk = bulk::flow(&stage.trust, stage.gate.address(), bulk);
     let crowd = Crowd::arrive(&stage.trust, stage.gate.address());
     let history = scenario.strike(&mut stage, &crowd).await;
+    drop(bulk);
     tokio::task::spawn_local(async move {
         // The nodes live until the last client has gone, not only what is named below.
         let stage: Stage = stage;

@@ -32,7 +32,7 @@ use super::sessions::{Call, Key, Slot};
 use super::unjoined::Unjoined;
 use super::worker::{Cluster, Listener, Worker};
 use crate::relay::{End, Meter, Relay, Side};
-use crate::sockets;
+use crate::sockets::{self, FirstWord};
 use crate::tenure::{Tenure, TenureReader};
 
 /// The task of one connection. Small while it relays (D4): what arriving needed is freed by then.
@@ -182,7 +182,10 @@ impl Journey {
         let mut setback: Option<Setback> = None;
         loop {
             let tenure = wait_for_route(&mut self, setback.as_ref()).await?;
-            let node = match dial(&mut self, &tenure).await? {
+            // Who was waited for has spoken (D10).
+            let spoken = self.cluster.settings.on_first_byte || opening.has_words();
+            let first_word = if spoken { FirstWord::Ours } else { FirstWord::Anybodys };
+            let node = match dial(&mut self, &tenure, first_word).await? {
                 Dialled::Connected(node) => node,
                 Dialled::Overtaken => continue,
                 Dialled::Failed { failure, at } => {

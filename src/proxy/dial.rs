@@ -95,13 +95,14 @@ pub(super) enum Dialled {
 ///
 /// # Errors
 /// The end of the connection, if the client goes away meanwhile.
-pub(super) async fn dial(journey: &mut Journey, tenure: &Tenure) -> Result<Dialled, Ending> {
+pub(super) async fn dial(
+    journey: &mut Journey,
+    tenure: &Tenure,
+    first_word: FirstWord,
+) -> Result<Dialled, Ending> {
     let began = Instant::now();
     let deadline = later(began, journey.cluster.settings.connect_timeout);
     let under_way = journey.cluster.dials.begin(tenure.node, began);
-    // Who was waited for has spoken (D10); so has, as a rule, who is moved.
-    let spoken = journey.cluster.settings.on_first_byte || journey.trace.has_moved();
-    let first_word = if spoken { FirstWord::Ours } else { FirstWord::Anybodys };
     let connecting = sockets::connect(tenure.address, first_word);
     tokio::pin!(connecting);
     let connected = loop {

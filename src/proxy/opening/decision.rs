@@ -62,6 +62,11 @@ impl Opening {
         self.finished = true;
     }
 
+    /// Whether there is anything to say to a node at once.
+    pub(in super::super) fn has_words(&self) -> bool {
+        !self.kept.is_empty()
+    }
+
     pub(super) fn kept(&self) -> &[u8] {
         &self.kept
     }
