@@ -187,7 +187,10 @@ impl Journey {
             let first_word = if spoken { FirstWord::Ours } else { FirstWord::Anybodys };
             let node = match dial(&mut self, &tenure, first_word).await? {
                 Dialled::Connected(node) => node,
-                Dialled::Overtaken => continue,
+                Dialled::Overtaken => {
+                    self.trace.overtaken.set(true);
+                    continue;
+                }
                 Dialled::Failed { failure, at } => {
                     setback = Some(note(setback.as_ref(), &tenure, failure.fault(), at));
                     continue;
@@ -291,6 +294,8 @@ pub(super) struct Trace {
     pub(super) held: Cell<Duration>,
     connect: Cell<Duration>,
     moves: Cell<u32>,
+    /// Whether the route went elsewhere while a node was being dialled.
+    overtaken: Cell<bool>,
     local_port: Cell<Option<u16>>,
     node: RefCell<Option<Arc<str>>>,
 }
@@ -304,14 +309,15 @@ impl Trace {
             held: Cell::default(),
             connect: Cell::default(),
             moves: Cell::default(),
+            overtaken: Cell::default(),
             local_port: Cell::default(),
             node: RefCell::default(),
         }
     }
 
-    /// Whether it has left a node before that had said nothing yet (S4).
-    pub(super) fn has_moved(&self) -> bool {
-        self.moves.get() > 0
+    /// Whether it has left a node before: one that had said nothing yet (S4), or had not even accepted (S3).
+    pub(super) fn has_left_a_node(&self) -> bool {
+        self.moves.get() > 0 || self.overtaken.get()
     }
 
     fn connected(&self, tenure: &Tenure, stream: &TcpStream, took: Duration) {

@@ -29,8 +29,8 @@ pub(super) async fn wait_for_route(
     setback: Option<&Setback>,
 ) -> Result<Arc<Tenure>, Ending> {
     let mut held: Option<Held> = None;
-    // Who is moved comes as one of all clients of its node.
-    let mut queue = Queue { in_crowd: journey.trace.has_moved(), ready: None };
+    // Who leaves a node comes as one of all its clients.
+    let mut queue = Queue { in_crowd: journey.trace.has_left_a_node(), ready: None };
     // Whatever it was let go to before, it has left.
     journey.released = None;
     loop {

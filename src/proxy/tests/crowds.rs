@@ -9,6 +9,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Mutex;
 
 use super::harness::*;
+use super::holds::black_hole;
 
 /// A node that answers openings one after the other, and knows how many wait for that.
 struct Queue {
@@ -164,5 +165,22 @@ async fn s2_a_crowd_that_says_nothing_is_not_kept_for_ever() {
     let mut late = gate.client_saying(b"question").await;
     let mut stream = node.accept_hearing(b"question").await;
     assert_joined(&mut late, &mut stream).await;
+    gate.end().await;
+}
+
+#[tokio::test]
+async fn s2_clients_overtaken_while_they_were_dialling_are_a_crowd_too() {
+    let mut gate = Gate::start(|_| {});
+    let (_kept, nowhere) = black_hole().await;
+    let (node, address) = Queue::start(Duration::from_millis(5)).await;
+    gate.lead(0, nowhere);
+    let mut clients = Vec::new();
+    for _ in 0..200 {
+        clients.push(gate.client_saying(&hello()).await);
+    }
+    until("all are there", || gate.proxy.active() == 200).await;
+    gate.lead(1, address);
+    assert_answered(&mut clients).await;
+    assert!(node.most() < 100, "{} of 200 at once", node.most());
     gate.end().await;
 }

@@ -141,7 +141,7 @@ async fn s3_a_client_that_nobody_takes_is_reset_in_the_end() {
 }
 
 /// A node whose kernel answers nobody any more: its queue is full.
-async fn black_hole() -> (DeadEnd, std::net::SocketAddr) {
+pub(super) async fn black_hole() -> (DeadEnd, std::net::SocketAddr) {
     let socket = tokio::net::TcpSocket::new_v4().unwrap();
     socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
     let listener = socket.listen(0).unwrap();
@@ -157,7 +157,7 @@ async fn black_hole() -> (DeadEnd, std::net::SocketAddr) {
 }
 
 #[expect(dead_code, reason = "the sockets are only kept")]
-struct DeadEnd(tokio::net::TcpListener, Vec<tokio::net::TcpStream>);
+pub(super) struct DeadEnd(tokio::net::TcpListener, Vec<tokio::net::TcpStream>);
 
 #[tokio::test]
 async fn s3_a_dial_ends_with_its_tenure() {
