@@ -23,7 +23,7 @@ pub(crate) enum Kind {
     /// Raftgate, probing every 50 ms.
     #[value(name = "raftgate-50ms")]
     Raftgate50ms,
-    /// Raftgate, routing on no statement older than 100 ms.
+    /// Raftgate, each of whose clients waits for a probe begun after it came.
     RaftgateMaxAge,
     /// HAProxy with the common recipe.
     HaproxyRecipe,
