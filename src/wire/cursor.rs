@@ -55,6 +55,11 @@ impl<'a> Cursor<'a> {
         Ok(Cursor { arrived, missing })
     }
 
+    /// All of it, if nothing is missing.
+    pub(super) fn whole(self) -> Result<&'a [u8], Stop> {
+        if self.missing > 0 { Err(Stop::Short) } else { Ok(self.arrived) }
+    }
+
     /// Takes a vector: its length in `width` bytes, which has to lie in `range`, then so many bytes.
     pub(super) fn vector(&mut self, width: usize, range: RangeInclusive<usize>) -> Result<Cursor<'a>, Stop> {
         let longest = self.len().saturating_sub(width);

@@ -1,10 +1,13 @@
 //! Recognises openings that a server forgets when the connection ends (S4): one TLS `ClientHello`
 //! without early data, `PostgreSQL`'s `SSLRequest` or `GSSENCRequest`. Pure: bytes in, answer out.
+//!
+//! [`names`] reads what a hello says of where its client wants to go.
 
 use std::borrow::Cow;
 
 use super::cursor::{Cursor, Stop};
 
+pub mod names;
 #[cfg(test)]
 mod tests;
 
@@ -114,7 +117,14 @@ fn check_client_hello(records: &Records<'_>) -> Result<(), Stop> {
     let len = header.number(3, shortest..=LONGEST_HELLO)?;
 
     let body = &records.handshake[MESSAGE_HEADER..];
-    let mut hello = Cursor::new(body, len - body.len());
+    match extensions(Cursor::new(body, len - body.len()))? {
+        Some(extensions) => check_extensions(extensions),
+        None => Ok(()),
+    }
+}
+
+/// Goes through the body of a `ClientHello` to its extensions; TLS 1.2 and before may do without.
+fn extensions(mut hello: Cursor<'_>) -> Result<Option<Cursor<'_>>, Stop> {
     hello.number(2, LEGACY_VERSIONS)?;
     let _random = hello.part(32)?;
     let _session_id = hello.vector(1, 0..=32)?;
@@ -124,11 +134,10 @@ fn check_client_hello(records: &Records<'_>) -> Result<(), Stop> {
     }
     let _compression_methods = hello.vector(1, 1..=0xff)?;
     if hello.len() == 0 {
-        // TLS 1.2 and before may do without extensions.
-        return Ok(());
+        return Ok(None);
     }
     let rest = hello.len().saturating_sub(2);
-    check_extensions(hello.vector(2, rest..=rest)?)
+    hello.vector(2, rest..=rest).map(Some)
 }
 
 fn check_extensions(mut extensions: Cursor<'_>) -> Result<(), Stop> {

@@ -11,7 +11,7 @@ use super::Opening::{Committed, Replayable};
 use super::*;
 
 /// A hello of rustls, with the post-quantum key share that makes it longer than a segment, or without.
-fn real_hello(post_quantum: bool) -> Vec<u8> {
+pub(super) fn real_hello(post_quantum: bool) -> Vec<u8> {
     let mut provider = rustls::crypto::aws_lc_rs::default_provider();
     if !post_quantum {
         provider.kx_groups = vec![rustls::crypto::aws_lc_rs::kx_group::X25519];
@@ -31,7 +31,7 @@ fn real_hello(post_quantum: bool) -> Vec<u8> {
 }
 
 /// The least hello there is: no session id, one cipher suite, no extensions field at all.
-fn bare_handshake() -> Vec<u8> {
+pub(super) fn bare_handshake() -> Vec<u8> {
     let mut handshake = vec![1, 0, 0, 41, 3, 3];
     handshake.extend([7; 32]);
     handshake.extend([0, 0, 2, 0x13, 0x01, 1, 0]);
@@ -39,7 +39,7 @@ fn bare_handshake() -> Vec<u8> {
 }
 
 /// That hello with extensions: their kinds, each with two bytes of content.
-fn handshake_with_extensions(kinds: &[u16]) -> Vec<u8> {
+pub(super) fn handshake_with_extensions(kinds: &[u16]) -> Vec<u8> {
     let mut handshake = bare_handshake();
     handshake.extend(u16::try_from(kinds.len() * 6).unwrap().to_be_bytes());
     for kind in kinds {
@@ -50,17 +50,17 @@ fn handshake_with_extensions(kinds: &[u16]) -> Vec<u8> {
     handshake
 }
 
-fn set_handshake_len(handshake: &mut [u8]) {
+pub(super) fn set_handshake_len(handshake: &mut [u8]) {
     let len = u32::try_from(handshake.len() - 4).unwrap().to_be_bytes();
     handshake[1..4].copy_from_slice(&len[1..]);
 }
 
 /// Wraps handshake bytes into records of at most `fragment` bytes.
-fn in_records(handshake: &[u8], fragment: usize) -> Vec<u8> {
+pub(super) fn in_records(handshake: &[u8], fragment: usize) -> Vec<u8> {
     handshake.chunks(fragment).flat_map(|payload| record([3, 1], payload)).collect()
 }
 
-fn record(version: [u8; 2], payload: &[u8]) -> Vec<u8> {
+pub(super) fn record(version: [u8; 2], payload: &[u8]) -> Vec<u8> {
     let len = u16::try_from(payload.len()).unwrap().to_be_bytes();
     [&[22], &version[..], &len, payload].concat()
 }
@@ -233,7 +233,7 @@ fn rustls_accepts(bytes: &[u8]) -> bool {
 }
 
 /// Bytes that begin like an opening often enough to reach deep.
-fn nearly_a_hello() -> impl Strategy<Value = Vec<u8>> {
+pub(super) fn nearly_a_hello() -> impl Strategy<Value = Vec<u8>> {
     let torn = (1_usize..200, prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4));
     let hello = handshake_with_extensions(&[43, 10, 51]);
     torn.prop_map(move |(fragment, changes)| {
