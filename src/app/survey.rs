@@ -1,6 +1,7 @@
 //! Asks every node once, and looks at what each shows to clients: what `check --probe` tells.
 
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -51,7 +52,8 @@ pub struct PublicName {
     pub listener: Arc<str>,
     /// The name.
     pub name: String,
-    /// The listener's cluster: a place in [`Survey::clusters`].
+    /// A cluster that clients may get to by it: a place in [`Survey::clusters`]. By routes there may be several, and
+    /// then the name is there once for each.
     pub cluster: usize,
     /// What each node of the cluster shows to a client that asks for it, where its clients go; or why nothing was
     /// to be seen.
@@ -154,13 +156,19 @@ fn begin_to_look(config: &Config, addresses: &[Vec<NodeAddresses>]) -> Vec<Looki
         .listeners
         .iter()
         .flat_map(|listener| listener.public_names.iter().map(move |name| (listener, name)));
-    names
-        .filter_map(|(listener, name)| {
-            let patience = config.clusters.get(listener.cluster)?.probe.policy.timeout;
-            let nodes = addresses.get(listener.cluster)?.iter();
+    let with_clusters = names.flat_map(|(listener, name)| {
+        // An IP address is never sent as the server's name (RFC 6066, section 3).
+        let sent = Some(name.as_str()).filter(|name| name.parse::<IpAddr>().is_err());
+        let clusters = listener.routes.reached_by(sent, listener.cluster);
+        clusters.into_iter().map(move |cluster| (listener, name, cluster))
+    });
+    with_clusters
+        .filter_map(|(listener, name, cluster)| {
+            let patience = config.clusters.get(cluster)?.probe.policy.timeout;
+            let nodes = addresses.get(cluster)?.iter();
             let look =
                 |node: &NodeAddresses| tokio::spawn(look(node.address.clone(), name.clone(), patience));
-            Some((Arc::clone(&listener.name), name.clone(), listener.cluster, nodes.map(look).collect()))
+            Some((Arc::clone(&listener.name), name.clone(), cluster, nodes.map(look).collect()))
         })
         .collect()
 }

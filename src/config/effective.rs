@@ -13,6 +13,7 @@ use super::words::{
 };
 use crate::probe::Roots;
 use crate::probe::judge::Condition;
+use crate::proxy::{Route, Target};
 
 impl Config {
     /// Every key with its value, defaults and presets filled in, secrets hidden.
@@ -40,8 +41,12 @@ impl Config {
     fn write_listener(&self, page: &mut Page, listener: &Listener) {
         page.table(&["listeners", &listener.name]);
         page.set("bind", listener.bind.iter().map(ToString::to_string).collect::<Array>());
-        let cluster = self.clusters.get(listener.cluster).map_or("", |cluster| &cluster.name);
-        page.set("cluster", cluster);
+        match listener.cluster {
+            Some(cluster) => page.set("cluster", self.name_of(cluster)),
+            None => page.note("cluster", "none: who is taken by no route is refused"),
+        }
+        page.set("routes", one_a_line(listener.routes.table.iter().map(|it| self.route(it))));
+        page.set("hello_timeout", span(listener.routes.hello_timeout));
         page.set("public_names", listener.public_names.iter().map(String::as_str).collect::<Array>());
         page.set("allow", listener.access.allow.iter().map(network).collect::<Array>());
         page.set("deny", listener.access.deny.iter().map(network).collect::<Array>());
@@ -56,6 +61,40 @@ impl Config {
             }
         }
     }
+
+    fn name_of(&self, cluster: usize) -> &str {
+        self.clusters.get(cluster).map_or("", |cluster| &cluster.name)
+    }
+
+    fn route(&self, route: &Route) -> InlineTable {
+        let mut table = InlineTable::new();
+        if !route.server_names.is_empty() {
+            let names = route.server_names.iter().map(ToString::to_string);
+            table.insert("server_names", names.collect::<Array>().into());
+        }
+        if !route.alpn.is_empty() {
+            let protocols = route.alpn.iter().map(|name| String::from_utf8_lossy(name).into_owned());
+            table.insert("alpn", protocols.collect::<Array>().into());
+        }
+        match route.target {
+            Target::Cluster(cluster) => table.insert("cluster", self.name_of(cluster).into()),
+            Target::Reject => table.insert("reject", true.into()),
+        };
+        table
+    }
+}
+
+/// A list of tables, each on a line of its own.
+pub(super) fn one_a_line(tables: impl Iterator<Item = InlineTable>) -> Array {
+    let mut list: Array = tables.collect();
+    for table in list.iter_mut() {
+        table.decor_mut().set_prefix("\n    ");
+    }
+    if !list.is_empty() {
+        list.set_trailing_comma(true);
+        list.set_trailing("\n");
+    }
+    list
 }
 
 /// As people write it: a single address without `/32` or `/128`.

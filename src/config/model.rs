@@ -13,7 +13,7 @@ use crate::leader::Policy;
 use crate::probe::judge::Rules;
 use crate::probe::tls::{Pin, SpiffeId, TrustDomain};
 use crate::probe::{ClientFiles, Roots, Verify};
-use crate::proxy::Access;
+use crate::proxy::{Access, Routes};
 
 /// A whole configuration, defaults and presets filled in.
 #[derive(Clone, Debug, PartialEq)]
@@ -61,8 +61,10 @@ pub struct Listener {
     pub name: Arc<str>,
     /// The addresses to bind, at least one; an unspecified IPv6 address is dual-stack.
     pub bind: Vec<SocketAddr>,
-    /// Where its clients go: a place in [`Config::clusters`].
-    pub cluster: usize,
+    /// Where clients go whom no route takes: a place in [`Config::clusters`]. `None`: they are refused.
+    pub cluster: Option<usize>,
+    /// Where others go, by their `ClientHello`.
+    pub routes: Routes,
     /// The names that clients use, each a DNS name or an IP address: looked at by `check --probe` alone.
     pub public_names: Vec<String>,
     /// Who may come in (S8); IPv4-mapped networks have become IPv4.

@@ -47,11 +47,22 @@ pub(super) struct Admin {
 pub(super) struct Listener {
     pub(super) bind: Option<OneOrMany<String>>,
     pub(super) cluster: Option<String>,
+    pub(super) routes: Option<Vec<Route>>,
+    pub(super) hello_timeout: Option<Span>,
     pub(super) public_names: Option<OneOrMany<String>>,
     pub(super) allow: Option<OneOrMany<String>>,
     pub(super) deny: Option<OneOrMany<String>>,
     pub(super) max_connections: Option<usize>,
     pub(super) max_connections_per_source: Option<usize>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Route {
+    pub(super) server_names: Option<OneOrMany<String>>,
+    pub(super) alpn: Option<OneOrMany<String>>,
+    pub(super) cluster: Option<String>,
+    pub(super) reject: Option<bool>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -38,6 +38,7 @@ impl Listener {
             name: Arc::clone(&self.name),
             bind: self.bind.clone(),
             cluster: self.cluster,
+            routes: self.routes.clone(),
             access: self.access.clone(),
             max_connections: self.max_connections,
             max_connections_per_source: self.max_connections_per_source,

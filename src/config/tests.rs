@@ -3,6 +3,7 @@
 mod layering;
 mod mistakes;
 mod presets;
+mod routes;
 mod samples;
 mod values;
 

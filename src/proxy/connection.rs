@@ -2,18 +2,16 @@
 //! one of them or the gate ends it.
 //!
 //! ```text
-//! accept -> [first byte] -> hold -> dial -> opening -> relay -> end
-//!                            ^       |        |
-//!                            +-------+--------+   failed, overtaken or moved: choose again
+//! accept -> [hello] -> [first byte] -> hold -> dial -> opening -> relay -> end
+//!                                       ^       |        |
+//!                                       +-------+--------+   failed, overtaken or moved: choose again
 //! ```
 
-use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::mem;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -28,7 +26,9 @@ use super::metrics::Counted;
 use super::opening::{Opened, Opening, open};
 use super::outcome::{Ending, Outcome};
 use super::release::Released;
+use super::routing::Newcomer;
 use super::sessions::{Call, Key, Slot};
+use super::trace::Trace;
 use super::unjoined::Unjoined;
 use super::worker::{Cluster, Listener, Worker};
 use crate::relay::{End, Meter, Relay, Side};
@@ -46,14 +46,16 @@ pub(super) struct Connection {
     meter: Rc<Meter>,
 }
 
+type Arriving = Pin<Box<dyn Future<Output = Result<Joined, Ending>>>>;
+
 enum Phase {
-    Arriving(Pin<Box<dyn Future<Output = Result<Joined, Ending>>>>),
+    Arriving(Arriving),
     Relaying(Joined),
     Over,
 }
 
 /// A client and a node that belong together.
-struct Joined {
+pub(super) struct Joined {
     relay: Relay<TcpStream, TcpStream>,
     /// Until the client has its first byte.
     released: Option<Released>,
@@ -72,19 +74,19 @@ impl Connection {
         let meter = Rc::new(Meter::default());
         let trace = Rc::new(Trace::new(peer));
         let slot = worker.sessions.admit(listener, &meter);
-        let cluster = Rc::clone(&worker.clusters[listener.cluster]);
-        let journey = Journey {
-            route: cluster.route.clone(),
-            cluster,
+        let newcomer = Newcomer {
             worker: Rc::clone(worker),
             client: Unjoined::new(client),
             key: slot.key(),
             meter: Rc::clone(&meter),
             trace: Rc::clone(&trace),
-            released: None,
+        };
+        let arriving: Arriving = match listener.only_cluster() {
+            Some(cluster) => Box::pin(newcomer.bound_for(cluster).arrive(Opening::default())),
+            None => Box::pin(newcomer.arrive_by_hello(Rc::clone(listener))),
         };
         Connection {
-            phase: Phase::Arriving(Box::pin(journey.arrive())),
+            phase: Phase::Arriving(arriving),
             slot,
             presence: Presence::new(listener, admission),
             worker: Rc::clone(worker),
@@ -145,7 +147,7 @@ impl Connection {
         }
         self.presence.ending = Some(ending);
         if self.worker.log_connections {
-            self.trace.log(&self.presence.listener, &self.worker, &self.meter, ending);
+            self.trace.log(&self.presence.listener.name, &self.worker, &self.meter, ending);
         }
     }
 }
@@ -174,11 +176,11 @@ pub(super) struct Journey {
 }
 
 impl Journey {
-    async fn arrive(mut self) -> Result<Joined, Ending> {
-        if self.cluster.settings.on_first_byte {
+    /// The whole way; `opening` is what has been read of the client already.
+    pub(super) async fn arrive(mut self, mut opening: Opening) -> Result<Joined, Ending> {
+        if self.cluster.settings.on_first_byte && !opening.has_words() {
             self.wait_for_first_byte().await?;
         }
-        let mut opening = Opening::default();
         let mut setback: Option<Setback> = None;
         loop {
             let tenure = wait_for_route(&mut self, setback.as_ref()).await?;
@@ -285,69 +287,6 @@ impl Drop for Presence {
             Ending::Closed(outcome) => self.listener.metrics.closed(outcome).inc(),
         }
     }
-}
-
-/// What the log tells of a connection at its end.
-pub(super) struct Trace {
-    peer: SocketAddr,
-    accepted: Instant,
-    pub(super) held: Cell<Duration>,
-    connect: Cell<Duration>,
-    moves: Cell<u32>,
-    /// Whether the route went elsewhere while a node was being dialled.
-    overtaken: Cell<bool>,
-    local_port: Cell<Option<u16>>,
-    node: RefCell<Option<Arc<str>>>,
-}
-
-impl Trace {
-    pub(super) fn new(peer: SocketAddr) -> Self {
-        Trace {
-            // A dual-stack listener knows IPv4 clients by a mapped address; people do not.
-            peer: SocketAddr::new(peer.ip().to_canonical(), peer.port()),
-            accepted: Instant::now(),
-            held: Cell::default(),
-            connect: Cell::default(),
-            moves: Cell::default(),
-            overtaken: Cell::default(),
-            local_port: Cell::default(),
-            node: RefCell::default(),
-        }
-    }
-
-    /// Whether it has left a node before: one that had said nothing yet (S4), or had not even accepted (S3).
-    pub(super) fn has_left_a_node(&self) -> bool {
-        self.moves.get() > 0 || self.overtaken.get()
-    }
-
-    fn connected(&self, tenure: &Tenure, stream: &TcpStream, took: Duration) {
-        self.connect.set(took);
-        self.local_port.set(stream.local_addr().ok().map(|address| address.port()));
-        *self.node.borrow_mut() = Some(Arc::clone(&tenure.name));
-    }
-
-    fn log(&self, listener: &Listener, worker: &Worker, meter: &Meter, ending: Ending) {
-        tracing::info!(
-            listener = %listener.name,
-            client = %self.peer,
-            cluster = %worker.clusters[listener.cluster].settings.name,
-            // Left out where it never came to a node.
-            node = self.node.borrow().as_deref(),
-            local_port = self.local_port.get(),
-            to_node = meter.to_node.get(),
-            to_client = meter.to_client.get(),
-            hold_ms = milliseconds(self.held.get()),
-            connect_ms = milliseconds(self.connect.get()),
-            duration_ms = milliseconds(self.accepted.elapsed()),
-            moved = self.moves.get(),
-            reason = ending.as_str(),
-            "connection closed"
-        );
-    }
-}
-
-fn milliseconds(duration: Duration) -> f64 {
-    (duration.as_secs_f64() * 1e6).round() / 1e3
 }
 
 #[cfg(test)]

@@ -10,12 +10,13 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until};
 
 use super::choice::{Age, Choice, Setback, Word, choose, judge_age};
-use super::connection::{Journey, Trace};
+use super::connection::Journey;
 use super::limits::Place;
 use super::metrics::Counted;
 use super::outcome::{Ending, Outcome, Refusal};
 use super::release::Release;
 use super::sessions::{Key, Sessions};
+use super::trace::Trace;
 use super::worker::Cluster;
 use crate::tenure::{Tenure, TenureReader};
 

@@ -3,12 +3,14 @@
 //! ```text
 //! worker      a thread with its own runtime (D1)     accept      takes clients in, pauses, stops (O4)
 //! connection  one client's life, and its task        choice      where a client may go, without IO (S2, S3)
+//! routing     reads a hello to know the cluster      routes      which cluster, without IO
 //! hold        waits for a route (S2)                 dial        connects (S3)
 //! release     paces a crowd by its node's answers (S2)
 //! opening     until the node's first byte (S4)       sessions    the table: fates and inactivity (D8, S5, S6)
 //! limits      bounds, as guards (S8)                 sources     bounds by source (S8)
 //! access      who may come in (S8)                   unjoined    a stream that is reset when dropped
 //! outcome     why connections end                    metrics     what is counted
+//! trace       what is logged of each
 //! ```
 
 mod accept;
@@ -23,11 +25,14 @@ mod metrics;
 mod opening;
 mod outcome;
 mod release;
+mod routes;
+mod routing;
 mod sessions;
 mod settings;
 mod sources;
 #[cfg(test)]
 mod tests;
+mod trace;
 mod unjoined;
 mod worker;
 
@@ -47,6 +52,7 @@ pub use access::Access;
 use limits::{Bounds, Places};
 pub use metrics::{Metrics, Totals};
 pub use outcome::{Outcome, Refusal};
+pub use routes::{Route, Routes, ServerNames, Target};
 pub use settings::{ClusterSettings, ListenerSettings, Settings};
 use worker::{Order, Plan, Socket};
 
@@ -85,7 +91,11 @@ pub fn start(
 ) -> io::Result<Proxy> {
     if listeners.len() != settings.listeners.len()
         || clusters.len() != settings.clusters.len()
-        || settings.listeners.iter().any(|listener| listener.cluster >= clusters.len())
+        || settings
+            .listeners
+            .iter()
+            .flat_map(ListenerSettings::clusters)
+            .any(|cluster| cluster >= clusters.len())
     {
         return Err(io::Error::new(
             io::ErrorKind::InvalidInput,

@@ -81,11 +81,14 @@ pub enum Refusal {
     SourceLimit,
     /// `hold.limit` clients were held already.
     HoldLimit,
+    /// No route of its listener takes it, or one that rejects.
+    RejectedName,
 }
 
 impl Refusal {
     /// Every refusal, in the order of their discriminants.
-    pub const ALL: [Refusal; 4] = [Refusal::Denied, Refusal::Limit, Refusal::SourceLimit, Refusal::HoldLimit];
+    pub const ALL: [Refusal; 5] =
+        [Refusal::Denied, Refusal::Limit, Refusal::SourceLimit, Refusal::HoldLimit, Refusal::RejectedName];
 
     /// The label value.
     pub fn as_str(self) -> &'static str {
@@ -94,6 +97,7 @@ impl Refusal {
             Refusal::Limit => "limit",
             Refusal::SourceLimit => "source_limit",
             Refusal::HoldLimit => "hold_limit",
+            Refusal::RejectedName => "rejected_name",
         }
     }
 }

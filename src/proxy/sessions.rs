@@ -66,6 +66,8 @@ struct Entry {
     stage: Stage,
     meter: Rc<Meter>,
     listener: Rc<Listener>,
+    /// Whose timeouts and fates are its own: a place among the clusters. `None` until its hello has been read.
+    cluster: Option<usize>,
     /// What has been added to `raftgate_bytes_total` of the meter's counts.
     counted: (u64, u64),
     /// When the meter was last seen to have moved.
@@ -107,11 +109,20 @@ impl Sessions {
             stage: Stage::Arriving,
             meter: Rc::clone(meter),
             listener: Rc::clone(listener),
+            cluster: listener.only_cluster(),
             counted: (0, 0),
             active_at: Instant::now(),
         };
         let key = Key(self.entries.borrow_mut().insert(entry));
         Slot { sessions: Rc::clone(self), key }
+    }
+
+    /// Notes to which cluster its hello has brought the connection.
+    pub(super) fn bound_for(&self, key: Key, cluster: usize) {
+        self.with(key, |entry| {
+            entry.cluster = Some(cluster);
+            entry.active_at = Instant::now();
+        });
     }
 
     /// Notes that the connection waits for a route, and from when on it does not any more.
@@ -184,7 +195,7 @@ impl Sessions {
         let mut cut = Vec::new();
         let now = Instant::now();
         self.walk(|key, entry| {
-            if entry.listener.cluster == cluster && entry.apply_fate(&self.timeouts, now) == Fate::Cut {
+            if entry.cluster == Some(cluster) && entry.apply_fate(&self.timeouts, now) == Fate::Cut {
                 cut.push(key);
             }
         })
@@ -304,12 +315,14 @@ impl Entry {
 
     /// Begins or cancels a drain; a cut is left to the caller, who spreads them.
     fn apply_fate(&mut self, timeouts: &[Timeouts], now: Instant) -> Fate {
-        let Stage::Joined { tenure, drain_until } = &mut self.stage else { return Fate::Keep };
+        let (Stage::Joined { tenure, drain_until }, Some(cluster)) = (&mut self.stage, self.cluster) else {
+            return Fate::Keep;
+        };
         let fate = tenure.fate();
         match fate {
             Fate::Keep => *drain_until = None,
             Fate::Drain => {
-                drain_until.get_or_insert_with(|| later(now, timeouts[self.listener.cluster].drain));
+                drain_until.get_or_insert_with(|| later(now, timeouts[cluster].drain));
             }
             Fate::Cut => {}
         }
@@ -325,7 +338,8 @@ impl Entry {
         if let Stage::Held = self.stage {
             return None;
         }
-        let timeouts = &timeouts[self.listener.cluster];
+        // Until its hello is there, the listener's own deadline holds.
+        let timeouts = &timeouts[self.cluster?];
         let quiet = now.saturating_duration_since(self.active_at);
         let past = |limit: Option<Duration>| limit.is_some_and(|limit| quiet >= limit);
         if self.meter.half_closed.get() && past(timeouts.half_closed) {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::access::Access;
+use super::routes::Routes;
 
 /// The whole data plane.
 #[derive(Clone, Debug)]
@@ -30,14 +31,23 @@ pub struct ListenerSettings {
     pub name: Arc<str>,
     /// The addresses it is bound to.
     pub bind: Vec<SocketAddr>,
-    /// The cluster its clients go to: a place in [`Settings::clusters`].
-    pub cluster: usize,
+    /// The cluster that clients go to whom no route takes: a place in [`Settings::clusters`]. `None`: they are refused.
+    pub cluster: Option<usize>,
+    /// Where others go, by their `ClientHello`.
+    pub routes: Routes,
     /// Who may come in.
     pub access: Access,
     /// Connections at this listener, held and relayed (S8); `None`: only bounded in all.
     pub max_connections: Option<usize>,
     /// Connections of one IPv4 address or IPv6 network of 64 bits (S8).
     pub max_connections_per_source: Option<usize>,
+}
+
+impl ListenerSettings {
+    /// Every cluster that its clients may go to; some may be told twice.
+    pub(super) fn clusters(&self) -> impl Iterator<Item = usize> {
+        self.cluster.into_iter().chain(self.routes.table.iter().filter_map(|route| route.target.cluster()))
+    }
 }
 
 /// How clients of one cluster are treated.

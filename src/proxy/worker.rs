@@ -19,6 +19,7 @@ use super::metrics::{ClusterMetrics, ListenerMetrics, Metrics};
 use super::opening::SCRATCH;
 use super::outcome::Outcome;
 use super::release::Release;
+use super::routes::Routes;
 use super::sessions::Sessions;
 use super::settings::{ClusterSettings, Settings};
 use crate::intent::Inbox;
@@ -82,10 +83,19 @@ pub(super) struct Worker {
 #[derive(Debug)]
 pub(super) struct Listener {
     pub(super) name: Arc<str>,
-    pub(super) cluster: usize,
+    /// Where clients go whom no route takes.
+    pub(super) cluster: Option<usize>,
+    pub(super) routes: Routes,
     pub(super) access: Access,
     pub(super) metrics: ListenerMetrics,
     pub(super) bounds: Bounds,
+}
+
+impl Listener {
+    /// Where all clients go, whatever they say; `None` if it depends on that.
+    pub(super) fn only_cluster(&self) -> Option<usize> {
+        self.cluster.filter(|_| self.routes.table.is_empty())
+    }
 }
 
 /// One cluster, as a worker sees it.
@@ -164,6 +174,7 @@ impl Worker {
                 Rc::new(Listener {
                     name: Arc::clone(&listener.name),
                     cluster: listener.cluster,
+                    routes: listener.routes.clone(),
                     access: listener.access.clone(),
                     metrics: plan.metrics.listener(&listener.name),
                     bounds: bounds.clone(),

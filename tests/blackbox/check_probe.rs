@@ -80,9 +80,9 @@ CLUSTER NODE ADDRESS VERDICT LATENCY EXPIRES CERTIFICATE NAMES
 controllers n1 127.0.0.1:<n1> leader <latency> 2999-01-01 (<many> days) gate.test, n1.nodes.test, spiffe://gate.test/controller/n1
 controllers n2 127.0.0.1:<n2> follower <latency> 2999-01-01 (<many> days) gate.test, n2.nodes.test, spiffe://gate.test/controller/n2
 
-LISTENER PUBLIC NAME NODE COVERED
-edge gate.test n1 yes
-edge gate.test n2 yes
+LISTENER PUBLIC NAME CLUSTER NODE COVERED
+edge gate.test controllers n1 yes
+edge gate.test controllers n2 yes
 
 nothing is wrong"
     );
@@ -114,11 +114,11 @@ controllers n2 127.0.0.1:<n2> unreachable (certificate) - 2001-02-03 (expired) g
 controllers n3 127.0.0.1:<n3> unreachable (certificate) - 2999-01-01 (<many> days) other.test, spiffe://gate.test/controller/n3
 controllers n4 127.0.0.1:<n4> unreachable (refused) - - -
 
-LISTENER PUBLIC NAME NODE COVERED
-edge gate.test n1 yes
-edge gate.test n2 yes
-edge gate.test n3 no
-edge gate.test n4 ?
+LISTENER PUBLIC NAME CLUSTER NODE COVERED
+edge gate.test controllers n1 yes
+edge gate.test controllers n2 yes
+edge gate.test controllers n3 no
+edge gate.test controllers n4 ?
 
 error: controllers/n2: the node's certificate expired at 2001-02-03T00:00:00Z; renew it
 error: controllers/n3: the node's certificate is for other.test, not for n3.nodes.test; set the node's server_name to one of its names

@@ -128,17 +128,18 @@ fn names(certificate: &Certificate) -> String {
 
 /// One row a node, since the listeners' clusters differ in their nodes.
 fn name_rows(survey: &Survey) -> Vec<Vec<String>> {
-    let mut rows = vec![["LISTENER", "PUBLIC NAME", "NODE", "COVERED"].map(str::to_owned).to_vec()];
+    let mut rows =
+        vec![["LISTENER", "PUBLIC NAME", "CLUSTER", "NODE", "COVERED"].map(str::to_owned).to_vec()];
     for name in &survey.public_names {
-        let nodes = survey.clusters.get(name.cluster).map_or(&[][..], |cluster| &cluster.nodes);
-        for (node, shown) in nodes.iter().zip(&name.shown) {
+        let Some(cluster) = survey.clusters.get(name.cluster) else { continue };
+        for (node, shown) in cluster.nodes.iter().zip(&name.shown) {
             let covered = match shown {
                 Ok(shown) if shown.covers => "yes",
                 Ok(_) => "no",
                 Err(_) => "?",
             };
-            let (listener, node) = (name.listener.to_string(), node.name.to_string());
-            rows.push(vec![listener, name.name.clone(), node, covered.to_owned()]);
+            let row = [&*name.listener, name.name.as_str(), &*cluster.name, &*node.name, covered];
+            rows.push(row.map(str::to_owned).to_vec());
         }
     }
     rows

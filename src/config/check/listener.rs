@@ -2,12 +2,13 @@
 
 use std::net::SocketAddr;
 
-use super::access;
+use super::{access, routes};
 use crate::config::address::{collide, is_server_name, parse_bind};
 use crate::config::findings::{At, all};
 use crate::config::model::Listener;
 use crate::config::nearest::nearest;
 use crate::config::raw::{self, OneOrMany, Raw};
+use crate::proxy::Routes;
 
 /// Checks all listeners; `admin` is bound too.
 pub(super) fn all_of(raw: &Raw, at: &At<'_>, admin: Option<SocketAddr>) -> Option<Vec<Listener>> {
@@ -20,7 +21,8 @@ pub(super) fn all_of(raw: &Raw, at: &At<'_>, admin: Option<SocketAddr>) -> Optio
     all(raw.listeners.iter().map(|(name, listener)| {
         let at = at.key(name);
         let name = at.name(name);
-        let cluster = cluster(raw, listener, &at.key("cluster"));
+        let routes = routes::check(raw, listener, &at);
+        let cluster = default_cluster(raw, listener, routes.as_ref(), &at.key("cluster"));
         let bind = bind(listener, &at.key("bind"), &mut bound);
         let public_names = public_names(listener, &at.key("public_names"));
         let access = access::check(listener, &at);
@@ -30,6 +32,7 @@ pub(super) fn all_of(raw: &Raw, at: &At<'_>, admin: Option<SocketAddr>) -> Optio
             name: name?,
             bind: bind?,
             cluster: cluster?,
+            routes: routes?,
             public_names: public_names?,
             access: access?,
             max_connections: max_connections?,
@@ -44,10 +47,29 @@ fn bound_of(connections: Option<usize>, at: &At<'_>) -> Option<Option<usize>> {
     connections.map_or(Some(None), |connections| at.within(connections, 1..=usize::MAX >> 1).map(Some))
 }
 
-fn cluster(raw: &Raw, listener: &raw::Listener, at: &At<'_>) -> Option<usize> {
-    let Some(wanted) = &listener.cluster else {
-        return at.reject("is missing; name one of [clusters]");
-    };
+/// Where clients go whom no route takes; none is `Some(None)`.
+#[expect(clippy::option_option, reason = "whether it was right, and whether there is one")]
+fn default_cluster(
+    raw: &Raw,
+    listener: &raw::Listener,
+    routes: Option<&Routes>,
+    at: &At<'_>,
+) -> Option<Option<usize>> {
+    match (&listener.cluster, routes) {
+        (Some(wanted), _) => cluster(raw, wanted, at).map(Some),
+        (None, Some(routes)) if routes.cover_all() => Some(None),
+        (None, Some(routes)) if routes.table.is_empty() => at.reject("is missing; name one of [clusters]"),
+        (None, Some(_)) => at.reject(
+            "is missing, but some clients are taken by no route; name one of [clusters] for them, or end `routes` \
+             with { reject = true }",
+        ),
+        // What is wrong with the routes has been said.
+        (None, None) => None,
+    }
+}
+
+/// The place of a cluster.
+pub(super) fn cluster(raw: &Raw, wanted: &str, at: &At<'_>) -> Option<usize> {
     let place = raw.clusters.keys().position(|name| name == wanted);
     place.or_else(|| {
         at.reject(match nearest(wanted, raw.clusters.keys().map(String::as_str)) {

@@ -5,6 +5,7 @@ mod cluster;
 mod files;
 mod listener;
 mod probe;
+mod routes;
 mod tls;
 mod values;
 
@@ -97,8 +98,12 @@ fn admin_bind(bind: Option<&str>, at: &At<'_>) -> Option<Option<SocketAddr>> {
 }
 
 fn warn_of_idle_clusters(raw: &Raw, at: &At<'_>) {
-    let served =
-        |name: &String| raw.listeners.values().any(|listener| listener.cluster.as_ref() == Some(name));
+    let served = |name: &String| {
+        raw.listeners.values().any(|listener| {
+            let routed = listener.routes.iter().flatten().map(|route| &route.cluster);
+            routed.chain([&listener.cluster]).flatten().any(|cluster| cluster == name)
+        })
+    };
     for name in raw.clusters.keys().filter(|name| !served(name)) {
         at.key("clusters").key(name).warn("no listener sends clients here");
     }

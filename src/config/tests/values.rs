@@ -12,6 +12,7 @@ use crate::follow::{FateSettings, HoldThen, OnDemotion, OnUnreachable};
 use crate::leader::{NodeId, Policy};
 use crate::probe::judge::Condition;
 use crate::probe::{Roots, TlsSettings, Verify};
+use crate::proxy::{Route, ServerNames, Target};
 
 const PLAIN: &str = r#"
 listeners.edge = { bind = ":443", cluster = "c" }
@@ -116,6 +117,20 @@ admin.bind = ""
 listeners.a = { bind = ["127.0.0.1:0", "[::1]:8443", ":9000"], cluster = "two", max_connections = 5, max_connections_per_source = 2 }
 listeners.b-2 = { bind = "127.0.0.1:0", cluster = "one", public_names = ["gate.example.org", "10.0.0.1"], allow = ["10.0.0.0/8", "::ffff:192.0.2.0/120", "2001:db8::/32"], deny = "10.1.2.3" }
 
+[listeners.by-name]
+bind = "127.0.0.1:0"
+cluster = "one"
+hello_timeout = "1500ms"
+routes = [
+    { server_names = "A.example.org.", alpn = ["h2", "acme-tls/1"], cluster = "two" },
+    { server_names = ["*.Example.org", "b_c"], reject = true },
+    { alpn = "h3", reject = false, cluster = "pinned" },
+]
+
+[listeners.by-name-only]
+bind = "127.0.0.1:0"
+routes = [{ server_names = "a", cluster = "spiffe" }, { reject = true }]
+
 [clusters.two]
 nodes.z = { address = "Z.example.org:1", probe_address = "[::1]:443", priority = -5 }
 nodes.y = { address = "y.example.org:1", server_name = "why" }
@@ -208,17 +223,36 @@ fn each_role_gets_its_own_settings() {
         ]
     );
     let listeners: Vec<_> = proxy.listeners.iter().map(|it| (&*it.name, it.bind.len(), it.cluster)).collect();
-    assert_eq!(listeners, [("a", 3, 3), ("b-2", 1, 0)]);
+    assert_eq!(
+        listeners,
+        [("a", 3, Some(3)), ("b-2", 1, Some(0)), ("by-name", 1, Some(0)), ("by-name-only", 1, None)]
+    );
     let bounds = proxy.listeners.iter().map(|it| (it.max_connections, it.max_connections_per_source));
-    assert_eq!(bounds.collect::<Vec<_>>(), [(Some(5), Some(2)), (None, None)]);
+    assert_eq!(bounds.collect::<Vec<_>>(), [(Some(5), Some(2)), (None, None), (None, None), (None, None)]);
     let shown =
         |networks: &[ipnet::IpNet]| networks.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
-    let access = proxy.listeners.iter().map(|it| (shown(&it.access.allow), shown(&it.access.deny)));
+    let access = proxy.listeners[..2].iter().map(|it| (shown(&it.access.allow), shown(&it.access.deny)));
     let networks = "10.0.0.0/8 192.0.2.0/24 2001:db8::/32".to_owned();
     assert_eq!(
         access.collect::<Vec<_>>(),
         [(String::new(), String::new()), (networks, "10.1.2.3/32".to_owned())]
     );
+
+    let routes = &proxy.listeners[2].routes;
+    let name = |text: &str| ServerNames::Exactly(text.to_owned());
+    let below = ServerNames::Below("example.org".to_owned());
+    let route = |server_names: &[ServerNames], alpn: &[&str], target| Route {
+        server_names: server_names.to_vec(),
+        alpn: alpn.iter().map(|it| it.as_bytes().to_vec()).collect(),
+        target,
+    };
+    let expected = [
+        route(&[name("a.example.org")], &["h2", "acme-tls/1"], Target::Cluster(3)),
+        route(&[below, name("b_c")], &[], Target::Reject),
+        route(&[], &["h3"], Target::Cluster(1)),
+    ];
+    assert_eq!((&routes.table[..], routes.hello_timeout), (&expected[..], Duration::from_millis(1500)));
+    assert!(proxy.listeners[0].routes.table.is_empty());
 
     let two = &config.clusters[3];
     let address = |port| std::net::SocketAddr::from(([192, 0, 2, 1], port));

@@ -48,17 +48,22 @@ pub(in super::super) struct Opening {
     kept: Vec<u8>,
     /// Whether its end of file has been read.
     finished: bool,
+    /// Whether it may have an effect that sending it again would repeat.
+    committed: bool,
 }
 
 impl Opening {
     /// Takes in what the client has sent, and judges the whole.
-    pub(super) fn add(&mut self, bytes: &[u8]) -> Judgement {
+    pub(in super::super) fn add(&mut self, bytes: &[u8]) -> Judgement {
         self.kept.extend_from_slice(bytes);
-        if self.kept.len() > OPENING_LIMIT { Judgement::Committed } else { classify(&self.kept) }
+        let judgement =
+            if self.kept.len() > OPENING_LIMIT { Judgement::Committed } else { classify(&self.kept) };
+        self.committed = judgement == Judgement::Committed;
+        judgement
     }
 
     /// The client has sent its last byte.
-    pub(super) fn finish(&mut self) {
+    pub(in super::super) fn finish(&mut self) {
         self.finished = true;
     }
 
@@ -67,12 +72,17 @@ impl Opening {
         !self.kept.is_empty()
     }
 
-    pub(super) fn kept(&self) -> &[u8] {
+    pub(in super::super) fn kept(&self) -> &[u8] {
         &self.kept
     }
 
-    pub(super) fn is_finished(&self) -> bool {
+    pub(in super::super) fn is_finished(&self) -> bool {
         self.finished
+    }
+
+    /// Whether it must not be sent twice.
+    pub(super) fn is_committed(&self) -> bool {
+        self.committed
     }
 
     /// What is left of it once `sent` bytes have reached the node for good.

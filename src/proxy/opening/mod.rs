@@ -78,6 +78,10 @@ pub(super) async fn open(
                 None => return Ok(Opened::Moved { opening: exchange.opening, closed_early: None }),
             },
         }
+        // What was read of it for the sake of its route was more than an opening.
+        if exchange.opening.is_committed() {
+            return Ok(exchange.joined(journey, tenure, Vec::new()));
+        }
         let happened = tokio::select! {
             biased;
             happened = exchange.next(&mut journey.client, &journey.meter, &journey.worker.scratch) => happened,
@@ -224,7 +228,7 @@ impl Exchange {
 }
 
 /// Reads what is there into `scratch`; an empty slice is the end of file.
-fn poll_read<'a>(
+pub(super) fn poll_read<'a>(
     cx: &mut Context<'_>,
     stream: &mut TcpStream,
     scratch: &'a mut [u8],

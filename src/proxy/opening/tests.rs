@@ -11,8 +11,9 @@ use tokio::task::{LocalSet, yield_now};
 use tokio::time::Instant;
 
 use super::super::choice::{Fault, Setback};
-use super::super::connection::{Journey, Trace};
+use super::super::connection::Journey;
 use super::super::tests::harness::{bare_worker, within};
+use super::super::trace::Trace;
 use super::super::unjoined::Unjoined;
 use super::decision::{AfterClose, Opening, Standing, standing};
 use super::{Exchange, Opened, SCRATCH, open};

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use super::super::access::Access;
 use super::super::limits::{Bounds, Places};
+use super::super::routes::Routes;
 use super::super::worker::{Listener, Order, Plan, Worker};
 use super::super::{ClusterHandle, ClusterSettings, ListenerSettings, Metrics, Proxy, Settings, start};
 use crate::intent::{Input, Signal, inbox};
@@ -31,10 +32,12 @@ pub(super) fn hello() -> Vec<u8> {
     hello
 }
 
-/// A gate with one listener, one cluster of the nodes `a` and `b`, and two workers.
+/// A gate with one listener, one cluster of the nodes `a` and `b` unless it is told otherwise, and two workers.
 pub(super) struct Gate {
     pub(super) proxy: Proxy,
     pub(super) writer: TenureWriter,
+    /// Of the clusters after the first.
+    pub(super) other_writers: Vec<TenureWriter>,
     pub(super) route: TenureReader,
     pub(super) address: SocketAddr,
     signals: mpsc::Receiver<Input>,
@@ -48,12 +51,18 @@ impl Gate {
         let sockets = sockets::bind(SocketAddr::from(([127, 0, 0, 1], 0)), 2).unwrap();
         let address = sockets[0].local_addr().unwrap();
         let (writer, route) = channel(Instant::now(), Arc::default());
-        let (inbox, signals) = inbox();
+        let (own_inbox, signals) = inbox();
         let registry = Registry::new();
         let metrics = Metrics::register(&registry).unwrap();
-        let handle = ClusterHandle { route: route.clone(), inbox };
-        let proxy = start(settings, vec![sockets], vec![handle], metrics).unwrap();
-        Gate { proxy, writer, route, address, signals, registry }
+        let mut handles = vec![ClusterHandle { route: route.clone(), inbox: own_inbox }];
+        let mut other_writers = Vec::new();
+        for _ in &settings.clusters[1..] {
+            let (writer, route) = channel(Instant::now(), Arc::default());
+            other_writers.push(writer);
+            handles.push(ClusterHandle { route, inbox: inbox().0 });
+        }
+        let proxy = start(settings, vec![sockets], handles, metrics).unwrap();
+        Gate { proxy, writer, other_writers, route, address, signals, registry }
     }
 
     /// With the usual settings of the cluster changed.
@@ -85,6 +94,11 @@ impl Gate {
     /// Makes the node lead from this moment.
     pub(super) fn lead(&mut self, node: usize, address: SocketAddr) -> Arc<Tenure> {
         self.writer.lead(NodeId(node), NAMES[node].into(), address, Instant::now())
+    }
+
+    /// The same in the cluster that stands in this place behind the first.
+    pub(super) fn lead_other(&mut self, other: usize, node: usize, address: SocketAddr) -> Arc<Tenure> {
+        self.other_writers[other].lead(NodeId(node), NAMES[node].into(), address, Instant::now())
     }
 
     /// Ends the route, as if it had ended that long ago.
@@ -175,7 +189,8 @@ pub(in super::super) fn bare_worker() -> (Rc<Worker>, Rc<Listener>) {
     let metrics = Metrics::register(&Registry::new()).unwrap();
     let listener = Listener {
         name: "edge".into(),
-        cluster: 0,
+        cluster: Some(0),
+        routes: Routes::none(),
         access: Access::default(),
         metrics: metrics.listener("edge"),
         bounds: Bounds::new(&settings.listeners[0]),
@@ -205,7 +220,8 @@ fn settings() -> Settings {
         listeners: vec![ListenerSettings {
             name: "edge".into(),
             bind: Vec::new(),
-            cluster: 0,
+            cluster: Some(0),
+            routes: Routes::none(),
             access: Access::default(),
             max_connections: None,
             max_connections_per_source: None,

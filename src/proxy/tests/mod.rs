@@ -7,4 +7,5 @@ pub(super) mod harness;
 mod holds;
 mod moves;
 mod openings;
+mod routed;
 mod serves;

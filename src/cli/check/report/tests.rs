@@ -59,9 +59,9 @@ CLUSTER  NODE   ADDRESS                 VERDICT   LATENCY  EXPIRES              
 ctrl     n1     n1.example.org:1280     leader    12.3ms   2027-03-03 (100 days)  gate.example.org, n1
 ctrl     node2  node2.example.org:1280  follower  12.3ms   -                      -
 
-LISTENER  PUBLIC NAME       NODE   COVERED
-edge      gate.example.org  n1     yes
-edge      gate.example.org  node2  yes
+LISTENER  PUBLIC NAME       CLUSTER  NODE   COVERED
+edge      gate.example.org  ctrl     n1     yes
+edge      gate.example.org  ctrl     node2  yes
 
 nothing is wrong
 "

@@ -1,0 +1,89 @@
+//! What the log tells of a connection.
+
+use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+
+use super::outcome::Ending;
+use super::worker::Worker;
+use crate::relay::Meter;
+use crate::tenure::Tenure;
+
+/// What the log tells of a connection at its end.
+pub(super) struct Trace {
+    peer: SocketAddr,
+    accepted: Instant,
+    pub(super) held: Cell<Duration>,
+    connect: Cell<Duration>,
+    pub(super) moves: Cell<u32>,
+    /// Whether the route went elsewhere while a node was being dialled.
+    pub(super) overtaken: Cell<bool>,
+    local_port: Cell<Option<u16>>,
+    node: RefCell<Option<Arc<str>>>,
+    /// The cluster that it was sent to: a place in the worker's.
+    cluster: Cell<Option<usize>>,
+}
+
+impl Trace {
+    pub(super) fn new(peer: SocketAddr) -> Self {
+        Trace {
+            // A dual-stack listener knows IPv4 clients by a mapped address; people do not.
+            peer: SocketAddr::new(peer.ip().to_canonical(), peer.port()),
+            accepted: Instant::now(),
+            held: Cell::default(),
+            connect: Cell::default(),
+            moves: Cell::default(),
+            overtaken: Cell::default(),
+            local_port: Cell::default(),
+            node: RefCell::default(),
+            cluster: Cell::default(),
+        }
+    }
+
+    /// Whether it has left a node before: one that had said nothing yet (S4), or had not even accepted (S3).
+    pub(super) fn has_left_a_node(&self) -> bool {
+        self.moves.get() > 0 || self.overtaken.get()
+    }
+
+    /// Notes where it is sent.
+    pub(super) fn bound_for(&self, cluster: usize) {
+        self.cluster.set(Some(cluster));
+    }
+
+    /// Notes the connection to a node; the last one is told.
+    pub(super) fn connected(&self, tenure: &Tenure, stream: &TcpStream, took: Duration) {
+        self.connect.set(took);
+        self.local_port.set(stream.local_addr().ok().map(|address| address.port()));
+        *self.node.borrow_mut() = Some(Arc::clone(&tenure.name));
+    }
+
+    /// Tells of the connection, at its end.
+    pub(super) fn log(&self, listener: &str, worker: &Worker, meter: &Meter, ending: Ending) {
+        let cluster = self.cluster.get().and_then(|cluster| worker.clusters.get(cluster));
+        tracing::info!(
+            %listener,
+            client = %self.peer,
+            // Left out where it was refused for what its hello says.
+            cluster = cluster.map(|cluster| display(&cluster.settings.name)),
+            // Left out where it never came to a node.
+            node = self.node.borrow().as_deref(),
+            local_port = self.local_port.get(),
+            to_node = meter.to_node.get(),
+            to_client = meter.to_client.get(),
+            hold_ms = milliseconds(self.held.get()),
+            connect_ms = milliseconds(self.connect.get()),
+            duration_ms = milliseconds(self.accepted.elapsed()),
+            moved = self.moves.get(),
+            reason = ending.as_str(),
+            "connection closed"
+        );
+    }
+}
+
+fn milliseconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e6).round() / 1e3
+}
