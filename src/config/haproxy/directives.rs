@@ -30,7 +30,6 @@ const IGNORED: &[(&[&str], &str)] = &[
     ),
     (&["stats"], "Raftgate shows its status and metrics on `admin.bind`"),
     (&["description", "id", "guid", "bind-process", "backlog"], "Raftgate has no use for it"),
-    (&["acl"], "by itself it changes nothing"),
     (
         &[
             "errorfile",

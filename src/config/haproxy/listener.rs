@@ -1,14 +1,17 @@
 //! A `frontend` as a listener.
 
-use toml_edit::{Array, Value};
+use toml_edit::{Array, InlineTable, Value};
 
 use super::Written;
+use super::conditions::Case;
 use super::page::Page;
 use super::proxy::Proxy;
 use super::remarks::Remarks;
+use super::routes::{Plan, Target};
+use crate::config::effective::{one_a_line, span as duration};
 
 /// Writes down where clients arrive, and where they go.
-pub(super) fn write(front: &Proxy, cluster: &Proxy, page: &mut Page, remarks: &mut Remarks) {
+pub(super) fn write(front: &Proxy, plan: &Plan<'_>, page: &mut Page, remarks: &mut Remarks) {
     let name = front.name.text.as_str();
     let addresses = addresses(front, remarks);
     let Some(first) = addresses.first() else {
@@ -20,13 +23,34 @@ pub(super) fn write(front: &Proxy, cluster: &Proxy, page: &mut Page, remarks: &m
         many => many.iter().map(|address| address.value.as_str()).collect::<Array>().into(),
     };
     page.set(&["listeners", name, "bind"], bind, &first.span);
-    let to = front.use_backend.as_ref().or(front.default_backend.as_ref());
-    let span = to.map_or(&front.name.span, |to| &to.span);
-    page.set(&["listeners", name, "cluster"], cluster.name.text.as_str(), span);
+    if let Target::Back(cluster, span) = &plan.others {
+        page.set(&["listeners", name, "cluster"], cluster.name.text.as_str(), span);
+    }
+    if let Some((_, _, first)) = plan.routes.first() {
+        let routes = plan.routes.iter().map(|(case, target, _)| route(case, target));
+        page.set(&["listeners", name, "routes"], one_a_line(routes), first);
+    }
+    if let Some(timeout) = &plan.hello_timeout {
+        page.set(&["listeners", name, "hello_timeout"], duration(timeout.value), &timeout.span);
+    }
     if let Some(bound) = bound(front, remarks) {
         let number = i64::try_from(bound.value).unwrap_or(i64::MAX);
         page.set(&["listeners", name, "max_connections"], number, &bound.span);
     }
+}
+
+fn route(case: &Case, target: &Target<'_>) -> InlineTable {
+    let mut table = InlineTable::new();
+    for (key, list) in [("server_names", &case.names), ("alpn", &case.alpn)] {
+        if !list.is_empty() {
+            table.insert(key, list.iter().map(String::as_str).collect::<Array>().into());
+        }
+    }
+    match target {
+        Target::Back(cluster, _) => table.insert("cluster", cluster.name.text.as_str().into()),
+        Target::Reject => table.insert("reject", true.into()),
+    };
+    table
 }
 
 /// What is to be bound. An IPv6 address that stands for all takes IPv4 too.

@@ -4,7 +4,7 @@
 //! tokens      a line -> words, with their places        times       5s -> a duration
 //! sections    the text -> sections, with what their `defaults` say
 //! global, proxy (bind, server, check, expect, directives)    lines -> what they say
-//! listener    a frontend -> [listeners.N]
+//! listener    a frontend -> [listeners.N]: routes (who goes where), conditions (what a hello has to say)
 //! cluster     a backend -> [clusters.N]: asks (what, and who leads), trust (TLS), pace (timings)
 //! page        keys -> TOML, each with its place in the file
 //! remarks     translated, ignored, refused, and why
@@ -14,6 +14,7 @@ mod asks;
 mod bind;
 mod check;
 mod cluster;
+mod conditions;
 mod directives;
 mod expect;
 mod global;
@@ -22,6 +23,7 @@ mod pace;
 mod page;
 mod proxy;
 mod remarks;
+mod routes;
 mod sections;
 mod server;
 mod times;
@@ -192,9 +194,9 @@ fn passes_tcp(section: &Section, lines: &[&Line], remarks: &mut Remarks) -> Opti
 fn connect(proxies: &[Proxy], global: &global::Global, page: &mut Page, remarks: &mut Remarks) {
     let mut led_to: Vec<(&Proxy, &Proxy)> = Vec::new();
     for front in proxies.iter().filter(|proxy| proxy.is_front()) {
-        let Some(back) = target(front, proxies, remarks) else { continue };
-        listener::write(front, back, page, remarks);
-        led_to.push((front, back));
+        let Some(plan) = routes::plan(front, proxies, remarks) else { continue };
+        listener::write(front, &plan, page, remarks);
+        led_to.extend(plan.backs().map(|back| (front, back)));
     }
     for back in proxies.iter().filter(|proxy| proxy.is_back()) {
         let fronts: Vec<&Proxy> =
@@ -207,19 +209,4 @@ fn connect(proxies: &[Proxy], global: &global::Global, page: &mut Page, remarks:
             cluster::write(back, &fronts, global, page, remarks);
         }
     }
-}
-
-fn target<'p>(front: &'p Proxy, proxies: &'p [Proxy], remarks: &mut Remarks) -> Option<&'p Proxy> {
-    let Some(to) = front.use_backend.as_ref().or(front.default_backend.as_ref()) else {
-        if front.is_back() {
-            return Some(front);
-        }
-        let why = "it sends clients nowhere; add default_backend and the name of a backend";
-        return remarks.refused(&front.name.span, &front.kind, why);
-    };
-    let found = proxies.iter().find(|proxy| proxy.is_back() && proxy.name.text == to.value);
-    found.or_else(|| {
-        let why = format!("there is no backend {:?} in tcp mode; name one that is there", to.value);
-        remarks.refused(&to.span, "the backend", why)
-    })
 }

@@ -6,6 +6,7 @@ use super::bind::{Bind, bind};
 use super::check::{Checks, OTHER_CHECKS};
 use super::directives;
 use super::remarks::Remarks;
+use super::routes::Rules;
 use super::sections::{Line, Section};
 use super::server::{Options, Server, server};
 use super::tokens::Word;
@@ -18,8 +19,9 @@ pub(super) struct Proxy {
     pub(super) kind: String,
     pub(super) binds: Vec<Bind>,
     pub(super) maxconn: Option<Written<usize>>,
-    /// Where clients go, whatever they say.
-    pub(super) use_backend: Option<Written<String>>,
+    /// Where clients go by what they say.
+    pub(super) rules: Rules,
+    /// Where the others go.
     pub(super) default_backend: Option<Written<String>>,
     pub(super) timeouts: Timeouts,
     pub(super) checks: Checks,
@@ -56,7 +58,7 @@ pub(super) fn read(section: &Section, layers: &[&Section], remarks: &mut Remarks
         kind: kind.to_owned(),
         binds: Vec::new(),
         maxconn: None,
-        use_backend: None,
+        rules: Rules::default(),
         default_backend: None,
         timeouts: Timeouts::default(),
         checks: Checks::default(),
@@ -69,6 +71,7 @@ pub(super) fn read(section: &Section, layers: &[&Section], remarks: &mut Remarks
             proxy.line(line, remarks);
         }
     }
+    proxy.rules.tell_of_unused_acls(remarks);
     if let Some(span) = &proxy.checks.orphan {
         let why = "with a line of its own this section puts aside the whole check of its `defaults`, also in HAProxy, which \
                    then asks for nothing or for /; write the option httpchk here, too";
@@ -104,30 +107,13 @@ impl Proxy {
             "default_backend" => {
                 self.default_backend = Some(Written { value: line.argument(0).to_owned(), span });
             }
-            "use_backend" => self.use_backend(line, remarks),
+            "use_backend" => self.rules.use_backend(line, remarks),
+            "acl" => self.rules.acl(line),
+            "tcp-request" if self.kind != "backend" && self.rules.tcp_request(line, remarks) => {}
             "http-check" => self.checks.http_check(line, remarks),
             "default-server" => self.default_server.read(&line.arguments, remarks),
             "server" => self.servers.extend(server(line, &self.default_server, remarks)),
             _ => directives::other(line, remarks),
-        }
-    }
-
-    /// The first that always applies is the route; later ones are never reached.
-    fn use_backend(&mut self, line: &Line, remarks: &mut Remarks) {
-        let span = line.span();
-        if line.arguments.len() > 1 {
-            let why = "Raftgate cannot route by name, address or protocol yet: each listener has one cluster; \
-                       remove the conditions, or give each backend a `bind` of its own";
-            return remarks.refuse(&span, "use_backend", why);
-        }
-        if line.argument(0).contains("%[") {
-            let why = "Raftgate computes no names of backends; write one";
-            return remarks.refuse(&span, "use_backend", why);
-        }
-        if self.use_backend.is_none() {
-            self.use_backend = Some(Written { value: line.argument(0).to_owned(), span });
-        } else {
-            remarks.ignored(&span, "use_backend", "the one above always applies, so this is never reached");
         }
     }
 
