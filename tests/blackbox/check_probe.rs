@@ -16,6 +16,18 @@ fn by_authority(authority: &Authority, folder: &TempDir) -> String {
     format!("probe.tls = {{ ca_file = \"{}\", spiffe_trust_domain = \"gate.test\" }}", file.display())
 }
 
+/// Runs the command with this configuration; what it printed, and its exit code.
+async fn check_text(text: &str) -> (String, Option<i32>) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("raftgate.toml");
+    std::fs::write(&file, text).unwrap();
+    let output = raftgate().args(["check", "--probe", "-c"]).arg(&file).output();
+    let output = within_deadline("check --probe", output).await.unwrap();
+    assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+    println!("{}", String::from_utf8_lossy(&output.stdout));
+    (String::from_utf8(output.stdout).unwrap(), output.status.code())
+}
+
 /// Runs the command before these nodes; what it printed, with what differs each time masked, and its exit code.
 async fn check(nodes: &[Node], public_names: &str, trust: &str) -> (String, Option<i32>) {
     let mut text = format!(
@@ -28,14 +40,8 @@ async fn check(nodes: &[Node], public_names: &str, trust: &str) -> (String, Opti
         writeln!(text, "nodes.{name} = {{ address = \"127.0.0.1:{port}\", server_name = {server_name:?} }}")
             .unwrap();
     }
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("raftgate.toml");
-    std::fs::write(&file, text).unwrap();
-    let output = raftgate().args(["check", "--probe", "-c"]).arg(&file).output();
-    let output = within_deadline("check --probe", output).await.unwrap();
-    assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
-    println!("{}", String::from_utf8_lossy(&output.stdout));
-    (masked(&String::from_utf8(output.stdout).unwrap(), nodes), output.status.code())
+    let (printed, exit) = check_text(&text).await;
+    (masked(&printed, nodes), exit)
 }
 
 /// Ports, latencies and days left replaced by letters, and columns set one space apart: how they are aligned depends on
@@ -159,4 +165,37 @@ async fn a_pin_that_does_not_match_is_told_as_the_one_to_paste() {
     let (printed, exit) = check(&nodes, "[]", &pinned(pin.expect(&printed))).await;
     assert!(printed.ends_with("nothing is wrong"), "{printed}");
     assert_eq!(exit, Some(0));
+}
+
+#[tokio::test]
+async fn a_public_name_is_looked_for_in_every_cluster_that_its_clients_may_get_to() {
+    let (authority, folder) = (Authority::new(), tempfile::tempdir().unwrap());
+    let trust = by_authority(&authority, &folder);
+    let until = Some((2999, 1, 1));
+    let mut nodes = Vec::new();
+    let mut text = "[listeners.edge]\nbind = \"127.0.0.1:0\"\ncluster = \"rest\"\n\
+         public_names = [\"a.test\", \"b.test\", \"127.0.0.1\"]\n\
+         routes = [{ server_names = \"a.test\", cluster = \"a\" }, { alpn = \"x\", cluster = \"b\" }]\n"
+        .to_owned();
+    for (name, covers) in [("a", "b.test"), ("b", "b.test"), ("rest", "a.test")] {
+        let identity = authority.issue_for(name, &[covers, "127.0.0.1", &own_name(name)], until);
+        let node = Node::with_identity(identity, name, "lead").await;
+        let (port, server_name) = (node.port, own_name(name));
+        writeln!(text, "[clusters.{name}]\npreset = \"openziti\"\nprobe.timeout = \"20s\"\n{trust}").unwrap();
+        writeln!(text, "nodes.n = {{ address = \"127.0.0.1:{port}\", server_name = {server_name:?} }}")
+            .unwrap();
+        nodes.push(node);
+    }
+    let (printed, exit) = check_text(&text).await;
+    let printed = masked(&printed, &nodes);
+    let table = "\
+LISTENER PUBLIC NAME CLUSTER NODE COVERED
+edge a.test a n no
+edge b.test b n yes
+edge b.test rest n no
+edge 127.0.0.1 b n yes
+edge 127.0.0.1 rest n yes
+";
+    assert!(printed.contains(table), "{printed}");
+    assert_eq!(exit, Some(1));
 }

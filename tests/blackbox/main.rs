@@ -28,6 +28,8 @@ mod openziti;
 mod peers_bench;
 mod presets;
 mod readme;
+mod routes;
+mod routes_of_haproxy;
 mod sessions;
 mod stage;
 mod standstill;

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tempfile::TempDir;
+
 use crate::support::certs::Authority;
 use crate::support::gate::raftgate;
 use crate::support::wait::within_deadline;
@@ -22,6 +24,23 @@ fn block(first_line: &str) -> String {
         .fold(String::new(), |all, line| all + line + "\n")
 }
 
+/// Checks a configuration; what it amounts to.
+async fn check(folder: &TempDir, text: &str) -> String {
+    let file = folder.path().join("raftgate.toml");
+    std::fs::write(&file, text).unwrap();
+    let output =
+        within_deadline("the check", raftgate().arg("check").arg("-c").arg(&file).output()).await.unwrap();
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[tokio::test]
+async fn the_configuration_with_routes_is_valid() {
+    let effective = check(&tempfile::tempdir().unwrap(), &block("[listeners.public]")).await;
+    let route = "{ server_names = [\"vault.example.org\", \"*.vault.example.org\"], cluster = \"vault\" }";
+    assert!(effective.contains(route) && effective.contains("[clusters.vault.nodes.vault3]"), "{effective}");
+}
+
 #[tokio::test]
 async fn the_quick_starts_configuration_is_valid() {
     let folder = tempfile::tempdir().unwrap();
@@ -29,11 +48,7 @@ async fn the_quick_starts_configuration_is_valid() {
     std::fs::write(&root, Authority::new().pem()).unwrap();
     let text = block("[listeners.edge]").replace("/etc/raftgate/ziti-root.pem", root.to_str().unwrap());
     assert!(text.contains("ctrl3"), "not the whole block:\n{text}");
-    let file = folder.path().join("raftgate.toml");
-    std::fs::write(&file, text).unwrap();
-    let output =
-        within_deadline("the check", raftgate().arg("check").arg("-c").arg(&file).output()).await.unwrap();
-    assert!(output.status.success(), "{output:?}");
+    check(&folder, &text).await;
 }
 
 #[tokio::test]
