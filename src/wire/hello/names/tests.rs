@@ -61,7 +61,7 @@ fn a_real_hello_is_incomplete_until_it_is_there_and_then_says_its_names() {
     }
 }
 
-/// With a post-quantum key share, GREASE, and an Encrypted `ClientHello` that is none.
+/// As Debian's Chromium 156 sent it: with a post-quantum key share, GREASE, and an Encrypted `ClientHello` that is none.
 #[test]
 fn chromiums_hello_says_its_names() {
     let hello = include_bytes!("../../../../tests/blackbox/hellos/chromium_156.bin");
