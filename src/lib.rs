@@ -17,7 +17,7 @@
 //! probe/    asks each node whether it leads
 //! proxy/    one client's life: accept, hold, dial, relay
 //! -- mechanism --
-//! relay/    moves bytes            wire/     pure parsers of what clients send first
+//! relay/    moves bytes            wire/     pure parsers of what is said first on a connection
 //! sockets/  binds and tunes sockets   names/    looks nodes' names up, again and again
 //! usual     how long something takes, and when it is late
 //! -- contract between the roles --
