@@ -15,6 +15,7 @@ use crate::config::{Cluster, Config, HostPort, NodeAddresses};
 use crate::names::Address;
 use crate::probe::tls::TlsSetupError;
 use crate::probe::{Answer, ProberSetupError, Shown, ask_once, look_once};
+use crate::wire::proxy_header::Version;
 
 /// What was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -163,23 +164,30 @@ fn begin_to_look(config: &Config, addresses: &[Vec<NodeAddresses>]) -> Vec<Looki
         clusters.into_iter().map(move |cluster| (listener, name, cluster))
     });
     with_clusters
-        .filter_map(|(listener, name, cluster)| {
-            let patience = config.clusters.get(cluster)?.probe.policy.timeout;
-            let nodes = addresses.get(cluster)?.iter();
-            let look =
-                |node: &NodeAddresses| tokio::spawn(look(node.address.clone(), name.clone(), patience));
-            Some((Arc::clone(&listener.name), name.clone(), cluster, nodes.map(look).collect()))
+        .filter_map(|(listener, name, place)| {
+            let cluster = config.clusters.get(place)?;
+            let (patience, send_proxy) = (cluster.probe.policy.timeout, cluster.connect.send_proxy);
+            let nodes = addresses.get(place)?.iter();
+            let look = |node: &NodeAddresses| {
+                tokio::spawn(look(node.address.clone(), name.clone(), send_proxy, patience))
+            };
+            Some((Arc::clone(&listener.name), name.clone(), place, nodes.map(look).collect()))
         })
         .collect()
 }
 
-async fn look(address: Address, name: String, patience: Duration) -> Result<Shown, String> {
+async fn look(
+    address: Address,
+    name: String,
+    send_proxy: Option<Version>,
+    patience: Duration,
+) -> Result<Shown, String> {
     let Some(found) = address.current() else {
         let cause = address.trouble();
         let cause = cause.as_deref().unwrap_or("the name service has not answered");
         return Err(format!("{address} has no address: {cause}; check the name, or write the IP address"));
     };
-    look_once(found, &name, patience).await
+    look_once(found, &name, send_proxy, patience).await
 }
 
 async fn done<T>(task: JoinHandle<T>) -> T {

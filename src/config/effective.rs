@@ -9,7 +9,8 @@ use toml_edit::{Array, InlineTable, Key, Value};
 
 use super::model::{Cluster, Config, Listener, Node, Probe};
 use super::words::{
-    HOLD_THEN, LOG_FORMAT, LOG_LEVEL, ON_DEMOTION, ON_UNREACHABLE, PRESET, VERIFY, may_be_secret, word,
+    HOLD_THEN, LOG_FORMAT, LOG_LEVEL, ON_DEMOTION, ON_UNREACHABLE, PRESET, SEND_PROXY, VERIFY, may_be_secret,
+    word,
 };
 use crate::probe::Roots;
 use crate::probe::judge::Condition;
@@ -48,6 +49,7 @@ impl Config {
         page.set("routes", one_a_line(listener.routes.table.iter().map(|it| self.route(it))));
         page.set("hello_timeout", span(listener.routes.hello_timeout));
         page.set("public_names", listener.public_names.iter().map(String::as_str).collect::<Array>());
+        page.set("accept_proxy_from", listener.proxies.0.iter().map(network).collect::<Array>());
         page.set("allow", listener.access.allow.iter().map(network).collect::<Array>());
         page.set("deny", listener.access.deny.iter().map(network).collect::<Array>());
         let bounds = [
@@ -127,6 +129,8 @@ fn write_cluster(page: &mut Page, cluster: &Cluster) {
     page.table(&["clusters", name, "connect"]);
     page.set("timeout", span(cluster.connect.timeout));
     page.set("on_first_byte", cluster.connect.on_first_byte);
+    page.set("send_proxy", word(SEND_PROXY, &cluster.connect.send_proxy));
+    page.set("source", cluster.connect.source.iter().map(ToString::to_string).collect::<Array>());
     page.table(&["clusters", name, "timeouts"]);
     page.set("idle", span_or_off(cluster.timeouts.idle));
     page.set("half_closed", span_or_off(cluster.timeouts.half_closed));

@@ -134,8 +134,8 @@ pub(super) struct Layers {
     pub(super) file: Option<Text>,
     pub(super) environment: Vec<(String, String)>,
     pub(super) flags: Flags,
-    /// Whether the files that the configuration names have to be there.
-    pub(super) look_at_files: bool,
+    /// Whether this machine has to have the files and addresses that the configuration names.
+    pub(super) look_at_machine: bool,
 }
 
 impl Layers {
@@ -155,8 +155,8 @@ impl Layers {
 
         let raw = extract::extract(&origins, &findings);
         let mut config = check::config(&raw, &findings);
-        if self.look_at_files {
-            config = config.filter(|config| check::files(config, &findings).is_some());
+        if self.look_at_machine {
+            config = config.filter(|config| check::machine(config, &findings).is_some());
         }
         let Findings { errors, warnings } = findings.into_inner();
         match config {

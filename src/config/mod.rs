@@ -107,7 +107,7 @@ fn environment() -> Vec<(String, String)> {
     std::env::vars_os().filter_map(unicode).collect()
 }
 
-/// Checks one text alone: no environment, no flags, and no look at the files that it names.
+/// Checks one text alone: no environment, no flags, and no look at the files and addresses that it names.
 ///
 /// # Errors
 ///
@@ -123,7 +123,7 @@ fn load_from(sources: &Sources, environment: Vec<(String, String)>) -> Result<Lo
         None if sources.flags.suffice() => None,
         None => Some(import::toml(DEFAULT_FILE, &read_default()?)),
     };
-    Layers { file, environment, flags: sources.flags.clone(), look_at_files: true }.assemble()
+    Layers { file, environment, flags: sources.flags.clone(), look_at_machine: true }.assemble()
 }
 
 fn read(path: &Path) -> Result<String, ConfigError> {

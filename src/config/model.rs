@@ -1,6 +1,6 @@
 //! What the program needs to know, checked and typed: nothing later checks it again.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +13,8 @@ use crate::leader::Policy;
 use crate::probe::judge::Rules;
 use crate::probe::tls::{Pin, SpiffeId, TrustDomain};
 use crate::probe::{ClientFiles, Roots, Verify};
-use crate::proxy::{Access, Routes};
+use crate::proxy::{Access, Proxies, Routes};
+use crate::wire::proxy_header::Version;
 
 /// A whole configuration, defaults and presets filled in.
 #[derive(Clone, Debug, PartialEq)]
@@ -67,6 +68,8 @@ pub struct Listener {
     pub routes: Routes,
     /// The names that clients use, each a DNS name or an IP address: looked at by `check --probe` alone.
     pub public_names: Vec<String>,
+    /// Whose connections begin with a PROXY header; IPv4-mapped networks have become IPv4.
+    pub proxies: Proxies,
     /// Who may come in (S8); IPv4-mapped networks have become IPv4.
     pub access: Access,
     /// Connections here (S8), at least 1; `None`: only bounded in all.
@@ -168,12 +171,17 @@ pub struct Hold {
 }
 
 /// How nodes are dialled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Connect {
     /// How long a node may take to accept (S3).
     pub timeout: Duration,
     /// Whether it is dialled only when the client has said something (D10).
     pub on_first_byte: bool,
+    /// The PROXY header that it is told first who its client is with; `None`: it is not told. Probes that go to the
+    /// address that clients go to begin with one, too.
+    pub send_proxy: Option<Version>,
+    /// The gate's own addresses to connect clients from, in turn; none: the system chooses. None of them is mapped.
+    pub source: Arc<[IpAddr]>,
 }
 
 /// When quiet sessions end (S6); `None`: never.

@@ -50,6 +50,7 @@ pub(super) struct Listener {
     pub(super) routes: Option<Vec<Route>>,
     pub(super) hello_timeout: Option<Span>,
     pub(super) public_names: Option<OneOrMany<String>>,
+    pub(super) accept_proxy_from: Option<OneOrMany<String>>,
     pub(super) allow: Option<OneOrMany<String>>,
     pub(super) deny: Option<OneOrMany<String>>,
     pub(super) max_connections: Option<usize>,
@@ -139,6 +140,8 @@ pub(super) struct Sessions {
 pub(super) struct Connect {
     pub(super) timeout: Option<Span>,
     pub(super) on_first_byte: Option<bool>,
+    pub(super) send_proxy: Option<String>,
+    pub(super) source: Option<OneOrMany<String>>,
 }
 
 #[derive(Debug, Default, Deserialize)]

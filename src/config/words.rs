@@ -6,6 +6,7 @@ use super::model::LogFormat;
 use super::presets::Preset;
 use crate::follow::{HoldThen, OnDemotion, OnUnreachable};
 use crate::probe::Verify;
+use crate::wire::proxy_header::Version;
 
 /// Words and their meanings, in the order in which they are shown.
 pub(super) type Words<T> = [(&'static str, T)];
@@ -41,6 +42,9 @@ pub(super) const ON_UNREACHABLE: &Words<OnUnreachable> =
 
 pub(super) const VERIFY: &Words<Verify> =
     &[("full", Verify::Full), ("chain", Verify::Chain), ("pin", Verify::Pin), ("none", Verify::None)];
+
+pub(super) const SEND_PROXY: &Words<Option<Version>> =
+    &[("off", None), ("v1", Some(Version::V1)), ("v2", Some(Version::V2))];
 
 /// Headers whose names contain one of these carry secrets.
 const SECRET: [&str; 6] = ["auth", "cookie", "key", "password", "secret", "token"];

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::poll_fn;
+use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use super::tls::{Connector, Leaf, Peer};
 use crate::intent::Certificate;
 use crate::leader::ProbeFailure;
 use crate::names::Address;
+use crate::wire::proxy_header;
 
 #[cfg(test)]
 mod tests;
@@ -41,6 +43,8 @@ pub(super) struct Endpoint {
     pub(super) address: Address,
     pub(super) tls: Option<(Connector, Peer)>,
     pub(super) request: Request<Empty<Bytes>>,
+    /// The PROXY header that each connection begins with.
+    send_proxy: Option<proxy_header::Version>,
     dial: Arc<dyn Dial>,
     /// Where the newest connection goes, if it could be made.
     connected: Option<SocketAddr>,
@@ -111,7 +115,13 @@ impl Endpoint {
         tls: Option<(Connector, Peer)>,
         request: Request<Empty<Bytes>>,
     ) -> Self {
-        Endpoint { address, tls, request, dial: Arc::new(Tcp), connected: None, failed: None }
+        let dial = Arc::new(Tcp);
+        Endpoint { address, tls, request, send_proxy: None, dial, connected: None, failed: None }
+    }
+
+    /// The same, with a PROXY header at the beginning of each connection: one that says that the gate speaks for itself.
+    pub(super) fn introduced_by(self, send_proxy: Option<proxy_header::Version>) -> Self {
+        Endpoint { send_proxy, ..self }
     }
 
     /// The same, with its connections made in another way.
@@ -182,8 +192,15 @@ impl Endpoint {
     }
 
     async fn dial(&self, address: SocketAddr, deadline: Deadline) -> Result<Box<dyn Stream>, Failure> {
-        let dialled = deadline.bound(Phase::Connect, self.dial.dial(address)).await?;
-        dialled.map_err(|error| Failure::connect(address, &error))
+        let dialling = async {
+            let mut stream = self.dial.dial(address).await?;
+            if let Some(version) = self.send_proxy {
+                stream.write_all(&proxy_header::write(version, None)).await?;
+            }
+            Ok(stream)
+        };
+        let dialled = deadline.bound(Phase::Connect, dialling).await?;
+        dialled.map_err(|error: io::Error| Failure::connect(address, &error))
     }
 }
 

@@ -1,10 +1,12 @@
 //! Asks a node once, and looks once at what it shows to clients: for checks by people, where nobody follows.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::pki_types::ServerName;
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
@@ -15,6 +17,7 @@ use super::settings::Settings;
 use super::tls::{Connector, Leaf, Peer};
 use crate::intent::Certificate;
 use crate::leader::Verdict;
+use crate::wire::proxy_header::{self, Version};
 
 #[cfg(test)]
 mod tests;
@@ -77,15 +80,20 @@ async fn exchange_once(
     (answer.await, leaf)
 }
 
-/// Looks at what a node shows to a client that asks for `name`, a DNS name or an IP address. Nothing of it is
-/// verified.
+/// Looks at what a node shows to a client that asks for `name`, a DNS name or an IP address, and that is introduced by a
+/// PROXY header where clients are. Nothing of it is verified.
 ///
 /// # Errors
 /// Why nothing was to be seen, in words.
-pub async fn look_once(address: SocketAddr, name: &str, patience: Duration) -> Result<Shown, String> {
+pub async fn look_once(
+    address: SocketAddr,
+    name: &str,
+    send_proxy: Option<Version>,
+    patience: Duration,
+) -> Result<Shown, String> {
     let name = ServerName::try_from(name.to_owned()).map_err(|_| format!("{name:?} is not a name"))?;
     let looking = async {
-        let stream = TcpStream::connect(address).await.map_err(|error| Failure::connect(address, &error))?;
+        let stream = connect(address, send_proxy).await.map_err(|error| Failure::connect(address, &error))?;
         let peer = Peer { name: name.clone(), spiffe_id: None };
         let (result, leaf) = Connector::onlooker().handshake(&peer, stream).await;
         match (leaf, result) {
@@ -98,4 +106,12 @@ pub async fn look_once(address: SocketAddr, name: &str, patience: Duration) -> R
     let looked = timeout(patience, looking).await;
     let shown = looked.map_err(|_| format!("nothing within {}", humantime::format_duration(patience)))?;
     shown.map_err(|failure| failure.detail)
+}
+
+async fn connect(address: SocketAddr, send_proxy: Option<Version>) -> io::Result<TcpStream> {
+    let mut stream = TcpStream::connect(address).await?;
+    if let Some(version) = send_proxy {
+        stream.write_all(&proxy_header::write(version, None)).await?;
+    }
+    Ok(stream)
 }

@@ -301,7 +301,8 @@ pub(super) fn endpoint(settings: &Settings, connector: Option<Connector>) -> Res
         Some(tls) => Some((connector.ok_or(SetupCause::NoConnector)?, peer(tls)?)),
         None => None,
     };
-    Ok(Endpoint::new(settings.address.clone(), tls, request::parse(&settings.request)?))
+    let endpoint = Endpoint::new(settings.address.clone(), tls, request::parse(&settings.request)?);
+    Ok(endpoint.introduced_by(settings.send_proxy))
 }
 
 fn peer(tls: &TlsSettings) -> Result<Peer, SetupCause> {

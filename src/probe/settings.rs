@@ -8,6 +8,7 @@ use super::judge::Rules;
 use super::tls::{Pin, SpiffeId, TrustDomain};
 use crate::leader::NodeId;
 use crate::names::Address;
+use crate::wire::proxy_header::Version;
 
 /// One node's prober.
 #[derive(Clone, Debug)]
@@ -20,6 +21,8 @@ pub struct Settings {
     pub id: NodeId,
     /// Where the leader endpoint is.
     pub address: Address,
+    /// The PROXY header that each connection begins with, where nobody is served without one.
+    pub send_proxy: Option<Version>,
     /// TLS, or `None` for plain HTTP.
     pub tls: Option<TlsSettings>,
     /// What to ask.

@@ -98,9 +98,11 @@ impl Door {
         }
     }
 
-    /// Who is denied takes no place, and is told so even where there is none left.
-    fn admission(&self, client: IpAddr) -> Result<Admission, Refusal> {
-        if !self.listener.access.admits(client) {
+    /// Who is denied takes no place, and is told so even where there is none left. Of a trusted proxy's client it is
+    /// not known yet who it is: it is judged when it is (`be_introduced`), and has its other places until then.
+    fn admission(&self, peer: IpAddr) -> Result<Admission, Refusal> {
+        let client = Some(peer).filter(|peer| !self.listener.proxies.have(*peer));
+        if client.is_some_and(|client| !self.listener.access.admits(client)) {
             return Err(Refusal::Denied);
         }
         let in_all = self.worker.places.take().ok_or(Refusal::Limit)?;

@@ -2,9 +2,9 @@
 //! one of them or the gate ends it.
 //!
 //! ```text
-//! accept -> [hello] -> [first byte] -> hold -> dial -> opening -> relay -> end
-//!                                       ^       |        |
-//!                                       +-------+--------+   failed, overtaken or moved: choose again
+//! accept -> [PROXY header] -> [hello] -> [first byte] -> hold -> dial -> opening -> relay -> end
+//!                                                         ^       |        |
+//!                                                         +-------+--------+   failed, overtaken or moved: choose again
 //! ```
 
 use std::future::Future;
@@ -25,15 +25,18 @@ use super::limits::Admission;
 use super::metrics::Counted;
 use super::opening::{Opened, Opening, open};
 use super::outcome::{Ending, Outcome};
+use super::proxy_header::FORGED;
 use super::release::Released;
 use super::routing::Newcomer;
 use super::sessions::{Call, Key, Slot};
+use super::sources::SourcePlace;
 use super::trace::Trace;
 use super::unjoined::Unjoined;
 use super::worker::{Cluster, Listener, Worker};
 use crate::relay::{End, Meter, Relay, Side};
 use crate::sockets::{self, FirstWord};
 use crate::tenure::{Tenure, TenureReader};
+use crate::wire::proxy_header::{SIGNATURE, Sign, sign};
 
 /// The task of one connection. Small while it relays (D4): what arriving needed is freed by then.
 pub(super) struct Connection {
@@ -60,6 +63,8 @@ pub(super) struct Joined {
     /// Until the client has its first byte.
     released: Option<Released>,
     _counted: Option<Counted>,
+    /// Where it was not known who the client is before a proxy had told.
+    _of_source: Option<Box<SourcePlace>>,
 }
 
 impl Connection {
@@ -76,14 +81,17 @@ impl Connection {
         let slot = worker.sessions.admit(listener, &meter);
         let newcomer = Newcomer {
             worker: Rc::clone(worker),
+            listener: Rc::clone(listener),
             client: Unjoined::new(client),
             key: slot.key(),
             meter: Rc::clone(&meter),
             trace: Rc::clone(&trace),
+            of_source: None,
         };
         let arriving: Arriving = match listener.only_cluster() {
+            _ if newcomer.comes_by_proxy() => Box::pin(newcomer.arrive_by_proxy()),
             Some(cluster) => Box::pin(newcomer.bound_for(cluster).arrive(Opening::default())),
-            None => Box::pin(newcomer.arrive_by_hello(Rc::clone(listener))),
+            None => Box::pin(newcomer.arrive_by_hello()),
         };
         Connection {
             phase: Phase::Arriving(arriving),
@@ -166,6 +174,7 @@ impl Future for Connection {
 pub(super) struct Journey {
     pub(super) worker: Rc<Worker>,
     pub(super) cluster: Rc<Cluster>,
+    pub(super) listener: Rc<Listener>,
     pub(super) route: TenureReader,
     pub(super) client: Unjoined,
     pub(super) key: Key,
@@ -173,6 +182,8 @@ pub(super) struct Journey {
     pub(super) trace: Rc<Trace>,
     /// Its place among the crowd that is on its way to the node, until that has answered (S2).
     pub(super) released: Option<Released>,
+    /// Its place by its source, if that was not known at accept.
+    pub(super) of_source: Option<Box<SourcePlace>>,
 }
 
 impl Journey {
@@ -184,8 +195,9 @@ impl Journey {
         let mut setback: Option<Setback> = None;
         loop {
             let tenure = wait_for_route(&mut self, setback.as_ref()).await?;
-            // Who was waited for has spoken (D10).
-            let spoken = self.cluster.settings.on_first_byte || opening.has_words();
+            // Who was waited for has spoken (D10), and a header goes first of all.
+            let settings = &self.cluster.settings;
+            let spoken = settings.on_first_byte || settings.send_proxy.is_some() || opening.has_words();
             let first_word = if spoken { FirstWord::Ours } else { FirstWord::Anybodys };
             let node = match dial(&mut self, &tenure, first_word).await? {
                 Dialled::Connected(node) => node,
@@ -202,9 +214,9 @@ impl Journey {
             match open(&mut self, opening, tenure, node, setback.as_ref()).await? {
                 Opened::Joined { node, tenure, first, unsent, finished } => {
                     self.worker.sessions.join(self.key, tenure);
-                    let released = self.released.take();
+                    let (released, of_source) = (self.released.take(), self.of_source.take());
                     let relay = self.relay(node, first, unsent, finished);
-                    return Ok(Joined { relay, released, _counted: counted });
+                    return Ok(Joined { relay, released, _counted: counted, _of_source: of_source });
                 }
                 Opened::Moved { opening: kept, closed_early } => {
                     opening = kept;
@@ -225,15 +237,21 @@ impl Journey {
         }
     }
 
-    /// Waits until the client has said something (D10), and leaves it unread.
-    async fn wait_for_first_byte(&mut self) -> Result<(), Outcome> {
-        match self.client.peek(&mut [0]).await {
+    /// Waits until the client has said something (D10), and leaves it unread. A forged PROXY header that comes in one
+    /// piece is turned away before any node hears of it; one in several is the opening's to find.
+    async fn wait_for_first_byte(&mut self) -> Result<(), Ending> {
+        let mut first = [0; SIGNATURE];
+        let looked_at = if self.may_not_introduce_itself() { SIGNATURE } else { 1 };
+        match self.client.peek(&mut first[..looked_at]).await {
             Ok(0) => {
                 self.client.keep_orderly();
-                Err(Outcome::Client)
+                Err(Outcome::Client.into())
+            }
+            Ok(seen) if matches!(sign(&first[..seen]), Sign::Header(_)) => {
+                Err(self.refuse_header(FORGED).into())
             }
             Ok(_) => Ok(()),
-            Err(_) => Err(Outcome::ClientError),
+            Err(_) => Err(Outcome::ClientError.into()),
         }
     }
 
@@ -304,7 +322,7 @@ mod tests {
         let _peer = TcpStream::connect(port.local_addr().unwrap()).await.unwrap();
         let (client, peer) = port.accept().await.unwrap();
         let place = worker.places.take().unwrap();
-        let admission = listener.bounds.admit(peer.ip(), place).unwrap();
+        let admission = listener.bounds.admit(Some(peer.ip()), place).unwrap();
         let mut connection = Connection::new(&worker, &listener, client, peer, admission);
         assert_eq!((worker.places.taken(), listener.metrics.active.get()), (1, 1));
         connection.phase = Phase::Arriving(Box::pin(async { panic!("on purpose") }));

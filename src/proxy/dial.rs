@@ -1,6 +1,7 @@
 //! Connects to a tenure's node, for as long as the tenure lasts (S3).
 
 use std::io;
+use std::rc::Rc;
 
 use tokio::time::{Instant, sleep_until};
 
@@ -67,6 +68,7 @@ impl From<&io::Error> for ConnectFailure {
     fn from(error: &io::Error) -> Self {
         match error.kind() {
             _ if sockets::is_local_exhaustion(error) => ConnectFailure::Local,
+            io::ErrorKind::AddrNotAvailable => ConnectFailure::Local,
             io::ErrorKind::ConnectionRefused
             | io::ErrorKind::ConnectionReset
             | io::ErrorKind::ConnectionAborted => ConnectFailure::Refused,
@@ -103,7 +105,8 @@ pub(super) async fn dial(
     let began = Instant::now();
     let deadline = later(began, journey.cluster.settings.connect_timeout);
     let under_way = journey.cluster.dials.begin(tenure.node, began);
-    let connecting = sockets::connect(tenure.address, first_word);
+    let cluster = Rc::clone(&journey.cluster);
+    let connecting = cluster.source.connect(tenure.address, first_word);
     tokio::pin!(connecting);
     let connected = loop {
         tokio::select! {

@@ -87,17 +87,23 @@ impl Bounds {
         }
     }
 
-    /// Lets a client in that has its place among all.
+    /// Lets a client in that has its place among all; a proxy's without an address, which is not known yet.
     ///
     /// # Errors
     /// Which bound it is beyond.
-    pub(super) fn admit(&self, client: IpAddr, in_all: Place) -> Result<Admission, Refusal> {
-        let of_source = match &self.sources {
-            Some(sources) => Some(Box::new(sources.take(client).ok_or(Refusal::SourceLimit)?)),
-            None => None,
-        };
+    pub(super) fn admit(&self, client: Option<IpAddr>, in_all: Place) -> Result<Admission, Refusal> {
+        let of_source = client.map_or(Ok(None), |client| self.admit_by_source(client))?;
         let at_listener = self.places.take().ok_or(Refusal::Limit)?;
         Ok(Admission { _in_all: in_all, _at_listener: at_listener, _of_source: of_source })
+    }
+
+    /// A place for a client by its address alone, where its source has a bound.
+    ///
+    /// # Errors
+    /// The source is at its bound.
+    pub(super) fn admit_by_source(&self, client: IpAddr) -> Result<Option<Box<SourcePlace>>, Refusal> {
+        let Some(sources) = &self.sources else { return Ok(None) };
+        Ok(Some(Box::new(sources.take(client).ok_or(Refusal::SourceLimit)?)))
     }
 }
 

@@ -9,6 +9,7 @@
 //! opening     until the node's first byte (S4)       sessions    the table: fates and inactivity (D8, S5, S6)
 //! limits      bounds, as guards (S8)                 sources     bounds by source (S8)
 //! access      who may come in (S8)                   unjoined    a stream that is reset when dropped
+//! proxy_header      for whom a trusted proxy comes   source_addresses  where the gate connects from
 //! outcome     why connections end                    metrics     what is counted
 //! trace       what is logged of each
 //! ```
@@ -24,11 +25,13 @@ mod limits;
 mod metrics;
 mod opening;
 mod outcome;
+mod proxy_header;
 mod release;
 mod routes;
 mod routing;
 mod sessions;
 mod settings;
+mod source_addresses;
 mod sources;
 #[cfg(test)]
 mod tests;
@@ -52,6 +55,7 @@ pub use access::Access;
 use limits::{Bounds, Places};
 pub use metrics::{Metrics, Totals};
 pub use outcome::{Outcome, Refusal};
+pub use proxy_header::Proxies;
 pub use routes::{Route, Routes, ServerNames, Target};
 pub use settings::{ClusterSettings, ListenerSettings, Settings};
 use worker::{Order, Plan, Socket};

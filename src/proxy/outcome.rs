@@ -83,12 +83,20 @@ pub enum Refusal {
     HoldLimit,
     /// No route of its listener takes it, or one that rejects.
     RejectedName,
+    /// A PROXY header was missing or malformed where it has to be, or was there where it must not be.
+    ProxyHeader,
 }
 
 impl Refusal {
     /// Every refusal, in the order of their discriminants.
-    pub const ALL: [Refusal; 5] =
-        [Refusal::Denied, Refusal::Limit, Refusal::SourceLimit, Refusal::HoldLimit, Refusal::RejectedName];
+    pub const ALL: [Refusal; 6] = [
+        Refusal::Denied,
+        Refusal::Limit,
+        Refusal::SourceLimit,
+        Refusal::HoldLimit,
+        Refusal::RejectedName,
+        Refusal::ProxyHeader,
+    ];
 
     /// The label value.
     pub fn as_str(self) -> &'static str {
@@ -98,6 +106,7 @@ impl Refusal {
             Refusal::SourceLimit => "source_limit",
             Refusal::HoldLimit => "hold_limit",
             Refusal::RejectedName => "rejected_name",
+            Refusal::ProxyHeader => "proxy_header",
         }
     }
 }

@@ -12,21 +12,27 @@ use super::choice::later;
 use super::connection::{Joined, Journey};
 use super::opening::{Opening, SCRATCH, poll_read};
 use super::outcome::{Ending, Outcome, Refusal};
+use super::proxy_header::{FORGED, refuse_header};
 use super::routes::Target;
 use super::sessions::Key;
+use super::sources::SourcePlace;
 use super::trace::Trace;
 use super::unjoined::Unjoined;
 use super::worker::{Listener, Worker};
 use crate::relay::Meter;
 use crate::wire::hello::names::{self, Names, Reading};
+use crate::wire::proxy_header::{Sign, sign};
 
 /// A client that has been let in and belongs to no cluster yet.
 pub(super) struct Newcomer {
     pub(super) worker: Rc<Worker>,
+    pub(super) listener: Rc<Listener>,
     pub(super) client: Unjoined,
     pub(super) key: Key,
     pub(super) meter: Rc<Meter>,
     pub(super) trace: Rc<Trace>,
+    /// Its place by its source, if that was not known at accept.
+    pub(super) of_source: Option<Box<SourcePlace>>,
 }
 
 impl Newcomer {
@@ -38,11 +44,13 @@ impl Newcomer {
             route: cluster.route.clone(),
             cluster,
             worker: self.worker,
+            listener: self.listener,
             client: self.client,
             key: self.key,
             meter: self.meter,
             trace: self.trace,
             released: None,
+            of_source: self.of_source,
         }
     }
 
@@ -51,7 +59,8 @@ impl Newcomer {
     /// A client that is silent until the listener's `hello_timeout`, or has not said its hello by then, is not ended but
     /// goes on as one that speaks no TLS: it may wait for the server's first word, and whoever has set HAProxy's
     /// `inspect-delay` expects the rules to be applied to what is there.
-    pub(super) async fn arrive_by_hello(mut self, listener: Rc<Listener>) -> Result<Joined, Ending> {
+    pub(super) async fn arrive_by_hello(mut self) -> Result<Joined, Ending> {
+        let listener = Rc::clone(&self.listener);
         let mut opening = Opening::default();
         let deadline = later(Instant::now(), listener.routes.hello_timeout);
         let reading = tokio::select! {
@@ -59,6 +68,11 @@ impl Newcomer {
             reading = self.read_hello(&mut opening) => reading?,
             () = sleep_until(deadline) => Reading::Other,
         };
+        // What is no header yet is the opening's to find.
+        if listener.proxies.forbid(self.trace.peer().ip()) && matches!(sign(opening.kept()), Sign::Header(_))
+        {
+            return Err(refuse_header(&listener, &self.trace, &FORGED).into());
+        }
         let target = match &reading {
             Reading::Hello(names) => listener.routes.target(names),
             Reading::Incomplete | Reading::Other => None,

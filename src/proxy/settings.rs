@@ -1,11 +1,13 @@
 //! What the data plane has to know; made by `config`.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::access::Access;
+use super::proxy_header::Proxies;
 use super::routes::Routes;
+use crate::wire::proxy_header::Version;
 
 /// The whole data plane.
 #[derive(Clone, Debug)]
@@ -35,6 +37,8 @@ pub struct ListenerSettings {
     pub cluster: Option<usize>,
     /// Where others go, by their `ClientHello`.
     pub routes: Routes,
+    /// Whose connections begin with a PROXY header; the client is then whom it names, also for what follows here.
+    pub proxies: Proxies,
     /// Who may come in.
     pub access: Access,
     /// Connections at this listener, held and relayed (S8); `None`: only bounded in all.
@@ -68,6 +72,10 @@ pub struct ClusterSettings {
     pub connect_timeout: Duration,
     /// Whether the node is dialled only when the client has said something (D10).
     pub on_first_byte: bool,
+    /// The PROXY header that the node is told first who its client is with; `None`: it is not told.
+    pub send_proxy: Option<Version>,
+    /// The gate's own addresses to connect from, in turn; none: the system chooses.
+    pub source: Arc<[IpAddr]>,
     /// Inactivity after which a session ends (S6); `None`: never.
     pub idle: Option<Duration>,
     /// Inactivity after which a half-closed session ends (S6); `None`: never.

@@ -1,6 +1,6 @@
-//! What the log tells of a connection.
+//! What is known of one connection for the log, and who its client is.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +12,7 @@ use super::outcome::Ending;
 use super::worker::Worker;
 use crate::relay::Meter;
 use crate::tenure::Tenure;
+use crate::wire::proxy_header::Addresses;
 
 /// What the log tells of a connection at its end.
 pub(super) struct Trace {
@@ -26,6 +27,8 @@ pub(super) struct Trace {
     node: RefCell<Option<Arc<str>>>,
     /// The cluster that it was sent to: a place in the worker's.
     cluster: Cell<Option<usize>>,
+    /// Whose connection it is, where a proxy has told. Boxed, for most come without.
+    proxied: OnceCell<Box<Addresses>>,
 }
 
 impl Trace {
@@ -41,7 +44,39 @@ impl Trace {
             local_port: Cell::default(),
             node: RefCell::default(),
             cluster: Cell::default(),
+            proxied: OnceCell::new(),
         }
+    }
+
+    /// Whose socket it is: the client's, or a proxy's.
+    pub(super) fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    /// Notes for whom the peer has come.
+    pub(super) fn came_by_proxy(&self, addresses: Addresses) {
+        // It is told once: a connection has one header.
+        let _ = self.proxied.set(Box::new(addresses));
+    }
+
+    /// Who the client is.
+    pub(super) fn client(&self) -> SocketAddr {
+        self.proxied.get().map_or(self.peer, |proxied| proxied.source)
+    }
+
+    /// The proxy that it came by.
+    pub(super) fn via(&self) -> Option<SocketAddr> {
+        self.proxied.get().map(|_| self.peer)
+    }
+
+    /// The two ends of the client's own connection; `stream` is the one to the gate.
+    pub(super) fn addresses(&self, stream: &TcpStream) -> Addresses {
+        if let Some(proxied) = self.proxied.get() {
+            return **proxied;
+        }
+        // It cannot fail as long as the socket is there.
+        let destination = stream.local_addr().unwrap_or(SocketAddr::new(self.peer.ip(), 0));
+        Addresses { source: self.peer, destination }.canonical()
     }
 
     /// Whether it has left a node before: one that had said nothing yet (S4), or had not even accepted (S3).
@@ -66,9 +101,11 @@ impl Trace {
         let cluster = self.cluster.get().and_then(|cluster| worker.clusters.get(cluster));
         tracing::info!(
             %listener,
-            client = %self.peer,
+            client = %self.client(),
+            // Left out where there is no proxy.
+            via = self.via().map(tracing::field::display),
             // Left out where it was refused for what its hello says.
-            cluster = cluster.map(|cluster| display(&cluster.settings.name)),
+            cluster = cluster.map(|cluster| tracing::field::display(&cluster.settings.name)),
             // Left out where it never came to a node.
             node = self.node.borrow().as_deref(),
             local_port = self.local_port.get(),

@@ -18,10 +18,12 @@ use super::limits::{Bounds, Places};
 use super::metrics::{ClusterMetrics, ListenerMetrics, Metrics};
 use super::opening::SCRATCH;
 use super::outcome::Outcome;
+use super::proxy_header::Proxies;
 use super::release::Release;
 use super::routes::Routes;
 use super::sessions::Sessions;
 use super::settings::{ClusterSettings, Settings};
+use super::source_addresses::SourceAddresses;
 use crate::intent::Inbox;
 use crate::relay::Gear;
 use crate::tenure::TenureReader;
@@ -86,6 +88,7 @@ pub(super) struct Listener {
     /// Where clients go whom no route takes.
     pub(super) cluster: Option<usize>,
     pub(super) routes: Routes,
+    pub(super) proxies: Proxies,
     pub(super) access: Access,
     pub(super) metrics: ListenerMetrics,
     pub(super) bounds: Bounds,
@@ -108,6 +111,7 @@ pub(super) struct Cluster {
     pub(super) held: Arc<Places>,
     pub(super) release: Rc<Release>,
     pub(super) dials: Rc<Dials>,
+    pub(super) source: SourceAddresses,
 }
 
 /// The body of a worker's thread. Says by `started` whether it serves; returns when its last client has left after
@@ -152,6 +156,7 @@ impl Worker {
                         held: Arc::clone(held),
                         release: Release::new(plan.settings.workers),
                         dials: Rc::default(),
+                        source: SourceAddresses::new(&settings.source),
                     })
                 })
                 .collect(),
@@ -175,6 +180,7 @@ impl Worker {
                     name: Arc::clone(&listener.name),
                     cluster: listener.cluster,
                     routes: listener.routes.clone(),
+                    proxies: listener.proxies.clone(),
                     access: listener.access.clone(),
                     metrics: plan.metrics.listener(&listener.name),
                     bounds: bounds.clone(),

@@ -1,7 +1,7 @@
-//! Connects to a node.
+//! Connects to a node, from an address of this machine that is chosen here or by the system.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use rustix::io::Errno;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -18,13 +18,17 @@ pub enum FirstWord {
     Anybodys,
 }
 
-/// Connects to `address`; bytes written leave at once. With the fewest system calls (D7): the kernel is asked how it went
-/// only where the poller says that something did go wrong.
+/// Connects to `address`, from `source` if there is one; bytes written leave at once. With the fewest system calls (D7):
+/// the kernel is asked how it went only where the poller says that something did go wrong.
 ///
 /// # Errors
-/// Why the socket or the connection cannot be had.
-pub async fn connect(address: SocketAddr, first_word: FirstWord) -> io::Result<TcpStream> {
-    let socket = begin(address, first_word)?;
+/// Why the socket or the connection cannot be had; [`is_source_exhausted`] tells whether another source may do.
+pub async fn connect(
+    address: SocketAddr,
+    source: Option<IpAddr>,
+    first_word: FirstWord,
+) -> io::Result<TcpStream> {
+    let socket = begin(address, source, first_word)?;
     let stream = TcpStream::from_std(socket.into())?;
     let ready = stream.ready(Interest::WRITABLE.add(Interest::ERROR)).await?;
     if ready.is_error() || ready.is_write_closed() {
@@ -37,16 +41,41 @@ pub async fn connect(address: SocketAddr, first_word: FirstWord) -> io::Result<T
     Ok(stream)
 }
 
-fn begin(address: SocketAddr, first_word: FirstWord) -> io::Result<Socket> {
+/// Whether a connection failed because its source has no port left, or is no address of this machine.
+pub fn is_source_exhausted(error: &io::Error) -> bool {
+    Errno::from_io_error(error) == Some(Errno::ADDRNOTAVAIL)
+}
+
+fn begin(address: SocketAddr, source: Option<IpAddr>, first_word: FirstWord) -> io::Result<Socket> {
     let socket = nonblocking_socket(Domain::for_address(address))?;
     if let Err(error) = socket.set_tcp_nodelay(true).and_then(|()| delay_handshake_ack(&socket, first_word)) {
         // It works without.
         tracing::debug!(%address, %error, "cannot set socket options");
     }
+    if let Some(source) = source {
+        if let Err(error) = choose_port_at_connect(&socket) {
+            // It works without, as long as there are ports that nobody has.
+            tracing::debug!(%source, %error, "cannot choose a port at connect");
+        }
+        socket.bind(&SocketAddr::new(source, 0).into())?;
+    }
     match socket.connect(&address.into()) {
         Err(error) if Errno::from_io_error(&error) != Some(Errno::INPROGRESS) => Err(error),
         _ => Ok(socket),
     }
+}
+
+/// Has a port chosen that is free toward the other end, rather than one that is free altogether: so a source has as many
+/// connections to each node as it has ports.
+#[cfg(target_os = "linux")]
+fn choose_port_at_connect(socket: &Socket) -> io::Result<()> {
+    use nix::sys::socket::{setsockopt, sockopt::IpBindAddressNoPort};
+    setsockopt(socket, IpBindAddressNoPort, &true).map_err(io::Error::from)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn choose_port_at_connect(_: &Socket) -> io::Result<()> {
+    Ok(())
 }
 
 /// Linux makes it so in one go.

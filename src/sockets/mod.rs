@@ -8,7 +8,7 @@ mod tests;
 mod tune;
 
 pub use bind::{BindError, bind};
-pub use connect::{FirstWord, connect};
+pub use connect::{FirstWord, connect, is_source_exhausted};
 pub use quiesce::quiesce;
 pub use tune::{
     AcceptError, classify_accept_error, is_local_exhaustion, keep_alive, reset_on_close, try_descriptors,

@@ -140,7 +140,7 @@ fn connections_inherit_the_options_of_their_listener() {
 #[tokio::test]
 async fn outgoing_connections_are_tuned_the_same_once_they_last() {
     let (_listener, address) = bind_one();
-    let stream = connect(address, FirstWord::Anybodys).await.unwrap();
+    let stream = connect(address, None, FirstWord::Anybodys).await.unwrap();
     assert!(stream.nodelay().unwrap());
     keep_alive(&stream).unwrap();
     assert_tuned(&stream);
@@ -150,13 +150,16 @@ async fn outgoing_connections_are_tuned_the_same_once_they_last() {
 async fn a_refused_connect_says_so() {
     let (listener, address) = bind_one();
     drop(listener);
-    assert_eq!(connect(address, FirstWord::Anybodys).await.unwrap_err().kind(), ErrorKind::ConnectionRefused);
+    assert_eq!(
+        connect(address, None, FirstWord::Anybodys).await.unwrap_err().kind(),
+        ErrorKind::ConnectionRefused
+    );
 }
 
 #[tokio::test]
 async fn a_connection_is_there_once_it_is_made() {
     let (listener, address) = bind_one();
-    let stream = connect(address, FirstWord::Anybodys).await.unwrap();
+    let stream = connect(address, None, FirstWord::Anybodys).await.unwrap();
     assert_eq!(stream.peer_addr().unwrap(), address);
     let mut accepted = accept(&listener);
     accepted.write_all(b"ping").unwrap();
@@ -237,7 +240,7 @@ fn o4_a_quiesced_listener_keeps_its_queue_and_ignores_newcomers() {
 #[tokio::test]
 async fn a_node_learns_of_a_connection_even_if_its_first_word_does_not_come() {
     let (listener, address) = bind_one();
-    let _stream = connect(address, FirstWord::Ours).await.unwrap();
+    let _stream = connect(address, None, FirstWord::Ours).await.unwrap();
     // Without it, the end of the handshake would be lost instead of late.
     accept(&listener);
 }

@@ -115,6 +115,7 @@ fn probe_settings(plan: &Plan, id: usize) -> probe::Settings {
         node: name(id),
         id: NodeId(id),
         address: address(id).into(),
+        send_proxy: None,
         tls: None,
         request: probe::Request {
             method: "GET".into(),

@@ -1,11 +1,11 @@
-//! Checks who may come in at a listener.
+//! Checks who may come in at a listener, and who may bring others.
 
 use ipnet::IpNet;
 
 use crate::config::address::parse_network;
 use crate::config::findings::{At, all};
 use crate::config::raw::{self, OneOrMany};
-use crate::proxy::Access;
+use crate::proxy::{Access, Proxies};
 
 /// Checks the two lists of one listener.
 pub(super) fn check(listener: &raw::Listener, at: &At<'_>) -> Option<Access> {
@@ -19,6 +19,12 @@ pub(super) fn check(listener: &raw::Listener, at: &At<'_>) -> Option<Access> {
         }
     }
     Some(Access { allow: allow.into(), deny: deny.into() })
+}
+
+/// Checks whose connections begin with a PROXY header.
+pub(super) fn proxies(listener: &raw::Listener, at: &At<'_>) -> Option<Proxies> {
+    networks(listener.accept_proxy_from.as_ref(), &at.key("accept_proxy_from"))
+        .map(|networks| Proxies(networks.into()))
 }
 
 fn networks(list: Option<&OneOrMany<String>>, at: &At<'_>) -> Option<Vec<IpNet>> {

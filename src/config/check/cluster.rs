@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::{probe, tls};
+use super::{connect, probe, tls};
 use crate::config::address::{HostPort, is_server_name};
 use crate::config::findings::{At, all};
-use crate::config::model::{Cluster, Connect, Hold, Node, Timeouts};
+use crate::config::model::{Cluster, Hold, Node, Timeouts};
 use crate::config::presets::{Defaults, Preset};
 use crate::config::raw::{self, SpanOrOff};
 use crate::config::words::{HOLD_THEN, ON_DEMOTION, ON_UNREACHABLE, PRESET};
@@ -25,7 +25,7 @@ pub(super) fn check(name: &str, raw: &raw::Cluster, at: &At<'_>) -> Option<Clust
     }
     let hold = hold(&raw.hold, &defaults, &at.key("hold"));
     let fates = fates(&raw.sessions, &defaults, &at.key("sessions"));
-    let connect = connect(&raw.connect, &defaults, &at.key("connect"));
+    let connect = connect::check(&raw.connect, &defaults, nodes.as_deref(), &at.key("connect"));
     let timeouts = timeouts(&raw.timeouts, &defaults, &at.key("timeouts"));
     let dns_refresh = at.key("dns").key("refresh").positive(raw.dns.refresh, Duration::from_secs(10));
     Some(Cluster {
@@ -154,13 +154,6 @@ fn fates(raw: &raw::Sessions, defaults: &Defaults, at: &At<'_>) -> Option<FateSe
         at.key("on_unreachable").one_of(raw.on_unreachable.as_deref(), ON_UNREACHABLE, OnUnreachable::Cut);
     let unreachable_after = raw.unreachable_after.map_or(Duration::from_secs(10), |span| span.0);
     Some(FateSettings { on_demotion: on_demotion?, on_unreachable: on_unreachable?, unreachable_after })
-}
-
-fn connect(raw: &raw::Connect, defaults: &Defaults, at: &At<'_>) -> Option<Connect> {
-    Some(Connect {
-        timeout: at.key("timeout").positive(raw.timeout, Duration::from_secs(2))?,
-        on_first_byte: raw.on_first_byte.unwrap_or(defaults.on_first_byte),
-    })
 }
 
 fn timeouts(raw: &raw::Timeouts, defaults: &Defaults, at: &At<'_>) -> Option<Timeouts> {

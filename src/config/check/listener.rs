@@ -25,6 +25,7 @@ pub(super) fn all_of(raw: &Raw, at: &At<'_>, admin: Option<SocketAddr>) -> Optio
         let cluster = default_cluster(raw, listener, routes.as_ref(), &at.key("cluster"));
         let bind = bind(listener, &at.key("bind"), &mut bound);
         let public_names = public_names(listener, &at.key("public_names"));
+        let proxies = access::proxies(listener, &at);
         let access = access::check(listener, &at);
         let max_connections = bound_of(listener.max_connections, &at.key("max_connections"));
         let per_source = bound_of(listener.max_connections_per_source, &at.key("max_connections_per_source"));
@@ -34,6 +35,7 @@ pub(super) fn all_of(raw: &Raw, at: &At<'_>, admin: Option<SocketAddr>) -> Optio
             cluster: cluster?,
             routes: routes?,
             public_names: public_names?,
+            proxies: proxies?,
             access: access?,
             max_connections: max_connections?,
             max_connections_per_source: per_source?,

@@ -2,6 +2,7 @@
 
 mod access;
 mod cluster;
+mod connect;
 mod files;
 mod listener;
 mod probe;
@@ -54,9 +55,12 @@ pub(super) fn config(raw: &Raw, findings: &RefCell<Findings>) -> Option<Config> 
     })
 }
 
-/// Checks the files that a configuration names; `None` if the findings have an error.
-pub(super) fn files(config: &Config, findings: &RefCell<Findings>) -> Option<()> {
-    files::look_at(config, &At::root(findings))
+/// Checks whether this machine has the files and addresses that a configuration names; `None` if the findings have an
+/// error.
+pub(super) fn machine(config: &Config, findings: &RefCell<Findings>) -> Option<()> {
+    let at = At::root(findings);
+    let (files, addresses) = (files::look_at(config, &at), connect::look_at(config, &at));
+    files.and(addresses)
 }
 
 fn workers(raw: &Raw, at: &At<'_>) -> Option<usize> {

@@ -6,13 +6,14 @@ use serde_json::json;
 
 use super::*;
 use crate::config::words::{
-    HOLD_THEN, LOG_FORMAT, LOG_LEVEL, ON_DEMOTION, ON_UNREACHABLE, PRESET, VERIFY, word,
+    HOLD_THEN, LOG_FORMAT, LOG_LEVEL, ON_DEMOTION, ON_UNREACHABLE, PRESET, SEND_PROXY, VERIFY, word,
 };
 use crate::follow::{FateSettings, HoldThen, OnDemotion, OnUnreachable};
 use crate::leader::{NodeId, Policy};
 use crate::probe::judge::Condition;
 use crate::probe::{Roots, TlsSettings, Verify};
 use crate::proxy::{Route, ServerNames, Target};
+use crate::wire::proxy_header::Version;
 
 const PLAIN: &str = r#"
 listeners.edge = { bind = ":443", cluster = "c" }
@@ -58,7 +59,10 @@ fn defaults_without_a_preset() {
         unreachable_after: secs(10),
     };
     assert_eq!((cluster.fates, cluster.drain), (fates, secs(30)));
-    assert_eq!(cluster.connect, Connect { timeout: secs(2), on_first_byte: false });
+    assert_eq!(
+        cluster.connect,
+        Connect { timeout: secs(2), on_first_byte: false, send_proxy: None, source: std::sync::Arc::new([]) }
+    );
     assert_eq!(cluster.timeouts, Timeouts { idle: Some(secs(3600)), half_closed: Some(secs(60)) });
     assert_eq!(cluster.dns_refresh, secs(10));
 }
@@ -115,7 +119,7 @@ log = { format = "json", level = "trace", connections = false }
 shutdown.drain = "0s"
 admin.bind = ""
 listeners.a = { bind = ["127.0.0.1:0", "[::1]:8443", ":9000"], cluster = "two", max_connections = 5, max_connections_per_source = 2 }
-listeners.b-2 = { bind = "127.0.0.1:0", cluster = "one", public_names = ["gate.example.org", "10.0.0.1"], allow = ["10.0.0.0/8", "::ffff:192.0.2.0/120", "2001:db8::/32"], deny = "10.1.2.3" }
+listeners.b-2 = { bind = "127.0.0.1:0", cluster = "one", public_names = ["gate.example.org", "10.0.0.1"], allow = ["10.0.0.0/8", "::ffff:192.0.2.0/120", "2001:db8::/32"], deny = "10.1.2.3", accept_proxy_from = ["::ffff:192.0.2.1", "198.51.100.0/24"] }
 
 [listeners.by-name]
 bind = "127.0.0.1:0"
@@ -153,8 +157,10 @@ preset = "openziti"
 max_age = "50ms"
 nodes.a = "[2001:db8::1]:1280"
 probe.tls.enabled = false
+connect = { send_proxy = "v2", source = ["2001:db8::5", "::ffff:10.0.0.5"] }
 
 [clusters.pinned]
+connect.send_proxy = "v1"
 nodes.a = "10.0.0.1:1280"
 probe.tls = { verify = "pin", pins = ["sha256/AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="], client_cert_file = "/c.pem", client_key_file = "/c.key" }
 
@@ -200,6 +206,8 @@ fn every_choice_has_its_word() {
     assert_eq!(demotions, ["keep", "drain", "cut"]);
     let silences = [OnUnreachable::Cut, OnUnreachable::Keep].map(|it| word(ON_UNREACHABLE, &it));
     assert_eq!(silences, ["cut", "keep"]);
+    let headers = [None, Some(Version::V1), Some(Version::V2)].map(|it| word(SEND_PROXY, &it));
+    assert_eq!(headers, ["off", "v1", "v2"]);
     for (name, level) in LOG_LEVEL {
         assert_eq!(level.as_str().to_lowercase(), *name);
     }
@@ -237,6 +245,12 @@ fn each_role_gets_its_own_settings() {
         access.collect::<Vec<_>>(),
         [(String::new(), String::new()), (networks, "10.1.2.3/32".to_owned())]
     );
+    let proxies = proxy.listeners.iter().map(|it| shown(&it.proxies.0));
+    assert_eq!(proxies.collect::<Vec<_>>()[..2], ["", "192.0.2.1/32 198.51.100.0/24"]);
+    let headers = proxy.clusters.iter().map(|it| it.send_proxy);
+    assert_eq!(headers.collect::<Vec<_>>(), [Some(Version::V2), Some(Version::V1), None, None]);
+    let sources: Vec<String> = proxy.clusters[0].source.iter().map(ToString::to_string).collect();
+    assert_eq!(sources, ["2001:db8::5", "10.0.0.5"]);
 
     let routes = &proxy.listeners[2].routes;
     let name = |text: &str| ServerNames::Exactly(text.to_owned());
@@ -278,7 +292,27 @@ fn each_role_gets_its_own_settings() {
     assert_eq!(whole(1).client.unwrap().key.to_str(), Some("/c.key"));
     assert_eq!(whole(2).spiffe_id.unwrap().to_string(), "spiffe://d.org/controller/a");
     assert_eq!(whole(2).spiffe_trust_domain.unwrap().to_string(), "d.org");
+    let probes_header = |place: usize| config.clusters[place].probe_settings(&addresses)[0].send_proxy;
+    assert_eq!([0, 1, 2, 3].map(probes_header), [Some(Version::V2), Some(Version::V1), None, None]);
     assert_eq!((probes[0].request.method.as_str(), probes[0].request.host.as_str()), ("POST", "every:80"));
+}
+
+#[test]
+fn probes_begin_with_a_proxy_header_only_where_clients_go() {
+    for (node, same_port) in [
+        (r#"{ address = "10.0.0.1:1280" }"#, true),
+        (r#"{ address = "10.0.0.1:1280", probe_address = "10.0.0.1:1281" }"#, false),
+        (r#"{ address = "10.0.0.1:1280", probe_address = "10.0.0.2:1280" }"#, false),
+    ] {
+        let config = config(&format!(
+            "listeners.edge = {{ bind = \":443\", cluster = \"c\" }}\nclusters.c.nodes.a = {node}\n\
+             clusters.c.connect.send_proxy = \"v1\""
+        ));
+        let address = std::net::SocketAddr::from(([192, 0, 2, 1], 1));
+        let addresses = NodeAddresses { address: address.into(), probe_address: address.into() };
+        let probes = config.clusters[0].probe_settings(&[addresses]);
+        assert_eq!(probes[0].send_proxy, same_port.then_some(Version::V1), "{node}");
+    }
 }
 
 #[test]

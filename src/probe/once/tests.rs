@@ -15,6 +15,7 @@ fn settings(address: SocketAddr, tls: TlsSettings) -> Settings {
         node: "n1".into(),
         id: NodeId(0),
         address: address.into(),
+        send_proxy: None,
         tls: Some(tls),
         request: Request { method: "GET".into(), path: "/".into(), host: "n1".into(), headers: vec![] },
         rules: Rules { leader: vec![status(200)], follower: vec![status(429)], health: None },
@@ -79,7 +80,7 @@ async fn a_certificate_covers_names_as_clients_judge_it() {
         // Whoever issued it, and whatever else is spoken: clients are not the gate.
         let server = authority.identity(certified).server_with(rustls::DEFAULT_VERSIONS, &["h2"]);
         let node = node(server, Step::Listen).await;
-        let shown = patiently("look", look_once(node.address, asked, PATIENCE)).await.unwrap();
+        let shown = patiently("look", look_once(node.address, asked, None, PATIENCE)).await.unwrap();
         assert_eq!(shown.covers, covers, "{certified} for {asked}");
         assert_eq!(shown.certificate.names, [certified]);
     }
@@ -89,16 +90,16 @@ async fn a_certificate_covers_names_as_clients_judge_it() {
 async fn a_node_that_wants_a_client_certificate_has_shown_its_own() {
     let authority = Authority::new("root");
     let node = node(authority.identity("n1").server_for_clients_of(&authority), Step::Listen).await;
-    let shown = patiently("look", look_once(node.address, "n1", PATIENCE)).await.unwrap();
+    let shown = patiently("look", look_once(node.address, "n1", None, PATIENCE)).await.unwrap();
     assert!(shown.covers);
 }
 
 #[tokio::test]
 async fn where_nothing_is_to_be_seen_it_says_why() {
     let plain = Node::start(|_| (None, vec![Step::Say("SSH-2.0-x\r\n")])).await;
-    let why = patiently("look", look_once(plain.address, "n1", PATIENCE)).await.unwrap_err();
+    let why = patiently("look", look_once(plain.address, "n1", None, PATIENCE)).await.unwrap_err();
     assert!(why.contains("not TLS"), "{why}");
     let silent = Node::start(|_| (None, vec![Step::Listen])).await;
-    let why = look_once(silent.address, "n1", Duration::from_millis(20)).await.unwrap_err();
+    let why = look_once(silent.address, "n1", None, Duration::from_millis(20)).await.unwrap_err();
     assert_eq!(why, "nothing within 20ms");
 }

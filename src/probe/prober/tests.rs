@@ -33,6 +33,7 @@ fn settings(address: std::net::SocketAddr) -> Settings {
         node: "n1".into(),
         id: NodeId(7),
         address: address.into(),
+        send_proxy: None,
         tls: None,
         request: Request { method: "GET".into(), path: "/".into(), host: "n1".into(), headers: Vec::new() },
         rules: Rules { leader: status(200), follower: status(429), health: None },

@@ -5,14 +5,14 @@ mod decision;
 #[cfg(test)]
 mod tests;
 
-use std::io::{self, Read};
+use std::io::{self, IoSlice, Read};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
 pub(super) use decision::Opening;
 use decision::{AfterClose, Standing, standing};
@@ -21,12 +21,14 @@ use super::choice::Setback;
 use super::connection::Journey;
 use super::hold::next_change;
 use super::outcome::{Ending, Outcome};
+use super::proxy_header::{FORGED, PATIENCE};
 use super::unjoined::Unjoined;
 use super::worker::Scratch;
 use crate::intent::Suspicion;
 use crate::relay::Meter;
 use crate::tenure::Tenure;
 use crate::wire::hello::{OPENING_LIMIT, Opening as Judgement};
+use crate::wire::proxy_header::{Sign, sign};
 
 /// What is read at once: as much as is kept, and the one byte that makes it too much.
 pub(super) const SCRATCH: usize = OPENING_LIMIT + 1;
@@ -67,7 +69,8 @@ pub(super) async fn open(
     node: Unjoined,
     setback: Option<&Setback>,
 ) -> Result<Opened, Ending> {
-    let mut exchange = Exchange::new(opening, node);
+    let mut exchange =
+        Exchange::new(opening, node, journey.introduction(), journey.may_not_introduce_itself());
     loop {
         match standing(&tenure, &journey.route.load()) {
             Standing::Stay => {}
@@ -78,16 +81,16 @@ pub(super) async fn open(
                 None => return Ok(Opened::Moved { opening: exchange.opening, closed_early: None }),
             },
         }
-        // What was read of it for the sake of its route was more than an opening.
-        if exchange.opening.is_committed() {
-            return Ok(exchange.joined(journey, tenure, Vec::new()));
-        }
+        let tell_until = exchange.forgery.tell_until();
         let happened = tokio::select! {
             biased;
             happened = exchange.next(&mut journey.client, &journey.meter, &journey.worker.scratch) => happened,
             () = next_change(&mut journey.route) => continue,
+            () = at(tell_until) => Happened::ClientForges("what it sent could become a PROXY header, and nothing more came"),
         };
         return match happened {
+            Happened::ClientMayForge => continue,
+            Happened::ClientForges(how) => Err(journey.refuse_header(how).into()),
             Happened::NodeSpoke(first) => Ok(exchange.joined(journey, tenure, first)),
             Happened::ClientCommitted => Ok(exchange.joined(journey, tenure, Vec::new())),
             Happened::ClientFailed => Err(Outcome::ClientError.into()),
@@ -107,6 +110,10 @@ enum Happened {
     },
     /// What the client has sent may have an effect on the node: it cannot be sent twice.
     ClientCommitted,
+    /// What it has sent so far may become a PROXY header, which it may not send.
+    ClientMayForge,
+    /// It has, and how.
+    ClientForges(&'static str),
     ClientFailed,
 }
 
@@ -116,12 +123,42 @@ struct Exchange {
     /// How much of what is kept this node has got.
     sent: usize,
     finish_sent: bool,
+    /// The PROXY header, which comes before all that is kept and is no part of it.
+    introduction: Vec<u8>,
+    /// How much of it this node has got.
+    introduced: usize,
+    forgery: Forgery,
     node: Unjoined,
 }
 
+/// Whether the client, whom no proxy vouches for, begins with a PROXY header of its own. What may become one is kept back
+/// from the node, unless the client ends with it, or the node has spoken first: a node that would believe the header
+/// would have waited for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Forgery {
+    /// It does not, or would do no harm.
+    No,
+    /// It has said nothing yet.
+    Possible,
+    /// What it has said may become one; until when it may be.
+    Likely(Instant),
+}
+
+impl Forgery {
+    fn tell_until(self) -> Option<Instant> {
+        if let Forgery::Likely(until) = self { Some(until) } else { None }
+    }
+}
+
 impl Exchange {
-    fn new(opening: Opening, node: Unjoined) -> Self {
-        Exchange { opening, sent: 0, finish_sent: false, node }
+    fn new(opening: Opening, node: Unjoined, introduction: Vec<u8>, may_not_introduce_itself: bool) -> Self {
+        let forgery = match opening.kept() {
+            _ if !may_not_introduce_itself || opening.is_finished() => Forgery::No,
+            [] => Forgery::Possible,
+            kept if sign(kept) == Sign::Perhaps => Forgery::Likely(Instant::now() + PATIENCE),
+            _ => Forgery::No,
+        };
+        Exchange { opening, sent: 0, finish_sent: false, introduction, introduced: 0, forgery, node }
     }
 
     async fn next(&mut self, client: &mut TcpStream, meter: &Meter, scratch: &Scratch) -> Happened {
@@ -135,6 +172,14 @@ impl Exchange {
         meter: &Meter,
         scratch: &mut [u8],
     ) -> Poll<Happened> {
+        // Nobody is joined to a node that has not been told whom it gets.
+        if ready!(self.poll_introduce(cx, meter)).is_err() {
+            return Poll::Ready(Happened::NodeClosed { orderly: false });
+        }
+        // What was read of the client for the sake of its route was more than an opening.
+        if self.opening.is_committed() && self.forgery == Forgery::No {
+            return Poll::Ready(Happened::ClientCommitted);
+        }
         // The node first: a byte of it decides everything.
         match poll_read(cx, &mut self.node, scratch) {
             Poll::Ready(Ok([])) => return Poll::Ready(Happened::NodeClosed { orderly: true }),
@@ -154,10 +199,13 @@ impl Exchange {
                 Ok([]) => {
                     self.opening.finish();
                     meter.half_closed.set(true);
+                    if let Forgery::Likely(_) = self.forgery {
+                        return Poll::Ready(Happened::ClientCommitted);
+                    }
                 }
                 Ok(bytes) => {
-                    if self.opening.add(bytes) == Judgement::Committed {
-                        return Poll::Ready(Happened::ClientCommitted);
+                    if let Some(happened) = self.take_in(bytes) {
+                        return Poll::Ready(happened);
                     }
                 }
                 Err(_) => return Poll::Ready(Happened::ClientFailed),
@@ -165,13 +213,54 @@ impl Exchange {
         }
     }
 
+    /// Judges what the client has said with these bytes.
+    fn take_in(&mut self, bytes: &[u8]) -> Option<Happened> {
+        let judgement = self.opening.add(bytes);
+        if self.forgery != Forgery::No {
+            match (sign(self.opening.kept()), self.forgery) {
+                (Sign::Perhaps, Forgery::Likely(_)) => return None,
+                (Sign::Perhaps, _) => {
+                    self.forgery = Forgery::Likely(Instant::now() + PATIENCE);
+                    return Some(Happened::ClientMayForge);
+                }
+                (Sign::Header(_), _) => return Some(Happened::ClientForges(FORGED)),
+                (Sign::Other, _) => self.forgery = Forgery::No,
+            }
+        }
+        (judgement == Judgement::Committed).then_some(Happened::ClientCommitted)
+    }
+
+    /// Tells the node whom it gets; where that one has spoken already, in one packet with its words.
+    fn poll_introduce(&mut self, cx: &mut Context<'_>, meter: &Meter) -> Poll<io::Result<()>> {
+        while !self.is_introduced() {
+            let header = &self.introduction[self.introduced..];
+            let parts = [IoSlice::new(header), IoSlice::new(due(&self.opening, self.sent, self.forgery))];
+            let of_header = header.len();
+            let written = ready!(Pin::new(&mut *self.node).poll_write_vectored(cx, &parts))?;
+            self.introduced += written.min(of_header);
+            self.note_sent(written.saturating_sub(of_header), meter);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn is_introduced(&self) -> bool {
+        self.introduced == self.introduction.len()
+    }
+
+    fn note_sent(&mut self, written: usize, meter: &Meter) {
+        self.sent += written;
+        meter.to_node.set(meter.to_node.get() + written as u64);
+    }
+
     /// Brings the node up to date with the client, its end of file included.
     fn poll_deliver(&mut self, cx: &mut Context<'_>, meter: &Meter) -> Poll<io::Result<()>> {
-        while self.sent < self.opening.kept().len() {
-            let written =
-                ready!(Pin::new(&mut *self.node).poll_write(cx, &self.opening.kept()[self.sent..]))?;
-            self.sent += written;
-            meter.to_node.set(meter.to_node.get() + written as u64);
+        loop {
+            let due = due(&self.opening, self.sent, self.forgery);
+            if due.is_empty() {
+                break;
+            }
+            let written = ready!(Pin::new(&mut *self.node).poll_write(cx, due))?;
+            self.note_sent(written, meter);
         }
         if self.opening.is_finished() && !self.finish_sent {
             ready!(Pin::new(&mut *self.node).poll_shutdown(cx))?;
@@ -182,6 +271,9 @@ impl Exchange {
 
     /// Asks the kernel itself: the runtime may not have heard yet of what has come.
     fn read_node_once_more(&self, scratch: &Scratch) -> Option<Vec<u8>> {
+        if !self.is_introduced() {
+            return None;
+        }
         let mut scratch = scratch.borrow_mut();
         match (&*socket2::SockRef::from(&*self.node)).read(&mut scratch) {
             Ok(n) if n > 0 => Some(scratch[..n].to_vec()),
@@ -224,6 +316,19 @@ impl Exchange {
             }
             AfterClose::PassOn => Err(Outcome::NodeError.into()),
         }
+    }
+}
+
+/// What a node that has got so much may have of the client's words besides.
+fn due(opening: &Opening, sent: usize, forgery: Forgery) -> &[u8] {
+    if let Forgery::Likely(_) = forgery { &[] } else { &opening.kept()[sent..] }
+}
+
+/// That moment; never, if there is none.
+async fn at(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => sleep_until(moment).await,
+        None => std::future::pending().await,
     }
 }
 

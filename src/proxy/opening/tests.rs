@@ -1,9 +1,8 @@
 //! The decisions of an opening (S4), each route and each close by script.
 
 use std::cell::RefCell;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream as Blocking};
-use std::rc::Rc;
 use std::sync::Arc;
 
 use tokio::net::TcpStream;
@@ -11,12 +10,11 @@ use tokio::task::{LocalSet, yield_now};
 use tokio::time::Instant;
 
 use super::super::choice::{Fault, Setback};
-use super::super::connection::Journey;
-use super::super::tests::harness::{bare_worker, within};
-use super::super::trace::Trace;
+use super::super::outcome::{Ending, Refusal};
+use super::super::tests::harness::{Bare, bare_journey, within};
 use super::super::unjoined::Unjoined;
 use super::decision::{AfterClose, Opening, Standing, standing};
-use super::{Exchange, Opened, SCRATCH, open};
+use super::{Exchange, Opened, PATIENCE, SCRATCH, open};
 use crate::leader::NodeId;
 use crate::tenure::{Fate, Tenure, TenureReader, TenureWriter, channel};
 use crate::wire::hello::{OPENING_LIMIT, Opening as Judgement};
@@ -158,22 +156,9 @@ fn connection() -> (Unjoined, Blocking) {
 
 #[tokio::test]
 async fn s4_a_byte_of_the_node_that_is_there_before_its_successor_ends_the_opening() {
-    let (worker, listener) = bare_worker();
-    let (mut writer, route) = cluster();
-    let tenure = lead(&mut writer, 0);
     let ((client, _client), (ours, mut node)) = (connection(), connection());
-    let meter = Rc::default();
-    let slot = worker.sessions.admit(&listener, &meter);
-    let mut journey = Journey {
-        cluster: Rc::clone(&worker.clusters[0]),
-        route,
-        trace: Rc::new(Trace::new(client.peer_addr().unwrap())),
-        client,
-        key: slot.key(),
-        meter,
-        worker,
-        released: None,
-    };
+    let Bare { mut journey, mut writer, slot: _slot, .. } = bare_journey(client.join(), &[]);
+    let tenure = lead(&mut writer, 0);
     let opening = async move { open(&mut journey, Opening::default(), tenure, ours, None).await };
     LocalSet::new()
         .run_until(async {
@@ -199,11 +184,50 @@ async fn s4_the_last_look_sees_what_the_runtime_has_not_heard_of() {
     let ours = std::net::TcpStream::connect(port.local_addr().unwrap()).unwrap();
     ours.set_nonblocking(true).unwrap();
     let (mut node, _) = port.accept().unwrap();
-    let exchange = Exchange::new(Opening::default(), Unjoined::new(TcpStream::from_std(ours).unwrap()));
+    let exchange = Exchange::new(
+        Opening::default(),
+        Unjoined::new(TcpStream::from_std(ours).unwrap()),
+        Vec::new(),
+        false,
+    );
     let scratch = RefCell::new(vec![0; SCRATCH].into_boxed_slice());
     assert_eq!(exchange.read_node_once_more(&scratch), None);
     node.write_all(b"!").unwrap();
     // Nothing was awaited since: the runtime still takes the socket for empty.
     assert!(exchange.node.try_read(&mut [0]).is_err());
     assert_eq!(exchange.read_node_once_more(&scratch), Some(b"!".to_vec()));
+}
+
+/// An opening of a client that says `words` and nothing more, whom no proxy vouches for; what the node gets, and how it
+/// ends. Time passes at once where everybody waits.
+async fn opening_of_a_stranger(words: &[u8], ends: bool) -> (Result<Opened, Ending>, Blocking) {
+    let ((client, mut saying), (ours, node)) = (connection(), connection());
+    let Bare { mut journey, mut writer, slot: _slot, .. } = bare_journey(client.join(), &["10.0.0.0/8"]);
+    let tenure = lead(&mut writer, 0);
+    saying.write_all(words).unwrap();
+    if ends {
+        saying.shutdown(std::net::Shutdown::Write).unwrap();
+    }
+    let opened = open(&mut journey, Opening::default(), tenure, ours, None).await;
+    node.set_nonblocking(true).unwrap();
+    (opened, node)
+}
+
+#[tokio::test(start_paused = true)]
+async fn s8_what_could_still_become_a_forged_header_is_not_waited_for_without_end() {
+    for words in [&b"P"[..], b"PROXY", b"\r\n", b"\r\n\r\n\0\r\nQUIT"] {
+        let before = Instant::now();
+        let (opened, mut node) = opening_of_a_stranger(words, false).await;
+        assert!(matches!(opened, Err(Ending::Refused(Refusal::ProxyHeader))), "{words:?}");
+        assert!(before.elapsed() >= PATIENCE && before.elapsed() < 2 * PATIENCE);
+        assert!(node.read(&mut [0]).is_err(), "nothing of it was for the node");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_ends_with_what_could_have_become_a_header_is_passed_on() {
+    let before = Instant::now();
+    let (opened, _node) = opening_of_a_stranger(b"PROXY", true).await;
+    let Ok(Opened::Joined { unsent, finished, .. }) = opened else { panic!("not joined") };
+    assert_eq!((&*unsent, finished, before.elapsed()), (&b"PROXY"[..], true, std::time::Duration::ZERO));
 }

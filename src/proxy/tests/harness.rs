@@ -12,10 +12,17 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::super::access::Access;
+use super::super::connection::Journey;
 use super::super::limits::{Bounds, Places};
 use super::super::routes::Routes;
+use super::super::routing::Newcomer;
+use super::super::sessions::Slot;
+use super::super::trace::Trace;
+use super::super::unjoined::Unjoined;
 use super::super::worker::{Listener, Order, Plan, Worker};
-use super::super::{ClusterHandle, ClusterSettings, ListenerSettings, Metrics, Proxy, Settings, start};
+use super::super::{
+    ClusterHandle, ClusterSettings, ListenerSettings, Metrics, Proxies, Proxy, Settings, start,
+};
 use crate::intent::{Input, Signal, inbox};
 use crate::leader::NodeId;
 use crate::sockets;
@@ -191,6 +198,7 @@ pub(in super::super) fn bare_worker() -> (Rc<Worker>, Rc<Listener>) {
         name: "edge".into(),
         cluster: Some(0),
         routes: Routes::none(),
+        proxies: Proxies::default(),
         access: Access::default(),
         metrics: metrics.listener("edge"),
         bounds: Bounds::new(&settings.listeners[0]),
@@ -209,6 +217,51 @@ pub(in super::super) fn bare_worker() -> (Rc<Worker>, Rc<Listener>) {
     (Worker::new(&plan), Rc::new(listener))
 }
 
+/// A client that has just been let in, on its way to the nodes of a cluster that this writer leads.
+pub(in super::super) struct Bare {
+    pub(in super::super) journey: Journey,
+    pub(in super::super) writer: TenureWriter,
+    /// Keeps its place in the table of sessions.
+    pub(in super::super) slot: Slot,
+}
+
+/// One by itself, at a listener with these proxies.
+pub(in super::super) fn bare_journey(client: TcpStream, proxies: &[&str]) -> Bare {
+    let (newcomer, slot) = bare_newcomer(client, |listener| listener.proxies = networks(proxies));
+    let (writer, route) = channel(Instant::now(), Arc::default());
+    let mut journey = newcomer.bound_for(0);
+    journey.route = route;
+    Bare { journey, writer, slot }
+}
+
+/// A client that belongs to no cluster yet, and what keeps its place.
+pub(in super::super) fn bare_newcomer(
+    client: TcpStream,
+    change: impl FnOnce(&mut Listener),
+) -> (Newcomer, Slot) {
+    let (worker, listener) = bare_worker();
+    let mut listener = Rc::into_inner(listener).expect("nobody else has it yet");
+    change(&mut listener);
+    let listener = Rc::new(listener);
+    let meter = Rc::default();
+    let slot = worker.sessions.admit(&listener, &meter);
+    let newcomer = Newcomer {
+        listener,
+        trace: Rc::new(Trace::new(client.peer_addr().unwrap())),
+        client: Unjoined::new(client),
+        key: slot.key(),
+        meter,
+        worker,
+        of_source: None,
+    };
+    (newcomer, slot)
+}
+
+/// Proxies in these networks.
+pub(in super::super) fn networks(texts: &[&str]) -> Proxies {
+    Proxies(texts.iter().map(|text| text.parse().unwrap()).collect())
+}
+
 const NAMES: [&str; 2] = ["a", "b"];
 
 fn settings() -> Settings {
@@ -222,6 +275,7 @@ fn settings() -> Settings {
             bind: Vec::new(),
             cluster: Some(0),
             routes: Routes::none(),
+            proxies: Proxies::default(),
             access: Access::default(),
             max_connections: None,
             max_connections_per_source: None,
@@ -234,6 +288,8 @@ fn settings() -> Settings {
             hold_limit: 1000,
             connect_timeout: DEADLINE,
             on_first_byte: false,
+            send_proxy: None,
+            source: Arc::new([]),
             idle: None,
             half_closed: None,
             drain: DEADLINE,

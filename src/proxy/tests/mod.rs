@@ -5,6 +5,7 @@ mod crowds;
 mod ends;
 pub(super) mod harness;
 mod holds;
+mod introductions;
 mod moves;
 mod openings;
 mod routed;
