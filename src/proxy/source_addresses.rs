@@ -69,3 +69,38 @@ impl SourceAddresses {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn addresses(texts: &[&str]) -> SourceAddresses {
+        SourceAddresses::new(&texts.iter().map(|text| text.parse().unwrap()).collect())
+    }
+
+    fn in_turn(addresses: &SourceAddresses, node: &str) -> Vec<String> {
+        addresses.in_turn(node.parse().unwrap()).map(|address| address.to_string()).collect()
+    }
+
+    #[test]
+    fn each_has_its_turn_and_all_others_follow() {
+        let addresses = addresses(&["10.0.0.1", "10.0.0.2", "10.0.0.3"]);
+        let turns = [(); 6].map(|()| in_turn(&addresses, "10.0.0.9:1"));
+        for turn in &turns {
+            let mut sorted = turn.clone();
+            sorted.sort();
+            assert_eq!(sorted, ["10.0.0.1", "10.0.0.2", "10.0.0.3"], "each once");
+        }
+        for first in ["10.0.0.1", "10.0.0.2", "10.0.0.3"] {
+            assert_eq!(turns.iter().filter(|turn| turn[0] == first).count(), 2);
+        }
+    }
+
+    #[test]
+    fn a_node_is_connected_to_from_its_own_family() {
+        let mixed = addresses(&["10.0.0.1", "2001:db8::1"]);
+        assert_eq!(in_turn(&mixed, "10.0.0.9:1"), ["10.0.0.1"]);
+        assert_eq!(in_turn(&mixed, "[2001:db8::9]:1"), ["2001:db8::1"]);
+        assert_eq!(in_turn(&addresses(&["10.0.0.1"]), "[2001:db8::9]:1"), [""; 0]);
+    }
+}

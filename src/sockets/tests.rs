@@ -244,3 +244,31 @@ async fn a_node_learns_of_a_connection_even_if_its_first_word_does_not_come() {
     // Without it, the end of the handshake would be lost instead of late.
     accept(&listener);
 }
+
+#[tokio::test]
+async fn a_connection_comes_from_the_source_that_is_asked_for() {
+    let (listener, address) = bind_one();
+    let source = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
+    let stream = connect(address, Some(source), FirstWord::Anybodys).await.unwrap();
+    assert_eq!(accept(&listener).peer_addr().unwrap(), stream.local_addr().unwrap());
+    assert_eq!(stream.local_addr().unwrap().ip(), source);
+    #[cfg(target_os = "linux")]
+    {
+        use nix::sys::socket::{getsockopt, sockopt::IpBindAddressNoPort};
+        assert!(
+            getsockopt(&stream, IpBindAddressNoPort).unwrap(),
+            "its port was chosen before the node was known"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_source_that_is_not_this_machines_is_told_apart_from_a_node_that_refuses() {
+    let (listener, address) = bind_one();
+    let nobodys = Some(IpAddr::V4(Ipv4Addr::new(240, 0, 0, 1)));
+    let error = connect(address, nobodys, FirstWord::Anybodys).await.unwrap_err();
+    assert!(is_source_exhausted(&error) && is_local_exhaustion(&error), "{error}");
+    drop(listener);
+    let error = connect(address, None, FirstWord::Anybodys).await.unwrap_err();
+    assert!(!is_source_exhausted(&error), "{error}");
+}

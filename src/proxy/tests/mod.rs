@@ -8,5 +8,6 @@ mod holds;
 mod introductions;
 mod moves;
 mod openings;
+mod origins;
 mod routed;
 mod serves;
