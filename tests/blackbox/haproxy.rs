@@ -14,8 +14,8 @@ use raftgate::config::{Imported, import_text, load_text};
 use crate::support::certs::{Authority, own_name};
 use crate::support::client::Trust;
 use crate::support::gate::{Gate, raftgate};
+use crate::support::haproxy::{is_installed, path};
 use crate::support::node::Node;
-use crate::support::skip;
 use crate::support::wait::within_deadline;
 
 /// So many at least: a test that finds no files proves nothing.
@@ -116,9 +116,8 @@ fn the_toml_says_the_same_as_the_file() {
 /// What Raftgate takes over is what HAProxy takes: a file that it would not start with proves nothing.
 #[test]
 fn haproxy_accepts_what_is_accepted() {
-    let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/usr/local/sbin";
-    if !std::env::split_paths(&path).any(|folder| folder.join("haproxy").is_file()) {
-        return skip("whether HAProxy accepts what is accepted: `haproxy` is not installed");
+    if !is_installed("whether HAProxy accepts what is accepted") {
+        return;
     }
     let certs = tempfile::tempdir().unwrap();
     let client = rcgen::generate_simple_self_signed(vec!["client".to_owned()]).unwrap();
@@ -128,7 +127,7 @@ fn haproxy_accepts_what_is_accepted() {
     let mut objections = Vec::new();
     for file in accepted() {
         let mut haproxy = Command::new("haproxy");
-        haproxy.arg("-c").arg("-f").arg(&file).env("PATH", &path).envs(VARIABLES).env("CERTS", certs.path());
+        haproxy.arg("-c").arg("-f").arg(&file).env("PATH", path()).envs(VARIABLES).env("CERTS", certs.path());
         let output = haproxy.output().unwrap();
         if !output.status.success() {
             objections.push(String::from_utf8_lossy(&output.stderr).into_owned());
@@ -204,7 +203,7 @@ async fn import_prints_toml_and_remarks_and_check_takes_either() {
 
 #[tokio::test]
 async fn o1_a_haproxy_cfg_that_cannot_be_taken_over_exits_78_and_says_where_and_why() {
-    let path = folder().join("refused_accept_proxy.cfg");
+    let path = folder().join("refused_send_proxy.cfg");
     let cfg = path.to_str().unwrap();
     for arguments in [&["import", cfg][..], &["check", "-c", cfg], &["run", "-c", cfg]] {
         let (code, stdout, said) = output_of(arguments).await;

@@ -27,6 +27,7 @@ mod names;
 mod openziti;
 mod peers_bench;
 mod presets;
+mod proxy_protocol;
 mod readme;
 mod routes;
 mod routes_of_haproxy;

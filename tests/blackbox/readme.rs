@@ -52,6 +52,25 @@ async fn the_quick_starts_configuration_is_valid() {
 }
 
 #[tokio::test]
+async fn the_example_for_other_proxies_is_valid_beside_the_quick_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("root.pem");
+    std::fs::write(&root, Authority::new().pem()).unwrap();
+    let text = block("[listeners.edge]").replace("/etc/raftgate/ziti-root.pem", root.to_str().unwrap())
+        // Addresses that every machine has.
+        + &block("[listeners.balanced]").replace("10.0.2.", "127.0.2.");
+    let file = folder.path().join("raftgate.toml");
+    std::fs::write(&file, text).unwrap();
+    let output =
+        within_deadline("the check", raftgate().arg("check").arg("-c").arg(&file).output()).await.unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    for line in ["accept_proxy_from = [\"10.0.0.5\", \"10.0.1.0/24\"]", "send_proxy = \"v2\"", "127.0.2.2"] {
+        assert!(said.contains(line), "no {line} in\n{said}");
+    }
+}
+
+#[tokio::test]
 async fn the_demo_goes_through_its_failovers_and_fails_nobody() {
     let demo = raftgate().args(["demo", "--failovers", "3"]).output();
     let output = tokio::time::timeout(DEMO, demo).await.expect("the demo ends by itself").unwrap();

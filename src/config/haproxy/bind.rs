@@ -17,6 +17,8 @@ pub(super) struct Bind {
     pub(super) addresses: Vec<Written<String>>,
     /// Set if IPv4 is to be left alone.
     pub(super) v6only: Option<Range<usize>>,
+    /// Set if every connection begins with a PROXY header.
+    pub(super) accept_proxy: Option<Range<usize>>,
     pub(super) maxconn: Option<Written<usize>>,
 }
 
@@ -37,11 +39,6 @@ const KERNEL: &str = "Raftgate has its own way with the kernel";
 const THREADS: &str = "`workers` says how many threads there are";
 
 const REFUSED: &[(&str, usize, &str)] = &[
-    (
-        "accept-proxy",
-        0,
-        "Raftgate cannot read a PROXY header yet, and would send it to the node as the client's words",
-    ),
     ("accept-netscaler-cip", 1, "Raftgate does not read such headers, and would send them to the node"),
     (
         "interface",
@@ -88,6 +85,10 @@ impl Bind {
         match (word.text.as_str(), rest.first()) {
             ("v6only", _) => {
                 self.v6only = Some(word.span.clone());
+                0
+            }
+            ("accept-proxy", _) => {
+                self.accept_proxy = Some(word.span.clone());
                 0
             }
             ("maxconn", Some(value)) => {

@@ -10,7 +10,7 @@ use super::proxy::Proxy;
 use super::remarks::Remarks;
 use super::server::{Options, Server};
 use super::tokens::Word;
-use super::{Written, asks, pace, trust};
+use super::{Written, asks, connect, pace, trust};
 use crate::config::presets::Preset;
 
 /// Where the keys of one cluster go, and what is to be said of it.
@@ -51,6 +51,8 @@ pub(super) fn write(
     }
     pace::write(backend, &servers, preset, &mut out);
     sessions(&servers, preset, &mut out);
+    let asked_elsewhere: Vec<bool> = places.iter().map(|place| place.probe_address.is_some()).collect();
+    connect::write(backend, &servers, &asked_elsewhere, &mut out);
     pace::timeouts(backend, fronts, &mut out);
 }
 
@@ -102,9 +104,8 @@ fn servers<'b>(backend: &'b Proxy, remarks: &mut Remarks) -> Vec<&'b Server> {
                        checks should use TLS, write check-ssl";
             remarks.refuse(&ssl.span, &about("ssl"), why);
         }
-        if let Some(proxy) = &options.send_proxy {
-            let why = "Raftgate cannot send a PROXY header yet, and a node that expects one fails without; remove it \
-                       only where the node's side is changed, too";
+        if let Some(proxy) = &options.send_proxy_ssl {
+            let why = "Raftgate ends no TLS, so that its PROXY header has nothing to tell of it; write send-proxy-v2";
             remarks.refuse(&proxy.span, &about(&proxy.value), why);
         }
         taking_part.push(server);

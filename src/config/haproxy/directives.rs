@@ -97,10 +97,6 @@ const REFUSED: &[(&[&str], &str)] = &[
     (&["use-server"], "every client goes to the leader; remove it"),
     (&["server-template"], "Raftgate wants each node by its name; write a `server` line for each"),
     (&["dispatch"], "Raftgate wants each node by its name; write a `server` line for each"),
-    (
-        &["source", "usesrc"],
-        "Raftgate cannot choose the source address of its connections yet; remove it if any will do",
-    ),
     (&["transparent"], "Raftgate goes to the leader, not where the client meant to go; remove it"),
     (&["persist"], "every client goes to the leader; remove it"),
     (&["grace"], "Raftgate stops taking clients at once; `shutdown.drain` lets sessions end"),

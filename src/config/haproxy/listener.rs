@@ -3,6 +3,7 @@
 use toml_edit::{Array, InlineTable, Value};
 
 use super::Written;
+use super::accept_proxy;
 use super::conditions::Case;
 use super::page::Page;
 use super::proxy::Proxy;
@@ -33,6 +34,7 @@ pub(super) fn write(front: &Proxy, plan: &Plan<'_>, page: &mut Page, remarks: &m
     if let Some(timeout) = &plan.hello_timeout {
         page.set(&["listeners", name, "hello_timeout"], duration(timeout.value), &timeout.span);
     }
+    accept_proxy::write(front, page, remarks);
     if let Some(bound) = bound(front, remarks) {
         let number = i64::try_from(bound.value).unwrap_or(i64::MAX);
         page.set(&["listeners", name, "max_connections"], number, &bound.span);

@@ -4,17 +4,20 @@
 //! tokens      a line -> words, with their places        times       5s -> a duration
 //! sections    the text -> sections, with what their `defaults` say
 //! global, proxy (bind, server, check, expect, directives)    lines -> what they say
-//! listener    a frontend -> [listeners.N]: routes (who goes where), conditions (what a hello has to say)
-//! cluster     a backend -> [clusters.N]: asks (what, and who leads), trust (TLS), pace (timings)
+//! listener    a frontend -> [listeners.N]: routes (who goes where), conditions (what a hello has to say),
+//!             accept_proxy (PROXY headers in)
+//! cluster     a backend -> [clusters.N]: asks (what, and who leads), trust (TLS), pace (timings), connect (the way there)
 //! page        keys -> TOML, each with its place in the file
 //! remarks     translated, ignored, refused, and why
 //! ```
 
+mod accept_proxy;
 mod asks;
 mod bind;
 mod check;
 mod cluster;
 mod conditions;
+mod connect;
 mod directives;
 mod expect;
 mod global;

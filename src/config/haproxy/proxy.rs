@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::accept_proxy::{Networks, expect_proxy, is_expect_proxy};
 use super::bind::{Bind, bind};
 use super::check::{Checks, OTHER_CHECKS};
 use super::directives;
@@ -21,11 +22,15 @@ pub(super) struct Proxy {
     pub(super) maxconn: Option<Written<usize>>,
     /// Where clients go by what they say.
     pub(super) rules: Rules,
+    /// Who begins with a PROXY header, by each rule.
+    pub(super) introducers: Vec<Written<Networks>>,
     /// Where the others go.
     pub(super) default_backend: Option<Written<String>>,
     pub(super) timeouts: Timeouts,
     pub(super) checks: Checks,
     pub(super) servers: Vec<Server>,
+    /// Where nodes are connected from, unless a server says otherwise.
+    pub(super) source: Option<Written<String>>,
     default_server: Options,
 }
 
@@ -59,10 +64,12 @@ pub(super) fn read(section: &Section, layers: &[&Section], remarks: &mut Remarks
         binds: Vec::new(),
         maxconn: None,
         rules: Rules::default(),
+        introducers: Vec::new(),
         default_backend: None,
         timeouts: Timeouts::default(),
         checks: Checks::default(),
         servers: Vec::new(),
+        source: None,
         default_server: Options::default(),
     };
     for layer in layers {
@@ -107,6 +114,8 @@ impl Proxy {
             "default_backend" => {
                 self.default_backend = Some(Written { value: line.argument(0).to_owned(), span });
             }
+            "tcp-request" if is_expect_proxy(line) => self.introducers.extend(expect_proxy(line, remarks)),
+            "source" => self.source(line, remarks),
             "use_backend" => self.rules.use_backend(line, remarks),
             "acl" => self.rules.acl(line),
             "tcp-request" if self.kind != "backend" && self.rules.tcp_request(line, remarks) => {}
@@ -115,6 +124,14 @@ impl Proxy {
             "server" => self.servers.extend(server(line, &self.default_server, remarks)),
             _ => directives::other(line, remarks),
         }
+    }
+
+    fn source(&mut self, line: &Line, remarks: &mut Remarks) {
+        if let Some(more) = line.arguments.get(1) {
+            let why = "Raftgate connects from addresses of this machine, one or the other; write one alone";
+            return remarks.refuse(&more.span, "source", why);
+        }
+        self.source = Some(Written { value: line.argument(0).to_owned(), span: line.span() });
     }
 
     fn option(&mut self, line: &Line, remarks: &mut Remarks) {

@@ -30,8 +30,16 @@ pub(super) struct Options {
     pub(super) shutdown_sessions: Option<Written<()>>,
     pub(super) backup: Option<Written<()>>,
     pub(super) disabled: Option<Written<()>>,
-    /// Whichever option wants a PROXY header.
-    pub(super) send_proxy: Option<Written<String>>,
+    /// A PROXY header of version 1.
+    pub(super) send_proxy: Option<Written<()>>,
+    /// A PROXY header of version 2, with no more than addresses.
+    pub(super) send_proxy_v2: Option<Written<()>>,
+    /// One before checks.
+    pub(super) check_send_proxy: Option<Written<()>>,
+    /// One that tells of TLS; which option it is.
+    pub(super) send_proxy_ssl: Option<Written<String>>,
+    /// Where it is connected from.
+    pub(super) source: Option<Written<String>>,
 }
 
 /// One server.
@@ -97,11 +105,8 @@ const TLS_VERSIONS: &str = "probes speak TLS 1.2 and 1.3 with the library's choi
 
 /// Options without which clients or checks would be treated otherwise than the file says.
 const REFUSED: &[(&str, usize, &str)] = &[
-    (
-        "source",
-        1,
-        "Raftgate cannot choose the source address of its connections yet; remove it if any will do",
-    ),
+    ("usesrc", 1, OWN_ADDRESSES),
+    ("interface", 1, OWN_ADDRESSES),
     ("namespace", 1, "Raftgate knows one network namespace; start it in the right one"),
     ("track", 1, "Raftgate asks each node itself; give this server a `check` of its own"),
     ("agent-check", 0, "only HTTP checks tell Raftgate who leads; remove it"),
@@ -116,10 +121,14 @@ const REFUSED: &[(&str, usize, &str)] = &[
     ("proto", 1, "Raftgate passes clients' bytes as they come; remove it"),
     ("crl-file", 1, "Raftgate cannot check revocation lists yet; remove it if the roots alone will do"),
     ("tcp-ut", 1, "Raftgate has no such timeout; remove it, and set `timeout client` and `timeout server`"),
-    ("proxy-v2-options", 1, NO_PROXY_HEADER),
+    (
+        "proxy-v2-options",
+        1,
+        "Raftgate's PROXY header has addresses alone; remove it if the node does without more",
+    ),
 ];
-const NO_PROXY_HEADER: &str =
-    "Raftgate cannot send a PROXY header yet, and a node that expects one would fail without";
+const OWN_ADDRESSES: &str =
+    "Raftgate connects from addresses of this machine, one or the other; write one alone";
 
 /// Reads the line of a server; `defaults` is what `default-server` has said so far.
 pub(super) fn server(line: &Line, defaults: &Options, remarks: &mut Remarks) -> Option<Server> {
@@ -182,12 +191,11 @@ impl Options {
             "backup" => self.backup = set,
             "disabled" if on => self.disabled = set,
             "enabled" if on => self.disabled = None,
-            "send-proxy"
-            | "send-proxy-v2"
-            | "check-send-proxy"
-            | "send-proxy-v2-ssl"
-            | "send-proxy-v2-ssl-cn" => {
-                self.send_proxy = set.map(|set| Written { value: option.text.clone(), span: set.span });
+            "send-proxy" => self.send_proxy = set,
+            "send-proxy-v2" => self.send_proxy_v2 = set,
+            "check-send-proxy" => self.check_send_proxy = set,
+            "send-proxy-v2-ssl" | "send-proxy-v2-ssl-cn" => {
+                self.send_proxy_ssl = set.map(|set| Written { value: option.text.clone(), span: set.span });
             }
             "verifyhost" if !on => self.verifyhost = None,
             _ => return false,
@@ -209,6 +217,7 @@ impl Options {
             "verifyhost" => self.verifyhost = text(),
             "check-sni" => self.check_sni = text(),
             "addr" => self.addr = text(),
+            "source" => self.source = text(),
             "check-alpn" => {
                 if !value.is("http/1.1") {
                     refuse(option, value, "Raftgate's probes speak http/1.1 alone; write that", remarks);
@@ -245,13 +254,14 @@ impl Options {
 const UNKNOWN: &str = "Raftgate does not know it; remove it if clients and checks do without";
 
 fn takes_value(option: &str) -> bool {
-    const VALUED: [&str; 16] = [
+    const VALUED: [&str; 17] = [
         "verify",
         "ca-file",
         "crt",
         "verifyhost",
         "check-sni",
         "addr",
+        "source",
         "check-alpn",
         "check-proto",
         "port",

@@ -8,6 +8,7 @@
 //! node          a TLS node as its own process: order, kill, freeze, wake
 //! node_process  what runs inside that process
 //! hostile       nodes that mean harm
+//! haproxy       HAProxy, before the gate or before its nodes
 //! bulk          bytes by the megabyte, compared by digest
 //! certs         one authority, one certificate a node
 //! prometheus    scrapes a gate, answers queries
@@ -22,6 +23,7 @@ pub(crate) mod client;
 pub(crate) mod clock;
 pub(crate) mod crowd;
 pub(crate) mod gate;
+pub(crate) mod haproxy;
 pub(crate) mod hostile;
 pub(crate) mod node;
 pub(crate) mod node_process;

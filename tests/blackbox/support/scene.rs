@@ -33,6 +33,8 @@ pub(crate) struct Scene {
 pub(crate) struct Settings<'a> {
     /// Lines at the top level.
     pub(crate) top: &'a str,
+    /// Lines in `[listeners.edge]`.
+    pub(crate) listener: &'a str,
     /// Lines in `[clusters.controllers]`.
     pub(crate) cluster: &'a str,
     /// Whether the probes go to the nodes' second ports.
@@ -111,9 +113,10 @@ impl Scene {
 pub(crate) fn configuration(nodes: &[Node], folder: &Path, settings: Settings<'_>) -> String {
     let mut text = format!(
         "workers = 2\nlog.format = \"json\"\nadmin.bind = \"127.0.0.1:0\"\n{}\n\
-         [listeners.edge]\nbind = \"127.0.0.1:0\"\ncluster = \"controllers\"\n\n\
+         [listeners.edge]\nbind = \"127.0.0.1:0\"\ncluster = \"controllers\"\n{}\n\
          [clusters.controllers]\npreset = \"openziti\"\nprobe.tls.ca_file = \"{}\"\n{}\n",
         settings.top,
+        settings.listener,
         folder.join("ca.pem").display(),
         settings.cluster,
     );
