@@ -26,6 +26,7 @@ mod moving;
 mod names;
 mod openziti;
 mod peers_bench;
+mod ports;
 mod presets;
 mod proxy_protocol;
 mod readme;

@@ -14,7 +14,7 @@ use super::super::outcome::{Ending, Refusal};
 use super::super::tests::harness::{Bare, bare_journey, within};
 use super::super::unjoined::Unjoined;
 use super::decision::{AfterClose, Opening, Standing, standing};
-use super::{Exchange, Opened, PATIENCE, SCRATCH, open};
+use super::{Exchange, Happened, Opened, PATIENCE, SCRATCH, open};
 use crate::leader::NodeId;
 use crate::tenure::{Fate, Tenure, TenureReader, TenureWriter, channel};
 use crate::wire::hello::{OPENING_LIMIT, Opening as Judgement};
@@ -179,6 +179,38 @@ async fn s4_a_byte_of_the_node_that_is_there_before_its_successor_ends_the_openi
 }
 
 #[tokio::test]
+async fn a_node_that_has_spoken_before_it_was_told_of_its_client_is_told_all_the_same() {
+    for kept in [&b""[..], &[22, 3, 1]] {
+        let ((client, _client), (ours, mut node)) = (connection(), connection());
+        let Bare { mut journey, mut writer, slot: _slot, .. } = bare_journey(client.join(), &[]);
+        let tenure = lead(&mut writer, 0);
+        node.write_all(b"220 ready").unwrap();
+        let mut opening = Opening::default();
+        opening.add(kept);
+        let mut exchange = Exchange::new(opening, ours, b"PROXY UNKNOWN\r\n".to_vec(), false);
+        let scratch = RefCell::new(vec![0; SCRATCH].into_boxed_slice());
+        let happened = exchange.next(&mut journey.client, &journey.meter, &scratch);
+        assert!(matches!(within("its word", happened).await, Happened::NodeSpoke(_)));
+        let Opened::Joined { unsent, .. } = exchange.joined(&journey, tenure, Vec::new()) else {
+            panic!("not joined")
+        };
+        assert_eq!((unsent.len(), journey.meter.to_node.get()), (0, kept.len() as u64), "in one go");
+        let mut told = vec![0; 15 + kept.len()];
+        node.read_exact(&mut told).unwrap();
+        assert_eq!(told, [b"PROXY UNKNOWN\r\n", kept].concat());
+    }
+}
+
+#[tokio::test]
+async fn s4_nobody_is_joined_to_a_node_that_has_not_been_told() {
+    let ((_ours, _), (ours, mut node)) = (connection(), connection());
+    node.write_all(b"!").unwrap();
+    let exchange = Exchange::new(Opening::default(), ours, b"PROXY UNKNOWN\r\n".to_vec(), false);
+    let scratch = RefCell::new(vec![0; SCRATCH].into_boxed_slice());
+    assert_eq!(exchange.read_node_once_more(&scratch), None);
+}
+
+#[tokio::test]
 async fn s4_the_last_look_sees_what_the_runtime_has_not_heard_of() {
     let port = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let ours = std::net::TcpStream::connect(port.local_addr().unwrap()).unwrap();
@@ -208,7 +240,8 @@ async fn opening_of_a_stranger(words: &[u8], ends: bool) -> (Result<Opened, Endi
     if ends {
         saying.shutdown(std::net::Shutdown::Write).unwrap();
     }
-    let opened = open(&mut journey, Opening::default(), tenure, ours, None).await;
+    let opening = open(&mut journey, Opening::default(), tenure, ours, None);
+    let opened = within("the opening ends", opening).await;
     node.set_nonblocking(true).unwrap();
     (opened, node)
 }
