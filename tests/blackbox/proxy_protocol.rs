@@ -143,7 +143,7 @@ async fn s4_a_client_by_haproxy_is_known_on_the_whole_way_by_version_1() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn s4_a_client_by_haproxy_is_known_on_the_whole_way_by_version_2() {
     if is_installed("the PROXY protocol, version 2, with HAProxy on both sides") {
-        known_on_the_whole_way("send-proxy-v2", "v2").await;
+        known_on_the_whole_way("send-proxy-v2 proxy-v2-options crc32c", "v2").await;
     }
 }
 

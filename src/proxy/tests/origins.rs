@@ -75,7 +75,7 @@ async fn without_source_addresses_the_system_chooses() {
 }
 
 #[tokio::test]
-async fn a_refused_connect_is_not_tried_from_another_source() {
+async fn a_connect_that_is_refused_is_the_nodes_fault_whatever_its_source() {
     let mut gate = from(&["127.0.0.2", "127.0.0.3"]);
     gate.lead(0, DeadPort::new().address());
     let mut client = gate.client().await;
