@@ -2,7 +2,7 @@
 //!
 //! `follow` writes, `admin` reads; nothing decides by what stands here.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -45,6 +45,9 @@ pub struct ClusterStatus {
     pub alarms: Vec<&'static str>,
     /// The nodes, in the order of their names.
     pub nodes: Vec<NodeStatus>,
+    /// For each kind of readers that some listener has: the names of the nodes that they go to.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub readers: BTreeMap<&'static str, Vec<Arc<str>>>,
     /// Whether every node has been probed at least once.
     pub first_round_done: bool,
 }

@@ -4,9 +4,14 @@
 //! read without a lock. A session keeps the `Arc<Tenure>` that it was dialled under, and learns
 //! its fate through it.
 
+mod approach;
+#[cfg(test)]
+mod tests;
+mod to;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -14,8 +19,10 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use crate::leader::NodeId;
+pub use approach::Approach;
+pub use to::{OfReaders, To};
 
-/// The time during which one node is a cluster's route.
+/// The time during which one node is a cluster's route, or one of the nodes that its readers go to.
 #[derive(Debug)]
 pub struct Tenure {
     /// The node.
@@ -29,11 +36,13 @@ pub struct Tenure {
     /// Whether an operator has made it the route, whatever it says (L10).
     pinned: bool,
     fate: AtomicU8,
-    /// Begin of the probe that last confirmed the node's leadership, in nanoseconds since `base`.
+    /// Begin of the probe that last confirmed the statement on which clients go there, in nanoseconds since `base`.
     confirmed: AtomicU64,
     base: Instant,
     /// Rung at each confirmation; nobody hears it but who waits for one.
     confirmation: Notify,
+    /// Readers on their way to it.
+    approaching: AtomicUsize,
 }
 
 /// What is to become of a tenure's sessions (S5).
@@ -60,6 +69,7 @@ impl Tenure {
             confirmed: AtomicU64::new(0),
             base: confirmed,
             confirmation: Notify::new(),
+            approaching: AtomicUsize::new(0),
         }
     }
 
@@ -72,12 +82,13 @@ impl Tenure {
         }
     }
 
-    /// When the probe was begun that brought its newest leader statement (S3).
+    /// When the probe was begun that brought the newest statement on which clients go there (S3): that the node leads
+    /// or, for readers, whatever suits them.
     pub fn confirmed_at(&self) -> Instant {
         self.base + Duration::from_nanos(self.confirmed.load(Ordering::Acquire))
     }
 
-    /// Waits for a leader statement of a probe begun later than `after`.
+    /// Waits for such a statement of a probe begun later than `after`.
     pub async fn confirmed_after(&self, after: Instant) {
         loop {
             // Made first: it hears what rings from here on, looked at or not.
@@ -89,7 +100,7 @@ impl Tenure {
         }
     }
 
-    /// Notes a leader statement from a probe begun at `began`; earlier ones change nothing.
+    /// Notes such a statement from a probe begun at `began`; earlier ones change nothing.
     pub fn confirm(&self, began: Instant) {
         let nanos = u64::try_from(began.saturating_duration_since(self.base).as_nanos()).unwrap_or(u64::MAX);
         self.confirmed.fetch_max(nanos, Ordering::AcqRel);
@@ -113,6 +124,8 @@ impl Tenure {
 pub enum Route {
     /// To the leader.
     Led(Arc<Tenure>),
+    /// Readers: to any of these nodes; never none.
+    Spread(Arc<[Arc<Tenure>]>),
     /// Nowhere yet: they are held.
     Leaderless {
         /// Since when; `hold.timeout` counts from here (S2).
@@ -136,7 +149,7 @@ impl Epochs {
 #[derive(Debug)]
 struct Shared {
     route: ArcSwap<Route>,
-    /// A leader statement of a probe begun later than this is waited for.
+    /// A statement of a probe begun later than this is waited for.
     wanted: watch::Sender<Option<Instant>>,
 }
 
@@ -167,11 +180,11 @@ impl TenureReader {
     pub fn leader(&self) -> Option<Arc<Tenure>> {
         match &**self.shared.route.load() {
             Route::Led(tenure) => Some(Arc::clone(tenure)),
-            Route::Leaderless { .. } => None,
+            Route::Spread(_) | Route::Leaderless { .. } => None,
         }
     }
 
-    /// Asks for a leader statement of a probe begun later than `after`; [`Tenure::confirmed_after`] tells when it is
+    /// Asks for a statement of a probe begun later than `after`; [`Tenure::confirmed_after`] tells when it is
     /// there. However many ask, one probe serves all who asked before it began.
     pub fn want_confirmation(&self, after: Instant) {
         self.shared.wanted.send_if_modified(|wanted| {
@@ -229,6 +242,23 @@ impl TenureWriter {
         tenure
     }
 
+    /// Begins a tenure of a node that readers may go to, on what it said to a probe begun at `confirmed`. They go there
+    /// once it is among those of [`spread`](Self::spread).
+    pub fn reader(
+        &self,
+        node: NodeId,
+        name: Arc<str>,
+        address: SocketAddr,
+        confirmed: Instant,
+    ) -> Arc<Tenure> {
+        Arc::new(Tenure::new(node, name, address, self.epochs.next(), confirmed))
+    }
+
+    /// Sends readers to these nodes from now on; there is at least one.
+    pub fn spread(&mut self, tenures: impl IntoIterator<Item = Arc<Tenure>>) {
+        self.publish(Route::Spread(tenures.into_iter().collect()));
+    }
+
     /// Ends the route, or changes who stands in. `since` is when the leaderless time began.
     pub fn leaderless(&mut self, since: Instant, stand_in: Option<Arc<Tenure>>) {
         self.publish(Route::Leaderless { since, stand_in });
@@ -265,99 +295,5 @@ impl TenureWriter {
     fn publish(&mut self, route: Route) {
         self.shared.route.store(Arc::new(route));
         self.changed.send_replace(());
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn address(port: u16) -> SocketAddr {
-        SocketAddr::from(([127, 0, 0, 1], port))
-    }
-
-    fn led(writer: &mut TenureWriter, node: usize) -> Arc<Tenure> {
-        writer.lead(NodeId(node), "n".into(), address(1), Instant::now())
-    }
-
-    #[test]
-    fn s1_epochs_only_grow_across_clusters() {
-        let epochs = Arc::new(Epochs::default());
-        let (mut a, _) = channel(Instant::now(), Arc::clone(&epochs));
-        let (mut b, _) = channel(Instant::now(), epochs);
-        let seen: Vec<u64> =
-            [led(&mut a, 0), led(&mut b, 0), led(&mut a, 1)].iter().map(|t| t.epoch).collect();
-        assert_eq!(seen, [1, 2, 3]);
-    }
-
-    #[tokio::test]
-    async fn a_reader_learns_of_routes_and_of_fates() {
-        let (mut writer, mut reader) = channel(Instant::now(), Arc::default());
-        assert!(reader.leader().is_none());
-        let first = led(&mut writer, 0);
-        assert!(reader.changed().await);
-        assert_eq!(reader.leader().unwrap().node, NodeId(0));
-        led(&mut writer, 1);
-        reader.mark_seen();
-        writer.set_fate(&first, Fate::Drain);
-        assert!(reader.changed().await);
-        assert_eq!(first.fate(), Fate::Drain);
-        drop(writer);
-        assert!(!reader.changed().await);
-    }
-
-    #[test]
-    fn s5_a_drain_can_be_cancelled_but_a_cut_cannot() {
-        let (mut writer, _reader) = channel(Instant::now(), Arc::default());
-        let tenure = led(&mut writer, 0);
-        writer.set_fate(&tenure, Fate::Drain);
-        writer.set_fate(&tenure, Fate::Keep);
-        assert_eq!(tenure.fate(), Fate::Keep);
-        writer.set_fate(&tenure, Fate::Cut);
-        writer.set_fate(&tenure, Fate::Keep);
-        assert_eq!(tenure.fate(), Fate::Cut);
-    }
-
-    #[test]
-    fn s3_confirmations_never_go_back() {
-        let (mut writer, _reader) = channel(Instant::now(), Arc::default());
-        let tenure = led(&mut writer, 0);
-        let begin = tenure.confirmed_at();
-        tenure.confirm(begin + Duration::from_millis(5));
-        tenure.confirm(begin + Duration::from_millis(3));
-        assert_eq!(tenure.confirmed_at(), begin + Duration::from_millis(5));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn s3_who_waits_for_a_confirmation_hears_it() {
-        let (mut writer, _reader) = channel(Instant::now(), Arc::default());
-        let tenure = led(&mut writer, 0);
-        let begin = tenure.confirmed_at();
-        let waiting = tokio::spawn({
-            let tenure = Arc::clone(&tenure);
-            async move { tenure.confirmed_after(begin + Duration::from_millis(5)).await }
-        });
-        for ms in [1, 5] {
-            tokio::task::yield_now().await;
-            tenure.confirm(begin + Duration::from_millis(ms));
-            tokio::task::yield_now().await;
-            assert!(!waiting.is_finished(), "its probe was begun no later than wanted");
-        }
-        tenure.confirm(begin + Duration::from_micros(5001));
-        waiting.await.unwrap();
-        tenure.confirmed_after(begin).await;
-    }
-
-    #[tokio::test]
-    async fn what_many_want_is_the_most_that_one_of_them_wants() {
-        let now = Instant::now();
-        let (mut writer, reader) = channel(now, Arc::default());
-        let other = reader.clone();
-        reader.want_confirmation(now + Duration::from_millis(2));
-        other.want_confirmation(now + Duration::from_millis(1));
-        writer.wanted_more().await;
-        assert_eq!(writer.wanted(), Some(now + Duration::from_millis(2)));
-        other.want_confirmation(now + Duration::from_millis(2));
-        assert!(!writer.wishes.has_changed().unwrap(), "nobody wants more than before");
     }
 }

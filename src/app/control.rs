@@ -14,15 +14,18 @@ use tokio::time::Instant;
 use super::resolve::Names;
 use crate::board::ClusterBoard;
 use crate::follow::{self, Follow, Links};
-use crate::intent::{Inbox, ProbeIds, ProbeOrder, inbox};
+use crate::intent::{ProbeIds, ProbeOrder, inbox};
 use crate::names::{self, Host};
 use crate::probe::tls::Connector;
 use crate::probe::{self, Prober, ProberSetupError};
-use crate::tenure::{self, Epochs, TenureReader};
+use crate::proxy::ClusterHandle;
+use crate::tenure::{self, Epochs, OfReaders, To};
 
 /// One cluster, ready to be followed.
 pub(super) struct Plan {
     pub(super) follow: follow::Settings,
+    /// The kinds of readers that listeners have.
+    pub(super) readers: Vec<To>,
     /// One a node, in the order of their ids.
     pub(super) probes: Vec<probe::Settings>,
     /// The TLS that they share, if they speak it.
@@ -61,7 +64,7 @@ pub(super) fn start(
     plans: Vec<Plan>,
     metrics: &Metrics,
     failed: watch::Sender<Option<String>>,
-) -> Result<(Control, Vec<(TenureReader, Inbox)>), ControlError> {
+) -> Result<(Control, Vec<ClusterHandle>), ControlError> {
     let (epochs, ids) = (Arc::<Epochs>::default(), Arc::<ProbeIds>::default());
     let mut clusters = Vec::new();
     let mut ends = Vec::new();
@@ -99,9 +102,11 @@ fn prepare(
     metrics: &Metrics,
     epochs: &Arc<Epochs>,
     ids: &Arc<ProbeIds>,
-) -> Result<(Cluster, (TenureReader, Inbox)), ControlError> {
+) -> Result<(Cluster, ClusterHandle), ControlError> {
     let now = Instant::now();
-    let (writer, reader) = tenure::channel(now, Arc::clone(epochs));
+    let channel = || tenure::channel(now, Arc::clone(epochs));
+    let (writer, route) = channel();
+    let (writers, readers) = OfReaders::new(&plan.readers, |_| channel()).unzip();
     let (sender, receiver) = inbox();
     let mut orders = Vec::new();
     let mut probers = Vec::new();
@@ -112,10 +117,17 @@ fn prepare(
         let tls = plan.tls.clone();
         probers.push(Prober::new(settings, tls, ordered, sender.clone(), Arc::clone(ids), metrics)?);
     }
-    let links = Links { writer, inbox: receiver, orders, directory: plan.names.directory, board: plan.board };
+    let links = Links {
+        writer,
+        readers: writers,
+        inbox: receiver,
+        orders,
+        directory: plan.names.directory,
+        board: plan.board,
+    };
     let follow = Follow::new(plan.follow, links, &metrics.follow, now);
     let cluster = Cluster { follow, probers, hosts: plan.names.hosts, dns_refresh: plan.dns_refresh };
-    Ok((cluster, (reader, sender)))
+    Ok((cluster, ClusterHandle { route, readers, inbox: sender }))
 }
 
 /// Runs until a task ends, which none does by itself before the gate stops; says which.

@@ -21,7 +21,7 @@ use crate::follow;
 use crate::metrics;
 use crate::probe;
 use crate::probe::tls::TlsSetupError;
-use crate::proxy::{self, ClusterHandle, Proxy, Totals};
+use crate::proxy::{self, Proxy, Totals};
 use crate::sockets;
 
 /// A running gate.
@@ -97,8 +97,7 @@ impl Gate {
         let (sockets, addresses) = bind_listeners(config)?;
         let admin = config.admin_bind.map(|address| AdminThread::start(address, admin_state)).transpose()?;
         let (failing, failed) = watch::channel(None);
-        let (control, ends) = control::start(plans, &control_metrics(&registry)?, failing)?;
-        let handles = ends.into_iter().map(|(route, inbox)| ClusterHandle { route, inbox }).collect();
+        let (control, handles) = control::start(plans, &control_metrics(&registry)?, failing)?;
         let proxy_metrics = proxy::Metrics::register(&registry)?;
         let proxy = proxy::start(config.proxy_settings(), sockets, handles, proxy_metrics)
             .map_err(refused("the workers"))?;
@@ -161,7 +160,7 @@ fn control_metrics(registry: &Registry) -> Result<control::Metrics, prometheus::
 fn plan_clusters(config: &Config, board: &Board) -> Result<Vec<Plan>, StartError> {
     let boards = board.clusters().map(|(_, board)| Arc::clone(board));
     let mut connectors = tls::Connectors::default();
-    let plan = |(cluster, board): (&Cluster, _)| {
+    let plan = |(place, (cluster, board)): (usize, (&Cluster, _))| {
         let names = resolve::enter(cluster);
         let probes = cluster.probe_settings(&names.addresses);
         Ok(Plan {
@@ -170,12 +169,13 @@ fn plan_clusters(config: &Config, board: &Board) -> Result<Vec<Plan>, StartError
                 .map_err(|cause| StartError::Tls { cluster: cluster.name.to_string(), cause })?,
             probes,
             follow: cluster.follow_settings(&names.addresses),
+            readers: config.readers_of(place),
             names,
             dns_refresh: cluster.dns_refresh,
             board,
         })
     };
-    config.clusters.iter().zip(boards).map(plan).collect()
+    config.clusters.iter().zip(boards).enumerate().map(plan).collect()
 }
 
 type Bound = (Vec<Vec<std::net::TcpListener>>, Vec<(Arc<str>, SocketAddr)>);

@@ -9,8 +9,8 @@ use toml_edit::{Array, InlineTable, Key, Value};
 
 use super::model::{Cluster, Config, Listener, Node, Probe};
 use super::words::{
-    HOLD_THEN, LOG_FORMAT, LOG_LEVEL, ON_DEMOTION, ON_UNREACHABLE, PRESET, SEND_PROXY, VERIFY, may_be_secret,
-    word,
+    HOLD_THEN, LOG_FORMAT, LOG_LEVEL, ON_DEMOTION, ON_UNREACHABLE, PRESET, SEND_PROXY, TO, VERIFY,
+    may_be_secret, word,
 };
 use crate::probe::Roots;
 use crate::probe::judge::Condition;
@@ -48,6 +48,7 @@ impl Config {
         }
         page.set("routes", one_a_line(listener.routes.table.iter().map(|it| self.route(it))));
         page.set("hello_timeout", span(listener.routes.hello_timeout));
+        page.set("to", word(TO, &listener.to));
         page.set("public_names", listener.public_names.iter().map(String::as_str).collect::<Array>());
         page.set("accept_proxy_from", listener.proxies.0.iter().map(network).collect::<Array>());
         page.set("allow", listener.access.allow.iter().map(network).collect::<Array>());

@@ -14,6 +14,7 @@ use crate::probe::judge::Rules;
 use crate::probe::tls::{Pin, SpiffeId, TrustDomain};
 use crate::probe::{ClientFiles, Roots, Verify};
 use crate::proxy::{Access, Proxies, Routes};
+use crate::tenure::To;
 use crate::wire::proxy_header::Version;
 
 /// A whole configuration, defaults and presets filled in.
@@ -66,6 +67,8 @@ pub struct Listener {
     pub cluster: Option<usize>,
     /// Where others go, by their `ClientHello`.
     pub routes: Routes,
+    /// To which of a cluster's nodes.
+    pub to: To,
     /// The names that clients use, each a DNS name or an IP address: looked at by `check --probe` alone.
     pub public_names: Vec<String>,
     /// Whose connections begin with a PROXY header; IPv4-mapped networks have become IPv4.

@@ -49,6 +49,7 @@ pub(super) struct Listener {
     pub(super) cluster: Option<String>,
     pub(super) routes: Option<Vec<Route>>,
     pub(super) hello_timeout: Option<Span>,
+    pub(super) to: Option<String>,
     pub(super) public_names: Option<OneOrMany<String>>,
     pub(super) accept_proxy_from: Option<OneOrMany<String>>,
     pub(super) allow: Option<OneOrMany<String>>,

@@ -6,6 +6,7 @@ use super::limits::{most_connections, most_pipes};
 use super::model::{Cluster, Config, Listener, Node};
 use crate::leader::NodeId;
 use crate::names::Address;
+use crate::tenure::To;
 use crate::{follow, probe, proxy};
 
 /// A node's addresses, in the directory that keeps them true.
@@ -32,7 +33,21 @@ impl Config {
     }
 }
 
+impl Config {
+    /// The kinds of readers that go to the cluster at this place of [`Config::clusters`].
+    pub fn readers_of(&self, cluster: usize) -> Vec<To> {
+        let listeners = self.listeners.iter().filter(|listener| listener.leads_to(cluster));
+        listeners.map(|listener| listener.to).filter(|to| *to != To::Leader).collect()
+    }
+}
+
 impl Listener {
+    /// Whether any of its clients go to this cluster.
+    fn leads_to(&self, cluster: usize) -> bool {
+        let routed = self.routes.table.iter().filter_map(|route| route.target.cluster());
+        self.cluster.into_iter().chain(routed).any(|place| place == cluster)
+    }
+
     fn settings(&self) -> proxy::ListenerSettings {
         proxy::ListenerSettings {
             name: Arc::clone(&self.name),
@@ -40,6 +55,7 @@ impl Listener {
             cluster: self.cluster,
             routes: self.routes.clone(),
             proxies: self.proxies.clone(),
+            to: self.to,
             access: self.access.clone(),
             max_connections: self.max_connections,
             max_connections_per_source: self.max_connections_per_source,

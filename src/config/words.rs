@@ -6,6 +6,7 @@ use super::model::LogFormat;
 use super::presets::Preset;
 use crate::follow::{HoldThen, OnDemotion, OnUnreachable};
 use crate::probe::Verify;
+use crate::tenure::To;
 use crate::wire::proxy_header::Version;
 
 /// Words and their meanings, in the order in which they are shown.
@@ -27,6 +28,8 @@ pub(super) const PRESET: &Words<Preset> = &[
     ("vault", Preset::Vault),
     ("patroni", Preset::Patroni),
 ];
+
+pub(super) const TO: &Words<To> = &[("leader", To::Leader), ("followers", To::Followers), ("any", To::Any)];
 
 pub(super) const HOLD_THEN: &Words<HoldThen> = &[
     ("refuse", HoldThen::Refuse),

@@ -2,6 +2,7 @@
 //! tracker decides.
 
 mod commands;
+mod readers;
 mod route;
 
 use std::sync::Arc;
@@ -16,15 +17,18 @@ use super::nodes::{InWords, Node};
 use super::settings::Settings;
 use crate::board::{ClusterBoard, ClusterStatus, wall_clock};
 use crate::intent::{Input, ProbeOrder, ProbeReport};
-use crate::leader::{Alarm, Event, NodeId, NodeState, Tracker, Verdict};
+use crate::leader::{Alarm, Event, NodeId, NodeState, Pace, Tracker, Verdict};
 use crate::names::Directory;
-use crate::tenure::{Fate, Tenure, TenureWriter};
+use crate::tenure::{Fate, OfReaders, Tenure, TenureWriter, To};
+use readers::Readers;
 
 /// What joins one cluster's `follow` to the other roles.
 #[derive(Debug)]
 pub struct Links {
     /// Where the route is published.
     pub writer: TenureWriter,
+    /// Where it is published which nodes readers go to.
+    pub readers: OfReaders<TenureWriter>,
     /// Where reports and signals arrive.
     pub inbox: mpsc::Receiver<Input>,
     /// One order a node, in the order of their ids.
@@ -48,6 +52,7 @@ pub struct Follow {
     stand_in: Option<Arc<Tenure>>,
     last_leader: Option<NodeId>,
     past: PastTenures,
+    readers: Readers,
     alarms: Vec<Alarm>,
     leader_changes: u64,
     /// When the route, or the leaderless time, began.
@@ -59,7 +64,7 @@ pub struct Follow {
 
 impl Follow {
     /// A cluster without a route; `links.writer` must say so since `now`.
-    pub fn new(settings: Settings, links: Links, metrics: &Metrics, now: Instant) -> Self {
+    pub fn new(settings: Settings, mut links: Links, metrics: &Metrics, now: Instant) -> Self {
         let priorities: Vec<i32> = settings.nodes.iter().map(|node| node.priority).collect();
         let names = settings.nodes.iter().map(|node| &*node.name);
         let mut follow = Follow {
@@ -67,6 +72,7 @@ impl Follow {
             metrics: metrics.cluster(&settings.cluster, names),
             tracker: Tracker::new(now.into_std(), &priorities, settings.policy),
             nodes: settings.nodes.iter().cloned().map(Node::new).collect(),
+            readers: Readers::new(std::mem::take(&mut links.readers), settings.nodes.len(), now),
             settings,
             links,
             route: None,
@@ -90,7 +96,8 @@ impl Follow {
         async move {
             let mut addresses = self.links.directory.changes();
             loop {
-                let due = self.tracker.poll_timeout().map(Instant::from_std);
+                let due = self.tracker.poll_timeout().map(Instant::from_std).into_iter();
+                let due = due.chain(self.readers_timeout()).min();
                 tokio::select! {
                     // What has arrived counts before what is late: an answer in the inbox outruns its own deadline.
                     biased;
@@ -100,6 +107,7 @@ impl Follow {
                             let now = Instant::now();
                             debug!(cluster = %self.cluster, node = signal.node.0, why = signal.suspicion.as_str(), "suspicion");
                             self.tracker.handle_signal(now.into_std(), signal);
+                            self.ask_reader(now, signal.node);
                             self.carry_out(now);
                         }
                         Some(Input::Command(command, reply)) => {
@@ -109,6 +117,7 @@ impl Follow {
                         None => return,
                     },
                     () = self.links.writer.wanted_more() => self.order_confirmation(),
+                    () = self.readers.wanted_more() => self.order_readers_confirmation(),
                     // Its sender lives as long as `self`.
                     _ = addresses.changed() => self.carry_out(Instant::now()),
                     () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
@@ -141,6 +150,7 @@ impl Follow {
         {
             route.confirm(Instant::from_std(observation.began));
         }
+        self.readers.confirm(&observation);
         let metrics = &self.metrics.nodes[observation.node.0];
         metrics.last_verdict.set(wall_clock());
         metrics.healthy.set(i64::from(report.healthy));
@@ -171,8 +181,10 @@ impl Follow {
         self.follow_address(now);
         self.choose_stand_in(now);
         self.set_fates(now);
+        self.settle_readers(now);
         self.set_pace();
         self.order_confirmation();
+        self.order_readers_confirmation();
         self.publish();
     }
 
@@ -219,31 +231,16 @@ impl Follow {
             return;
         }
         let facts = self.facts();
-        let view = View {
-            now,
-            settings: self.settings.fates,
-            route: self.route.as_ref().map(|tenure| tenure.node),
-            nodes: &facts,
-        };
-        for (tenure, fate) in self.past.decide(&view) {
-            if self.links.writer.set_fate(&tenure, fate) {
-                self.log_fate(&tenure, fate);
-            }
-        }
-    }
-
-    fn log_fate(&self, tenure: &Tenure, fate: Fate) {
-        let what = match fate {
-            Fate::Keep => "its sessions stay",
-            Fate::Drain => "its sessions drain",
-            Fate::Cut => "its sessions are cut",
-        };
-        info!(cluster = %self.cluster, node = %tenure.name, epoch = tenure.epoch, "past tenure: {what}");
+        let serving: Vec<NodeId> = self.route.iter().map(|tenure| tenure.node).collect();
+        let settings = self.settings.fates;
+        let view = View { now, settings, to: To::Leader, serving: &serving, nodes: &facts };
+        set_fates(&self.cluster, &mut self.past, &mut self.links.writer, &view);
     }
 
     fn set_pace(&self) {
         let pace = self.tracker.pace();
-        for order in &self.links.orders {
+        for (id, order) in self.links.orders.iter().enumerate() {
+            let pace = if self.suspects_reader(NodeId(id)) { Pace::Fast } else { pace };
             order.send_if_modified(|order| {
                 let changed = order.pace != pace;
                 order.pace = pace;
@@ -257,12 +254,17 @@ impl Follow {
     fn order_confirmation(&self) {
         let (Some(route), Some(after)) = (&self.route, self.links.writer.wanted()) else { return };
         if route.rests_on_statements() && route.confirmed_at() <= after {
-            self.links.orders[route.node.0].send_if_modified(|order| {
-                let more = order.after < Some(after);
-                order.after = order.after.max(Some(after));
-                more
-            });
+            self.order_statement(route.node, after);
         }
+    }
+
+    /// Orders a probe begun later than `after` of one node.
+    fn order_statement(&self, node: NodeId, after: Instant) {
+        self.links.orders[node.0].send_if_modified(|order| {
+            let more = order.after < Some(after);
+            order.after = order.after.max(Some(after));
+            more
+        });
     }
 
     fn count_leaderless(&mut self, now: Instant) {
@@ -285,6 +287,7 @@ impl Follow {
             leader_changes: self.leader_changes,
             alarms: self.alarms.iter().map(|alarm| alarm.as_str()).collect(),
             nodes: nodes.map(|(id, node)| node.status(self.state(id), self.override_of(id))).collect(),
+            readers: self.readers.names(),
             first_round_done: self.nodes.iter().all(Node::is_known),
         });
     }
@@ -296,5 +299,20 @@ impl Follow {
 
     fn state(&self, id: usize) -> NodeState {
         self.tracker.node_state(NodeId(id))
+    }
+}
+
+/// Decides the fates of past tenures and says them.
+fn set_fates(cluster: &str, past: &mut PastTenures, writer: &mut TenureWriter, view: &View<'_>) {
+    for (tenure, fate) in past.decide(view) {
+        if writer.set_fate(&tenure, fate) {
+            let what = match fate {
+                Fate::Keep => "its sessions stay",
+                Fate::Drain => "its sessions drain",
+                Fate::Cut => "its sessions are cut",
+            };
+            let to = (view.to != To::Leader).then_some(view.to.as_str());
+            info!(%cluster, node = %tenure.name, epoch = tenure.epoch, to, "past tenure: {what}");
+        }
     }
 }

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::settings::{FateSettings, OnDemotion, OnUnreachable};
 use crate::leader::{NodeId, NodeState};
-use crate::tenure::{Fate, Tenure};
+use crate::tenure::{Fate, Tenure, To};
 
 /// What is known of a node when fates are decided.
 #[derive(Clone, Debug)]
@@ -56,8 +56,10 @@ impl PastTenures {
 pub(super) struct View<'a> {
     pub(super) now: Instant,
     pub(super) settings: FateSettings,
-    /// The route's node.
-    pub(super) route: Option<NodeId>,
+    /// Whose sessions they are.
+    pub(super) to: To,
+    /// The nodes that these clients go to: the route's, or those of readers.
+    pub(super) serving: &'a [NodeId],
     pub(super) nodes: &'a [NodeFacts],
 }
 
@@ -69,7 +71,7 @@ impl View<'_> {
         if !self.node(tenure.node)?.addresses.contains(&tenure.address) {
             return Some(Fate::Drain); // readdressed: whatever the node says now, it does not say it from there
         }
-        if self.route == Some(tenure.node) {
+        if self.serving.contains(&tenure.node) {
             return Some(Fate::Keep); // elected again: cancels a drain (a cut is final, the writer sees to that)
         }
         match self.node(tenure.node)?.state {
@@ -79,17 +81,21 @@ impl View<'_> {
                     OnUnreachable::Keep => None,
                 }
             }
-            _ if tenure.is_stand_in() => self.route.map(|_| Fate::Drain), // S2
-            NodeState::Follower => match self.settings.on_demotion {
-                OnDemotion::Keep => None,
-                OnDemotion::Drain => Some(Fate::Drain),
-                OnDemotion::Cut => Some(Fate::Cut),
-            },
+            _ if tenure.is_stand_in() => (!self.serving.is_empty()).then_some(Fate::Drain), // S2
+            state @ (NodeState::Leader | NodeState::Follower) if !self.to.suits(state) => {
+                match self.settings.on_demotion {
+                    OnDemotion::Keep => None,
+                    OnDemotion::Drain => Some(Fate::Drain),
+                    OnDemotion::Cut => Some(Fate::Cut),
+                }
+            }
             _ => None,
         }
     }
 
-    /// Whether a silent node is gone, rather than the gate cut off or the cluster between two leaders.
+    /// Whether a silent node is gone, rather than the gate cut off or the cluster between two leaders. As long as no
+    /// other node could take its clients, a cut would serve them no better than waiting: whom readers could go to
+    /// instead is for them what another one's claim is for the leader's clients.
     fn silence_counts(&self, silent: NodeId) -> bool {
         let Some(node) = self.node(silent) else { return false };
         let (Some(since), Some(fell)) = (node.silent_since, node.fell) else { return false };
@@ -98,7 +104,7 @@ impl View<'_> {
         // Whom the gate has asked only after that: at the moment at which it is cut off, one node's last answer may
         // be to a later probe than the other's first silence.
         let gate_is_connected = others().any(|node| node.answered.is_some_and(|at| at >= fell));
-        let other_claims = others().any(|node| node.state == NodeState::Leader);
+        let other_claims = others().any(|node| self.to.suits(node.state));
         let long: Duration = self.now.saturating_duration_since(since);
         gate_is_connected && (other_claims || long >= self.settings.unreachable_after)
     }
@@ -173,7 +179,8 @@ mod tests {
         let mut past = PastTenures::default();
         past.push(tenure);
         let now = nodes[0].silent_since.or(nodes[0].answered).expect("node 0 has a time") + after;
-        let view = View { now, settings, route: route.map(NodeId), nodes };
+        let serving: Vec<NodeId> = route.map(NodeId).into_iter().collect();
+        let view = View { now, settings, to: To::Leader, serving: &serving, nodes };
         past.decide(&view).pop().map(|(_, fate)| fate)
     }
 
@@ -279,7 +286,7 @@ mod tests {
         let mut past = PastTenures::default();
         past.push(&tenure_of(0));
         let nodes = [answering(NodeState::Follower, now)];
-        let view = View { now, settings: SETTINGS, route: None, nodes: &nodes };
+        let view = View { now, settings: SETTINGS, to: To::Leader, serving: &[], nodes: &nodes };
         assert!(past.decide(&view).is_empty());
         assert!(past.0.is_empty());
     }

@@ -8,6 +8,7 @@ mod drive;
 mod fates;
 mod metrics;
 mod nodes;
+mod readers;
 mod settings;
 mod stand_in;
 #[cfg(test)]

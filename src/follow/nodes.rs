@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::fates::NodeFacts;
+use super::readers::Candidate;
 use super::settings::NodeSettings;
 use crate::board::{NodeStatus, wall_clock};
 use crate::intent::{Certificate, ProbeReport};
@@ -19,6 +20,10 @@ pub(super) struct Node {
     newest: Option<Heard>,
     /// Begin of the newest probe that brought a leader statement.
     pub(super) led_at: Option<Instant>,
+    /// The same of a follower statement.
+    followed_at: Option<Instant>,
+    /// How often in a row its newest verdicts were one and the same statement.
+    alike: u32,
     silent_since: Option<Instant>,
     /// Silences in a row that count.
     silences: u32,
@@ -45,6 +50,8 @@ impl Node {
             settings,
             newest: None,
             led_at: None,
+            followed_at: None,
+            alike: 0,
             silent_since: None,
             silences: 0,
             fell: None,
@@ -98,13 +105,20 @@ impl Node {
             }
             Verdict::Unfit { .. } | Verdict::Unreachable { .. } => {}
         }
-        if observation.verdict == Verdict::Leader {
-            self.led_at = Some(began);
+        match observation.verdict {
+            Verdict::Leader => self.led_at = Some(began),
+            Verdict::Follower => self.followed_at = Some(began),
+            Verdict::Unfit { .. } | Verdict::Unreachable { .. } => {}
         }
         if !matches!(observation.verdict, Verdict::Unreachable { .. }) {
             self.answered = Some(began);
         }
         let changed = self.newest.as_ref().is_none_or(|heard| heard.verdict != observation.verdict);
+        self.alike = match observation.verdict {
+            Verdict::Leader | Verdict::Follower if changed => 1,
+            Verdict::Leader | Verdict::Follower => self.alike.saturating_add(1),
+            Verdict::Unfit { .. } | Verdict::Unreachable { .. } => 0,
+        };
         self.newest = Some(Heard {
             probe: observation.probe,
             verdict: observation.verdict,
@@ -138,6 +152,18 @@ impl Node {
             fell: self.fell,
             answered: self.answered,
             addresses: self.settings.address.all(),
+            drained: overridden == Some(Override::Drain),
+        }
+    }
+
+    pub(super) fn candidate(&self, state: NodeState, overridden: Option<Override>) -> Candidate {
+        Candidate {
+            state,
+            alike: self.alike,
+            silences: self.silences,
+            led_at: self.led_at,
+            followed_at: self.followed_at,
+            address: self.address(),
             drained: overridden == Some(Override::Drain),
         }
     }

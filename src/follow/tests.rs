@@ -13,10 +13,11 @@ use crate::board::ClusterBoard;
 use crate::intent::{Inbox, NodeId, Pace, ProbeId, ProbeIds, ProbeOrder, ProbeReport, Suspicion, inbox};
 use crate::leader::{Observation, Policy, ProbeFailure, Verdict};
 use crate::names::{Address, Directory};
-use crate::tenure::{self, Fate, Route, Tenure, TenureReader};
+use crate::tenure::{self, Fate, OfReaders, Route, Tenure, TenureReader, To};
 
 mod addresses;
 mod overrides;
+mod readers;
 
 const SILENCE: Verdict = Verdict::Unreachable { failure: ProbeFailure::Timeout };
 
@@ -24,6 +25,7 @@ const SILENCE: Verdict = Verdict::Unreachable { failure: ProbeFailure::Timeout }
 struct Followed {
     inbox: Inbox,
     reader: TenureReader,
+    readers: OfReaders<TenureReader>,
     orders: Vec<watch::Receiver<ProbeOrder>>,
     board: Arc<ClusterBoard>,
     registry: Registry,
@@ -43,7 +45,9 @@ impl Followed {
         addresses: Vec<Address>,
     ) -> Self {
         let now = Instant::now();
-        let (writer, reader) = tenure::channel(now, Arc::default());
+        let channel = || tenure::channel(now, Arc::default());
+        let (writer, reader) = channel();
+        let (writers, readers) = OfReaders::new(&To::READERS, |_| channel()).unzip();
         let (sender, receiver) = inbox();
         let (orders, ordered) = (0..3).map(|_| watch::channel(ProbeOrder::default())).unzip();
         let (board, registry) = (Arc::<ClusterBoard>::default(), Registry::new());
@@ -58,10 +62,19 @@ impl Followed {
                 unreachable_after: Duration::from_secs(10),
             },
         };
-        let links = Links { writer, inbox: receiver, orders, directory, board: Arc::clone(&board) };
+        let links =
+            Links { writer, readers: writers, inbox: receiver, orders, directory, board: Arc::clone(&board) };
         let follow = Follow::new(settings, links, &Metrics::register(&registry).unwrap(), now);
         tokio::spawn(follow.run());
-        Followed { inbox: sender, reader, orders: ordered, board, registry, ids: ProbeIds::default() }
+        Followed {
+            inbox: sender,
+            reader,
+            readers,
+            orders: ordered,
+            board,
+            registry,
+            ids: ProbeIds::default(),
+        }
     }
 
     /// Every node is probed and says this; returns once all of it was taken in.
@@ -101,7 +114,7 @@ impl Followed {
 
     fn stand_in(&self) -> Option<Arc<Tenure>> {
         match self.reader.load() {
-            Route::Led(_) => None,
+            Route::Led(_) | Route::Spread(_) => None,
             Route::Leaderless { stand_in, .. } => stand_in,
         }
     }

@@ -16,9 +16,8 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::net::TcpStream;
-use tokio::time::Instant;
 
-use super::choice::{Fault, Setback};
+use super::choice::{Fault, Setbacks};
 use super::dial::{Dialled, dial};
 use super::hold::wait_for_route;
 use super::limits::Admission;
@@ -35,7 +34,7 @@ use super::unjoined::Unjoined;
 use super::worker::{Cluster, Listener, Worker};
 use crate::relay::{End, Meter, Relay, Side};
 use crate::sockets::{self, FirstWord};
-use crate::tenure::{Tenure, TenureReader};
+use crate::tenure::{Approach, Tenure, TenureReader};
 use crate::wire::proxy_header::{SIGNATURE, Sign, sign};
 
 /// The task of one connection. Small while it relays (D4): what arriving needed is freed by then.
@@ -184,6 +183,8 @@ pub(super) struct Journey {
     pub(super) released: Option<Released>,
     /// Its place by its source, if that was not known at accept.
     pub(super) of_source: Option<Box<SourcePlace>>,
+    /// A reader's way to the node that it was given, until that counts it as a session.
+    pub(super) approach: Option<Approach>,
 }
 
 impl Journey {
@@ -192,9 +193,9 @@ impl Journey {
         if self.cluster.settings.on_first_byte && !opening.has_words() {
             self.wait_for_first_byte().await?;
         }
-        let mut setback: Option<Setback> = None;
+        let mut setbacks = Setbacks::default();
         loop {
-            let tenure = wait_for_route(&mut self, setback.as_ref()).await?;
+            let tenure = wait_for_route(&mut self, &setbacks).await?;
             // Who was waited for has spoken (D10), and a header goes first of all.
             let settings = &self.cluster.settings;
             let spoken = settings.on_first_byte || settings.send_proxy.is_some() || opening.has_words();
@@ -206,12 +207,14 @@ impl Journey {
                     continue;
                 }
                 Dialled::Failed { failure, at } => {
-                    setback = Some(note(setback.as_ref(), &tenure, failure.fault(), at));
+                    setbacks.note(&tenure, failure.fault(), at, fastrand::f64());
                     continue;
                 }
             };
             let counted = self.cluster.metrics.sessions(tenure.node).map(Counted::by);
-            match open(&mut self, opening, tenure, node, setback.as_ref()).await? {
+            self.approach = None;
+            let setback = setbacks.of(&tenure);
+            match open(&mut self, opening, tenure, node, setback).await? {
                 Opened::Joined { node, tenure, first, unsent, finished } => {
                     self.worker.sessions.join(self.key, tenure);
                     let (released, of_source) = (self.released.take(), self.of_source.take());
@@ -223,7 +226,7 @@ impl Journey {
                     self.cluster.metrics.moved.inc();
                     self.trace.moves.set(self.trace.moves.get() + 1);
                     if let Some((tenure, at)) = closed_early {
-                        setback = Some(note(setback.as_ref(), &tenure, Fault::ClosedEarly, at));
+                        setbacks.note(&tenure, Fault::ClosedEarly, at, fastrand::f64());
                     }
                 }
             }
@@ -272,10 +275,6 @@ impl Journey {
         }
         if finished { relay.with_client_closed() } else { relay }
     }
-}
-
-fn note(before: Option<&Setback>, tenure: &Tenure, fault: Fault, at: Instant) -> Setback {
-    Setback::note(before, tenure, fault, at, fastrand::f64())
 }
 
 /// A connection's part in the counts, from accept to end: whatever drops it, the sums stay right.

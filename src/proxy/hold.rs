@@ -9,11 +9,12 @@ use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until};
 
-use super::choice::{Age, Choice, Setback, Word, choose, judge_age};
+use super::choice::{Age, Choice, Setbacks, Word, choose, judge_age};
 use super::connection::Journey;
 use super::limits::Place;
 use super::metrics::Counted;
 use super::outcome::{Ending, Outcome, Refusal};
+use super::readers;
 use super::release::Release;
 use super::sessions::{Key, Sessions};
 use super::trace::Trace;
@@ -27,16 +28,16 @@ use crate::tenure::{Tenure, TenureReader};
 /// The end of the connection: too many held already, held in vain, or the client has gone.
 pub(super) async fn wait_for_route(
     journey: &mut Journey,
-    setback: Option<&Setback>,
+    setbacks: &Setbacks,
 ) -> Result<Arc<Tenure>, Ending> {
     let mut held: Option<Held> = None;
     // Who leaves a node comes as one of all its clients.
     let mut queue = Queue { in_crowd: journey.trace.has_left_a_node(), ready: None };
     // Whatever it was let go to before, it has left.
-    journey.released = None;
+    (journey.released, journey.approach) = (None, None);
     loop {
         journey.route.mark_seen();
-        let pause = match queue.advance(journey, setback)? {
+        let pause = match queue.advance(journey, setbacks)? {
             ControlFlow::Break(tenure) => return Ok(tenure),
             ControlFlow::Continue(pause) => pause,
         };
@@ -44,7 +45,7 @@ pub(super) async fn wait_for_route(
             match Held::begin(journey) {
                 Ok(new) => held = Some(new),
                 // Who has a node to go to is not turned away for want of a place to wait, but goes out of turn.
-                Err(_) if matches!(pause, Pause::Turn(_)) => {
+                Err(_) if matches!(pause, Pause::Turn(..)) => {
                     queue.in_crowd = false;
                     continue;
                 }
@@ -55,7 +56,7 @@ pub(super) async fn wait_for_route(
             biased;
             () = failed(&journey.client) => return Err(Outcome::ClientError.into()),
             () = next_change(&mut journey.route) => journey.released = None,
-            () = pause.over(&journey.cluster.release) => {}
+            () = pause.over() => {}
         }
     }
 }
@@ -64,17 +65,17 @@ pub(super) async fn wait_for_route(
 enum Pause {
     /// That moment.
     Until(Instant),
-    /// Its turn in the crowd, or that moment.
-    Turn(Instant),
+    /// Its turn in the crowd of a node, or that moment.
+    Turn(Rc<Release>, Instant),
     /// The leader's word.
     Word(Word),
 }
 
 impl Pause {
-    async fn over(&self, release: &Release) {
+    async fn over(&self) {
         match self {
             Pause::Until(until) => sleep_until(*until).await,
-            Pause::Turn(until) => first(release.turn(), *until).await,
+            Pause::Turn(release, until) => first(release.turn(), *until).await,
             Pause::Word(word) => first(word.tenure.confirmed_after(word.after), word.until).await,
         }
     }
@@ -102,21 +103,26 @@ impl Queue {
     fn advance(
         &mut self,
         journey: &mut Journey,
-        setback: Option<&Setback>,
+        setbacks: &Setbacks,
     ) -> Result<ControlFlow<Arc<Tenure>, Pause>, Outcome> {
         let now = Instant::now();
         let cluster = Rc::clone(&journey.cluster);
         let patience = cluster.settings.hold_timeout;
-        let tenure = match choose(&journey.route.load(), setback, now, patience) {
+        let route = journey.route.load();
+        let pick = |tenures: &[_]| readers::pick(journey, tenures, setbacks, now);
+        let tenure = match choose(&route, setbacks, now, patience, pick) {
             Choice::Dial(tenure) => tenure,
             Choice::Wait(until) => return Ok(self.wait_in_crowd(journey, Pause::Until(until))),
             Choice::WaitForWord(word) => return Ok(self.wait_in_crowd(journey, Pause::Word(word))),
             Choice::GiveUp(outcome) => return Err(give_up(&cluster, outcome)),
         };
         if self.in_crowd && journey.released.is_none() {
-            match cluster.release.let_go(&tenure, now) {
+            let release = cluster.release(&tenure);
+            match release.let_go(&tenure, now) {
                 Ok(released) => journey.released = Some(released),
-                Err(until) => return Ok(self.wait_in_crowd(journey, Pause::Turn(until))),
+                Err(until) => {
+                    return Ok(self.wait_in_crowd(journey, Pause::Turn(Rc::clone(release), until)));
+                }
             }
         }
         if let Some(max_age) = cluster.settings.max_age {

@@ -5,6 +5,7 @@
 //! connection  one client's life, and its task        choice      where a client may go, without IO (S2, S3)
 //! routing     reads a hello to know the cluster      routes      which cluster, without IO
 //! hold        waits for a route (S2)                 dial        connects (S3)
+//! readers     which of several nodes a reader goes to (S3)
 //! release     paces a crowd by its node's answers (S2)
 //! opening     until the node's first byte (S4)       sessions    the table: fates and inactivity (D8, S5, S6)
 //! limits      bounds, as guards (S8)                 sources     bounds by source (S8)
@@ -26,6 +27,7 @@ mod metrics;
 mod opening;
 mod outcome;
 mod proxy_header;
+mod readers;
 mod release;
 mod routes;
 mod routing;
@@ -50,7 +52,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::intent::Inbox;
-use crate::tenure::TenureReader;
+use crate::tenure::{OfReaders, TenureReader, To};
 pub use access::Access;
 use limits::{Bounds, Places};
 pub use metrics::{Metrics, Totals};
@@ -68,6 +70,8 @@ const LAST_MOMENT: Duration = Duration::from_secs(1);
 pub struct ClusterHandle {
     /// Where its clients go.
     pub route: TenureReader,
+    /// Where its readers go, for each kind that some listener has.
+    pub readers: OfReaders<TenureReader>,
     /// Who hears of what went wrong with a node.
     pub inbox: Inbox,
 }
@@ -95,11 +99,7 @@ pub fn start(
 ) -> io::Result<Proxy> {
     if listeners.len() != settings.listeners.len()
         || clusters.len() != settings.clusters.len()
-        || settings
-            .listeners
-            .iter()
-            .flat_map(ListenerSettings::clusters)
-            .any(|cluster| cluster >= clusters.len())
+        || settings.listeners.iter().any(|listener| !has_place(&clusters, listener))
     {
         return Err(io::Error::new(
             io::ErrorKind::InvalidInput,
@@ -136,6 +136,15 @@ pub fn start(
         starts.recv().map_err(|_| io::Error::other("a worker ended before it served"))??;
     }
     Ok(proxy)
+}
+
+/// Whether there is somebody to say where a listener's clients go.
+fn has_place(clusters: &[ClusterHandle], listener: &ListenerSettings) -> bool {
+    listener.clusters().all(|place| {
+        clusters
+            .get(place)
+            .is_some_and(|cluster| listener.to == To::Leader || cluster.readers.get(listener.to).is_some())
+    })
 }
 
 impl Proxy {

@@ -36,9 +36,9 @@ pub(super) struct Newcomer {
 }
 
 impl Newcomer {
-    /// From here on it is that cluster's.
+    /// From here on it is that cluster's, and goes to those of its nodes that the listener is for.
     pub(super) fn bound_for(self, place: usize) -> Journey {
-        let cluster = Rc::clone(&self.worker.clusters[place]);
+        let cluster = Rc::clone(self.worker.cluster(place, self.listener.to));
         self.trace.bound_for(place);
         Journey {
             route: cluster.route.clone(),
@@ -51,6 +51,7 @@ impl Newcomer {
             trace: self.trace,
             released: None,
             of_source: self.of_source,
+            approach: None,
         }
     }
 

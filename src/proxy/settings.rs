@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::access::Access;
 use super::proxy_header::Proxies;
 use super::routes::Routes;
+use crate::tenure::To;
 use crate::wire::proxy_header::Version;
 
 /// The whole data plane.
@@ -39,6 +40,8 @@ pub struct ListenerSettings {
     pub routes: Routes,
     /// Whose connections begin with a PROXY header; the client is then whom it names, also for what follows here.
     pub proxies: Proxies,
+    /// To which of a cluster's nodes.
+    pub to: To,
     /// Who may come in.
     pub access: Access,
     /// Connections at this listener, held and relayed (S8); `None`: only bounded in all.

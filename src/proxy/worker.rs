@@ -26,7 +26,7 @@ use super::settings::{ClusterSettings, Settings};
 use super::source_addresses::SourceAddresses;
 use crate::intent::Inbox;
 use crate::relay::Gear;
-use crate::tenure::TenureReader;
+use crate::tenure::{OfReaders, Tenure, TenureReader, To};
 
 /// What all sessions of a worker read through (D2).
 const BUFFER: usize = 256 * 1024;
@@ -74,6 +74,8 @@ pub(super) type Scratch = RefCell<Box<[u8]>>;
 #[derive(Debug)]
 pub(super) struct Worker {
     pub(super) clusters: Vec<Rc<Cluster>>,
+    /// The same clusters, as their readers see them.
+    readers: Vec<OfReaders<Rc<Cluster>>>,
     pub(super) sessions: Rc<Sessions>,
     pub(super) gear: Gear,
     pub(super) scratch: Scratch,
@@ -89,6 +91,8 @@ pub(super) struct Listener {
     pub(super) cluster: Option<usize>,
     pub(super) routes: Routes,
     pub(super) proxies: Proxies,
+    /// To which of a cluster's nodes.
+    pub(super) to: To,
     pub(super) access: Access,
     pub(super) metrics: ListenerMetrics,
     pub(super) bounds: Bounds,
@@ -109,7 +113,8 @@ pub(super) struct Cluster {
     pub(super) inbox: Inbox,
     pub(super) metrics: ClusterMetrics,
     pub(super) held: Arc<Places>,
-    pub(super) release: Rc<Release>,
+    /// One for whoever leads; for readers one a node.
+    pub(super) releases: Vec<Rc<Release>>,
     pub(super) dials: Rc<Dials>,
     pub(super) source: SourceAddresses,
 }
@@ -142,22 +147,41 @@ pub(super) fn run(plan: Plan, sockets: Vec<Socket>, started: &mpsc::Sender<io::R
     });
 }
 
+impl Cluster {
+    /// The cluster at this place of the plan, for clients that go where `route` says: to as many nodes at a time.
+    fn new(plan: &Plan, place: usize, route: TenureReader, nodes: usize) -> Rc<Self> {
+        let settings = &plan.settings.clusters[place];
+        Rc::new(Cluster {
+            settings: settings.clone(),
+            route,
+            inbox: plan.clusters[place].inbox.clone(),
+            metrics: plan.metrics.cluster(settings),
+            held: Arc::clone(&plan.held[place]),
+            releases: (0..nodes).map(|_| Release::new(plan.settings.workers)).collect(),
+            dials: Rc::default(),
+            source: SourceAddresses::new(&settings.source),
+        })
+    }
+
+    /// What paces a crowd on its way to this tenure's node.
+    pub(super) fn release(&self, tenure: &Tenure) -> &Rc<Release> {
+        self.releases.get(tenure.node.0).unwrap_or(&self.releases[0])
+    }
+}
+
 impl Worker {
     pub(super) fn new(plan: &Plan) -> Rc<Self> {
-        let clusters = plan.settings.clusters.iter().zip(&plan.clusters).zip(&plan.held);
+        let places = 0..plan.clusters.len();
         Rc::new(Worker {
-            clusters: clusters
-                .map(|((settings, handle), held)| {
-                    Rc::new(Cluster {
-                        settings: settings.clone(),
-                        route: handle.route.clone(),
-                        inbox: handle.inbox.clone(),
-                        metrics: plan.metrics.cluster(settings),
-                        held: Arc::clone(held),
-                        release: Release::new(plan.settings.workers),
-                        dials: Rc::default(),
-                        source: SourceAddresses::new(&settings.source),
-                    })
+            clusters: places
+                .clone()
+                .map(|place| Cluster::new(plan, place, plan.clusters[place].route.clone(), 1))
+                .collect(),
+            readers: places
+                .map(|place| {
+                    let nodes = plan.settings.clusters[place].nodes.len();
+                    let routes = plan.clusters[place].readers.clone();
+                    routes.map(|_, route| Cluster::new(plan, place, route, nodes))
                 })
                 .collect(),
             sessions: Sessions::new(&plan.settings.clusters),
@@ -166,6 +190,12 @@ impl Worker {
             places: Arc::clone(&plan.places),
             log_connections: plan.settings.log_connections,
         })
+    }
+
+    /// A cluster as those see it who want this of it.
+    pub(super) fn cluster(&self, place: usize, to: To) -> &Rc<Cluster> {
+        // Who has readers is known from the start.
+        self.readers[place].get(to).unwrap_or(&self.clusters[place])
     }
 
     /// Starts to accept at each socket.
@@ -181,6 +211,7 @@ impl Worker {
                     cluster: listener.cluster,
                     routes: listener.routes.clone(),
                     proxies: listener.proxies.clone(),
+                    to: listener.to,
                     access: listener.access.clone(),
                     metrics: plan.metrics.listener(&listener.name),
                     bounds: bounds.clone(),
@@ -212,9 +243,12 @@ impl Worker {
 
     async fn serve(self: Rc<Self>, doors: Vec<JoinHandle<()>>, mut orders: watch::Receiver<Order>) {
         tokio::task::spawn_local(Rc::clone(&self.sessions).sweep());
-        for (place, cluster) in self.clusters.iter().enumerate() {
-            tokio::task::spawn_local(Rc::clone(&self.sessions).follow_fates(place, cluster.route.clone()));
-            tokio::task::spawn_local(Rc::clone(&cluster.dials).watch(cluster.inbox.clone()));
+        for (place, (leader, readers)) in self.clusters.iter().zip(&self.readers).enumerate() {
+            for cluster in std::iter::once(leader).chain(readers.iter()) {
+                let fates = Rc::clone(&self.sessions).follow_fates(place, cluster.route.clone());
+                tokio::task::spawn_local(fates);
+                tokio::task::spawn_local(Rc::clone(&cluster.dials).watch(cluster.inbox.clone()));
+            }
         }
         for door in doors {
             // What it had to say it has said.

@@ -20,7 +20,7 @@ use crate::leader::NodeId;
 use crate::names::Directory;
 use crate::probe::judge::{Condition, Rules};
 use crate::probe::{self, Prober};
-use crate::tenure::{self, TenureReader};
+use crate::tenure::{self, OfReaders, TenureReader};
 
 /// A gate's control plane under way.
 pub(super) struct Gate {
@@ -57,7 +57,14 @@ impl Gate {
         }
         let board = Arc::<ClusterBoard>::default();
         let directory = Directory::default();
-        let links = Links { writer, inbox: receiver, orders, directory, board: Arc::clone(&board) };
+        let links = Links {
+            writer,
+            readers: OfReaders::default(),
+            inbox: receiver,
+            orders,
+            directory,
+            board: Arc::clone(&board),
+        };
         let metrics = follow::Metrics::register(&registry).expect("a new registry");
         tasks.spawn(Follow::new(follow_settings(plan), links, &metrics, now).run());
         let clients = plan

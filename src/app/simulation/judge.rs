@@ -170,6 +170,7 @@ impl Judge {
                 self.sessions.hold(&tenure);
                 Some(tenure)
             }
+            Route::Spread(_) => None, // of readers' channels alone
             Route::Leaderless { stand_in, .. } => {
                 if let Some(tenure) = stand_in {
                     self.sessions.hold(&tenure);

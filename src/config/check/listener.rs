@@ -8,7 +8,9 @@ use crate::config::findings::{At, all};
 use crate::config::model::Listener;
 use crate::config::nearest::nearest;
 use crate::config::raw::{self, OneOrMany, Raw};
+use crate::config::words::TO;
 use crate::proxy::Routes;
+use crate::tenure::To;
 
 /// Checks all listeners; `admin` is bound too.
 pub(super) fn all_of(raw: &Raw, at: &At<'_>, admin: Option<SocketAddr>) -> Option<Vec<Listener>> {
@@ -23,6 +25,7 @@ pub(super) fn all_of(raw: &Raw, at: &At<'_>, admin: Option<SocketAddr>) -> Optio
         let name = at.name(name);
         let routes = routes::check(raw, listener, &at);
         let cluster = default_cluster(raw, listener, routes.as_ref(), &at.key("cluster"));
+        let to = at.key("to").one_of(listener.to.as_deref(), TO, To::Leader);
         let bind = bind(listener, &at.key("bind"), &mut bound);
         let public_names = public_names(listener, &at.key("public_names"));
         let proxies = access::proxies(listener, &at);
@@ -34,6 +37,7 @@ pub(super) fn all_of(raw: &Raw, at: &At<'_>, admin: Option<SocketAddr>) -> Optio
             bind: bind?,
             cluster: cluster?,
             routes: routes?,
+            to: to?,
             public_names: public_names?,
             proxies: proxies?,
             access: access?,

@@ -1,5 +1,6 @@
 //! Carries out what becomes of the route: tenures that begin and end, and who stands in while there is none.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::time::Instant;
@@ -100,18 +101,7 @@ impl Follow {
         if self.route.is_some() {
             return;
         }
-        let states: Vec<_> = self
-            .nodes
-            .iter()
-            .enumerate()
-            .map(|(id, node)| Candidate {
-                state: self.state(id),
-                priority: node.settings.priority,
-                drained: self.override_of(id) == Some(Override::Drain),
-            })
-            .collect();
-        let chosen = stand_in::choose(self.settings.hold_then, self.last_leader, &states);
-        let chosen = chosen.and_then(|id| Some((id, self.nodes[id.0].address()?)));
+        let chosen = self.chosen_stand_in();
         if chosen == self.stand_in.as_ref().map(|tenure| (tenure.node, tenure.address)) {
             return;
         }
@@ -125,5 +115,21 @@ impl Follow {
         let previous = std::mem::replace(&mut self.stand_in, next);
         self.retire(previous);
         self.links.writer.leaderless(self.since, self.stand_in.clone());
+    }
+
+    /// The node that would stand in now, and where clients would go.
+    pub(super) fn chosen_stand_in(&self) -> Option<(NodeId, SocketAddr)> {
+        let states: Vec<_> = self
+            .nodes
+            .iter()
+            .enumerate()
+            .map(|(id, node)| Candidate {
+                state: self.state(id),
+                priority: node.settings.priority,
+                drained: self.override_of(id) == Some(Override::Drain),
+            })
+            .collect();
+        let chosen = stand_in::choose(self.settings.hold_then, self.last_leader, &states);
+        chosen.and_then(|id| Some((id, self.nodes[id.0].address()?)))
     }
 }

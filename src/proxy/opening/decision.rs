@@ -9,9 +9,9 @@ use crate::wire::hello::{OPENING_LIMIT, Opening as Judgement, classify};
 /// What the route, as it is now, means for a client that waits for its node's first byte.
 #[derive(Clone, Debug)]
 pub(super) enum Standing {
-    /// Nothing: its node leads, or nobody does and the old node is kept.
+    /// Nothing: its node leads, or serves readers, or none does and the old node is kept.
     Stay,
-    /// The same node leads, under another tenure; the client belongs to that one from now on.
+    /// The same node leads, or serves readers, under another tenure; the client belongs to that one from now on.
     Adopt(Arc<Tenure>),
     /// Another node is there, or this one is to be left: the client is to be moved.
     Leave,
@@ -21,15 +21,22 @@ pub(super) enum Standing {
 pub(super) fn standing(tenure: &Tenure, route: &Route) -> Standing {
     match route {
         Route::Led(leader) if leader.epoch == tenure.epoch => Standing::Stay,
-        Route::Led(leader) if leader.node == tenure.node && leader.address == tenure.address => {
-            Standing::Adopt(Arc::clone(leader))
-        }
+        Route::Led(leader) if is_same_node(leader, tenure) => Standing::Adopt(Arc::clone(leader)),
         Route::Led(_) => Standing::Leave,
+        Route::Spread(readers) if readers.iter().any(|reader| reader.epoch == tenure.epoch) => Standing::Stay,
+        Route::Spread(readers) => match readers.iter().find(|reader| is_same_node(reader, tenure)) {
+            Some(newer) => Standing::Adopt(Arc::clone(newer)),
+            None => Standing::Leave,
+        },
         // Cut, and nobody has seen a byte: waiting for the next leader serves the client, a reset would not.
         Route::Leaderless { .. } if tenure.fate() == Fate::Cut => Standing::Leave,
         // Without a successor the old node is kept: it may only be slow.
         Route::Leaderless { .. } => Standing::Stay,
     }
+}
+
+fn is_same_node(one: &Tenure, other: &Tenure) -> bool {
+    one.node == other.node && one.address == other.address
 }
 
 /// What a node's silent close comes to.

@@ -26,7 +26,7 @@ use super::super::{
 use crate::intent::{Input, Signal, inbox};
 use crate::leader::NodeId;
 use crate::sockets;
-use crate::tenure::{Route, Tenure, TenureReader, TenureWriter, channel};
+use crate::tenure::{OfReaders, Route, Tenure, TenureReader, TenureWriter, To, channel};
 
 /// Far beyond what anything here takes, even on a machine that is busy otherwise.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -46,6 +46,8 @@ pub(super) struct Gate {
     /// Of the clusters after the first.
     pub(super) other_writers: Vec<TenureWriter>,
     pub(super) route: TenureReader,
+    /// Says where its readers go, who come in where `settings` have them do so.
+    pub(super) followers: TenureWriter,
     pub(super) address: SocketAddr,
     signals: mpsc::Receiver<Input>,
     registry: Registry,
@@ -61,15 +63,20 @@ impl Gate {
         let (own_inbox, signals) = inbox();
         let registry = Registry::new();
         let metrics = Metrics::register(&registry).unwrap();
-        let mut handles = vec![ClusterHandle { route: route.clone(), inbox: own_inbox }];
+        let (followers, readers) = channel(Instant::now(), Arc::default());
+        let mut handles = vec![ClusterHandle {
+            route: route.clone(),
+            readers: OfReaders::new(&[To::Followers], |_| readers.clone()),
+            inbox: own_inbox,
+        }];
         let mut other_writers = Vec::new();
         for _ in &settings.clusters[1..] {
             let (writer, route) = channel(Instant::now(), Arc::default());
             other_writers.push(writer);
-            handles.push(ClusterHandle { route, inbox: inbox().0 });
+            handles.push(ClusterHandle { route, readers: OfReaders::default(), inbox: inbox().0 });
         }
         let proxy = start(settings, vec![sockets], handles, metrics).unwrap();
-        Gate { proxy, writer, other_writers, route, address, signals, registry }
+        Gate { proxy, writer, other_writers, route, followers, address, signals, registry }
     }
 
     /// With the usual settings of the cluster changed.
@@ -199,6 +206,7 @@ pub(in super::super) fn bare_worker() -> (Rc<Worker>, Rc<Listener>) {
         cluster: Some(0),
         routes: Routes::none(),
         proxies: Proxies::default(),
+        to: To::Leader,
         access: Access::default(),
         metrics: metrics.listener("edge"),
         bounds: Bounds::new(&settings.listeners[0]),
@@ -210,7 +218,7 @@ pub(in super::super) fn bare_worker() -> (Rc<Worker>, Rc<Listener>) {
         open: Places::new(1),
         bounds: Vec::new(),
         settings: Arc::new(settings),
-        clusters: vec![ClusterHandle { route, inbox: inbox().0 }],
+        clusters: vec![ClusterHandle { route, readers: OfReaders::default(), inbox: inbox().0 }],
         metrics,
         orders: tokio::sync::watch::channel(Order::Serve).1,
     };
@@ -276,6 +284,7 @@ fn settings() -> Settings {
             cluster: Some(0),
             routes: Routes::none(),
             proxies: Proxies::default(),
+            to: To::Leader,
             access: Access::default(),
             max_connections: None,
             max_connections_per_source: None,
