@@ -11,7 +11,7 @@ mod to;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -43,6 +43,8 @@ pub struct Tenure {
     confirmation: Notify,
     /// Readers on their way to it.
     approaching: AtomicUsize,
+    /// Whether the last of them to reach it or to fail has failed.
+    failing: AtomicBool,
 }
 
 /// What is to become of a tenure's sessions (S5).
@@ -70,6 +72,7 @@ impl Tenure {
             base: confirmed,
             confirmation: Notify::new(),
             approaching: AtomicUsize::new(0),
+            failing: AtomicBool::new(false),
         }
     }
 

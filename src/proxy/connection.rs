@@ -207,12 +207,13 @@ impl Journey {
                     continue;
                 }
                 Dialled::Failed { failure, at } => {
+                    self.end_approach(Some(failure.fault()));
                     setbacks.note(&tenure, failure.fault(), at, fastrand::f64());
                     continue;
                 }
             };
             let counted = self.cluster.metrics.sessions(tenure.node).map(Counted::by);
-            self.approach = None;
+            self.end_approach(None);
             let setback = setbacks.of(&tenure);
             match open(&mut self, opening, tenure, node, setback).await? {
                 Opened::Joined { node, tenure, first, unsent, finished } => {
@@ -230,6 +231,15 @@ impl Journey {
                     }
                 }
             }
+        }
+    }
+
+    /// A reader's way to its node has ended there, unless by a fault. One of ours says nothing of the node.
+    fn end_approach(&mut self, fault: Option<Fault>) {
+        if let Some(approach) = self.approach.take()
+            && fault != Some(Fault::Local)
+        {
+            approach.ends(fault.is_none());
         }
     }
 

@@ -1,6 +1,9 @@
 //! Which of several nodes a reader goes to, decided without IO: of two taken at random the one with fewer sessions,
 //! and none that has just failed this client while there is another (S3).
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -58,10 +61,17 @@ fn choose(
         })
         .collect();
     let own = ready.iter().find(|tenure| Some(tenure.epoch) == given);
-    match own.or_else(|| lighter_of_two(&ready, load)) {
+    let sound: Vec<Arc<Tenure>> = ready.iter().filter(|tenure| may_be_tried(tenure)).cloned().collect();
+    match own.or_else(|| lighter_of_two(&sound, &load)).or_else(|| lighter_of_two(&ready, &load)) {
         Some(tenure) => Choice::Dial(Arc::clone(tenure)),
         None => judged().reduce(sooner).map_or(Choice::Wait(now + LONGEST_BACKOFF), |it| soon(it, now)),
     }
+}
+
+/// A node that has failed one reader is tried by one at a time until it takes one: it has the fewest sessions of all, and
+/// each client would go there first. Its probe port may live on, so that it stays among the others.
+fn may_be_tried(tenure: &Tenure) -> bool {
+    !tenure.is_failing() || tenure.approaching() == 0
 }
 
 /// Power of two choices: nearly as even as always taking the least of all, and no herd runs to one node that has just

@@ -22,6 +22,14 @@ impl Approach {
     pub fn tenure(&self) -> &Arc<Tenure> {
         &self.0
     }
+
+    /// The node has accepted it, or has not, and not for want of anything here.
+    pub fn ends(self, accepted: bool) {
+        // Not written to where it says so already: all workers share it.
+        if self.0.failing.load(Ordering::Relaxed) == accepted {
+            self.0.failing.store(!accepted, Ordering::Relaxed);
+        }
+    }
 }
 
 impl Drop for Approach {
@@ -31,6 +39,11 @@ impl Drop for Approach {
 }
 
 impl Tenure {
+    /// Whether the last reader whose way to its node has ended was not accepted.
+    pub fn is_failing(&self) -> bool {
+        self.failing.load(Ordering::Relaxed)
+    }
+
     /// How many readers are on their way to its node.
     pub fn approaching(&self) -> usize {
         self.approaching.load(Ordering::Relaxed)

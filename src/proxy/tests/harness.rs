@@ -270,7 +270,7 @@ pub(in super::super) fn networks(texts: &[&str]) -> Proxies {
     Proxies(texts.iter().map(|text| text.parse().unwrap()).collect())
 }
 
-const NAMES: [&str; 2] = ["a", "b"];
+pub(super) const NAMES: [&str; 2] = ["a", "b"];
 
 fn settings() -> Settings {
     Settings {

@@ -10,4 +10,5 @@ mod moves;
 mod openings;
 mod origins;
 mod routed;
+mod readers;
 mod serves;
