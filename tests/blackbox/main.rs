@@ -29,6 +29,7 @@ mod peers_bench;
 mod ports;
 mod presets;
 mod proxy_protocol;
+mod readers;
 mod readme;
 mod routes;
 mod routes_of_haproxy;

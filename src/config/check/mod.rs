@@ -44,7 +44,7 @@ pub(super) fn config(raw: &Raw, findings: &RefCell<Findings>) -> Option<Config> 
         return at.key("clusters").reject("there is no cluster; add [clusters.NAME] with its nodes");
     }
     warn_of_idle_clusters(raw, &at);
-    Some(Config {
+    let config = Config {
         workers: workers?,
         max_connections: max_connections?,
         log: log?,
@@ -52,7 +52,9 @@ pub(super) fn config(raw: &Raw, findings: &RefCell<Findings>) -> Option<Config> 
         admin_bind: admin_bind?,
         listeners: listeners?,
         clusters: clusters?,
-    })
+    };
+    listener::doubt_readers(&config, &at);
+    Some(config)
 }
 
 /// Checks whether this machine has the files and addresses that a configuration names; `None` if the findings have an

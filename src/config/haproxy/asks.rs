@@ -2,7 +2,7 @@
 
 use std::ops::{Range, RangeInclusive};
 
-use toml_edit::{Array, InlineTable, Value};
+use toml_edit::{Array, InlineTable, Key, Value};
 
 use super::check::Check;
 use super::cluster::Out;
@@ -11,6 +11,7 @@ use super::proxy::Proxy;
 use super::remarks::Remarks;
 use crate::config::presets::Preset;
 use crate::config::words::{PRESET, word};
+use crate::tenure::To;
 
 /// Where kinds of clusters say who leads.
 const LEADER_PATHS: &[(&str, Preset)] = &[
@@ -58,10 +59,21 @@ const BODIES: &[(&str, &str, &str)] = &[
     ("/health-checks/controller/raft", "\"isLeader\":true", "/raft/isLeader"),
 ];
 
-/// How a pool of other nodes than the leader would be written.
-const NO_POOL: &str = "Raftgate sends clients to the one leader, and this asks for any of several nodes; \
-                       in Raftgate that would be a listener with to = \"followers\", which is not supported yet: \
-                       leave this section to HAProxy";
+/// How a pool of other nodes than the leader is written: the question that tells who leads tells who follows, too.
+fn instead(backend: &Proxy, to: To) -> String {
+    let bind = backend.binds.iter().flat_map(|bind| &bind.addresses).next();
+    format!(
+        "In Raftgate a pool is a listener of the leader's cluster, which is asked who leads: leave this section out, import \
+         the leader's, and add to its TOML\n\
+         \x20   [listeners.{}]\n\
+         \x20   bind = {}\n\
+         \x20   cluster = \"...\"    # the leader's section\n\
+         \x20   to = {}",
+        Key::new(&backend.name.text),
+        Value::from(bind.map_or("...", |bind| &bind.value)),
+        Value::from(to.as_str()),
+    )
+}
 
 /// The request as it is understood.
 struct Asked {
@@ -74,7 +86,7 @@ struct Asked {
 pub(super) fn write(backend: &Proxy, probe_ports: &[u16], out: &mut Out<'_>) -> Option<Preset> {
     let checks = &backend.checks;
     match &checks.kind {
-        None => return out.remarks.refused(&backend.name.span, &backend.kind, no_check()),
+        None => return out.remarks.refused(&backend.name.span, &backend.kind, no_check(backend)),
         Some(kind) => {
             if let Check::Other(name) = &kind.value {
                 let why =
@@ -98,7 +110,7 @@ pub(super) fn write(backend: &Proxy, probe_ports: &[u16], out: &mut Out<'_>) -> 
         return out.remarks.refused(&asked.span, "the check's URI", "Raftgate computes no paths; write it");
     }
     let preset = preset_of(&asked, probe_ports);
-    tells_leaders(&asked, checks.expect.as_ref().map(|expect| &expect.value), out.remarks)?;
+    tells_leaders(backend, &asked, checks.expect.as_ref().map(|expect| &expect.value), out.remarks)?;
     if preset != Preset::None {
         out.set(&["preset"], word(PRESET, &preset), &asked.span);
     }
@@ -117,8 +129,9 @@ pub(super) fn write(backend: &Proxy, probe_ports: &[u16], out: &mut Out<'_>) -> 
     Some(preset)
 }
 
-fn no_check() -> String {
-    format!("there is no option httpchk, so nothing tells which server leads. {NO_POOL}, or give it a check")
+fn no_check(backend: &Proxy) -> String {
+    let instead = instead(backend, To::Any);
+    format!("there is no option httpchk, so nothing tells which server leads; give it one. {instead}")
 }
 
 fn path_of(uri: &str) -> &str {
@@ -138,23 +151,27 @@ fn preset_of(asked: &Asked, probe_ports: &[u16]) -> Preset {
 }
 
 /// Refuses what is known to be answered by others than the leader.
-fn tells_leaders(asked: &Asked, expect: Option<&Expect>, remarks: &mut Remarks) -> Option<()> {
+fn tells_leaders(
+    backend: &Proxy,
+    asked: &Asked,
+    expect: Option<&Expect>,
+    remarks: &mut Remarks,
+) -> Option<()> {
     let (path, uri) = (path_of(&asked.uri), &asked.uri);
     if REPLICA_PATHS.contains(&path) {
-        return remarks.refused(
-            &asked.span,
-            "the check",
-            format!("{path} is answered by replicas. {NO_POOL}"),
-        );
+        let why = format!("{path} is answered by replicas. {}", instead(backend, To::Followers));
+        return remarks.refused(&asked.span, "the check", why);
     }
     if HEALTH_PATHS.contains(&path) {
-        let why = format!("{path} is answered alike by every node that is well. {NO_POOL}, or ask who leads");
+        let instead = instead(backend, To::Any);
+        let why = format!("{path} is answered alike by every node that is well; ask who leads. {instead}");
         return remarks.refused(&asked.span, "the check", why);
     }
     let any_standby = ["standbyok", "perfstandbyok", "standbycode=200", "performancestandbycode=200"];
     if path == "/v1/sys/health" && any_standby.iter().any(|it| uri.contains(it)) {
         let why = format!(
-            "with this query Vault's standbys answer as the active node does. {NO_POOL}, or remove the query"
+            "with this query Vault's standbys answer as the active node does; remove the query. {}",
+            instead(backend, To::Any)
         );
         return remarks.refused(&asked.span, "the check", why);
     }
@@ -171,14 +188,14 @@ fn leader(backend: &Proxy, asked: &Asked, preset: Preset, out: &mut Out<'_>) -> 
     let (expect, span) =
         backend.checks.expect.as_ref().map_or((&by_default.0, by_default.1), |it| (&it.value, &it.span));
     match expect {
-        Expect::Statuses(statuses) => by_status(statuses, span, asked, preset, out),
+        Expect::Statuses(statuses) => by_status(backend, (statuses, span), asked, preset, out),
         Expect::Text(text) => by_body(text, span, asked, out),
     }
 }
 
 fn by_status(
-    statuses: &[RangeInclusive<u16>],
-    span: &Range<usize>,
+    backend: &Proxy,
+    (statuses, span): (&[RangeInclusive<u16>], &Range<usize>),
     asked: &Asked,
     preset: Preset,
     out: &mut Out<'_>,
@@ -191,7 +208,7 @@ fn by_status(
         Preset::Patroni => &[503],
     };
     if let Some(follower) = followers.iter().find(|status| is_listed(**status)) {
-        let why = format!("{follower} is what a follower answers. {NO_POOL}");
+        let why = format!("{follower} is what a follower answers. {}", instead(backend, To::Followers));
         return out.remarks.refused(span, "http-check expect", why);
     }
     out.set(&["probe", "leader"], condition(statuses), span);

@@ -75,6 +75,25 @@ fn contradictions_are_warnings() {
         warnings(&listener),
         ["t.toml:4: listeners.edge.allow.1: 10.1.0.0/16 has no effect, because `deny` has 10.0.0.0/8"]
     );
+    let readers = |cluster: &str| {
+        let text = LEAST.replacen("cluster =", "to = \"followers\"\ncluster =", 1);
+        warnings(&format!("{text}{cluster}"))
+    };
+    assert_eq!(readers(""), [""; 0]);
+    assert_eq!(
+        readers("probe.follower = []")[0],
+        "t.toml:3: listeners.edge.to: no answer counts as a follower's, so clients will wait in vain for one; \
+         say by clusters.controllers.probe.follower which one does"
+    );
+    let alone = LEAST.replacen("cluster =", "to = \"followers\"\ncluster =", 1);
+    let alone = alone.replacen(", ctrl2 = \"10.0.0.2:1280\", ctrl3 = \"10.0.0.3:1280\"", "", 1);
+    assert_eq!(
+        warnings(&alone),
+        [
+            "t.toml:3: listeners.edge.to: the only node of controllers leads or nobody does, so clients will wait in vain \
+          for one that follows; \"any\" takes the leader, too"
+        ]
+    );
     let many = warnings(&format!("max_connections = 1000000000\n{LEAST}"));
     assert_eq!(many.len(), 1);
     assert!(

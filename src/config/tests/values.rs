@@ -6,13 +6,14 @@ use serde_json::json;
 
 use super::*;
 use crate::config::words::{
-    HOLD_THEN, LOG_FORMAT, LOG_LEVEL, ON_DEMOTION, ON_UNREACHABLE, PRESET, SEND_PROXY, VERIFY, word,
+    HOLD_THEN, LOG_FORMAT, LOG_LEVEL, ON_DEMOTION, ON_UNREACHABLE, PRESET, SEND_PROXY, TO, VERIFY, word,
 };
 use crate::follow::{FateSettings, HoldThen, OnDemotion, OnUnreachable};
 use crate::leader::{NodeId, Policy};
 use crate::probe::judge::Condition;
 use crate::probe::{Roots, TlsSettings, Verify};
 use crate::proxy::{Route, ServerNames, Target};
+use crate::tenure::To;
 use crate::wire::proxy_header::Version;
 
 const PLAIN: &str = r#"
@@ -208,6 +209,9 @@ fn every_choice_has_its_word() {
     assert_eq!(silences, ["cut", "keep"]);
     let headers = [None, Some(Version::V1), Some(Version::V2)].map(|it| word(SEND_PROXY, &it));
     assert_eq!(headers, ["off", "v1", "v2"]);
+    for to in [To::Leader, To::Followers, To::Any] {
+        assert_eq!(word(TO, &to), to.as_str());
+    }
     for (name, level) in LOG_LEVEL {
         assert_eq!(level.as_str().to_lowercase(), *name);
     }
@@ -313,6 +317,20 @@ fn probes_begin_with_a_proxy_header_only_where_clients_go() {
         let probes = config.clusters[0].probe_settings(&[addresses]);
         assert_eq!(probes[0].send_proxy, same_port.then_some(Version::V1), "{node}");
     }
+}
+
+#[test]
+fn readers_are_of_the_cluster_that_their_listener_names() {
+    let config = config(
+        "listeners.w = { bind = \":1\", cluster = \"a\" }\n\
+         listeners.r = { bind = \":2\", cluster = \"a\", to = \"followers\" }\n\
+         listeners.o = { bind = \":3\", cluster = \"b\", to = \"any\" }\n\
+         [clusters]\na.nodes = { x = \"h:1\", y = \"h:2\" }\nb.nodes = { x = \"h:1\", y = \"h:2\" }",
+    );
+    assert_eq!([0, 1].map(|cluster| config.readers_of(cluster)), [[To::Followers], [To::Any]]);
+    let to: Vec<_> = config.proxy_settings().listeners.iter().map(|it| it.to).collect();
+    assert_eq!(to, [To::Any, To::Followers, To::Leader]);
+    assert!(config.effective_toml().contains("to = \"followers\""));
 }
 
 #[test]

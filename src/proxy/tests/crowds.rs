@@ -184,3 +184,19 @@ async fn s2_clients_overtaken_while_they_were_dialling_are_a_crowd_too() {
     assert!(node.most() < 100, "{} of 200 at once", node.most());
     gate.end().await;
 }
+
+#[tokio::test]
+async fn s2_a_crowd_of_readers_is_let_go_to_each_node_at_its_pace() {
+    let mut gate = Gate::for_readers();
+    let (a, a_address) = Queue::start(Duration::from_millis(5)).await;
+    let (b, b_address) = Queue::start(Duration::from_millis(5)).await;
+    let mut clients = crowd(&gate, 400).await;
+    gate.spread(&[(0, a_address), (1, b_address)]);
+    assert_answered(&mut clients).await;
+    for node in [a, b] {
+        assert!(node.most() < 100, "{} of about 200 at once", node.most());
+    }
+    let count = gate.metric("sessions_active", &["a"]);
+    assert!((190..=210).contains(&count), "{count} of 400 were given one of two nodes");
+    gate.end().await;
+}

@@ -84,6 +84,11 @@ impl Gate {
         Gate::start(|settings| change(&mut settings.clusters[0]))
     }
 
+    /// With readers, who want followers, in place of the leader's clients.
+    pub(super) fn for_readers() -> Self {
+        Gate::start(|settings| settings.listeners[0].to = To::Followers)
+    }
+
     pub(super) async fn client(&self) -> TcpStream {
         within("a client connects", TcpStream::connect(self.address)).await.unwrap()
     }
@@ -113,6 +118,17 @@ impl Gate {
     /// The same in the cluster that stands in this place behind the first.
     pub(super) fn lead_other(&mut self, other: usize, node: usize, address: SocketAddr) -> Arc<Tenure> {
         self.other_writers[other].lead(NodeId(node), NAMES[node].into(), address, Instant::now())
+    }
+
+    /// Sends readers to these nodes from this moment.
+    pub(super) fn spread(&mut self, nodes: &[(usize, SocketAddr)]) -> Vec<Arc<Tenure>> {
+        let now = Instant::now();
+        let tenure = |(node, address): &(usize, _)| {
+            self.followers.reader(NodeId(*node), NAMES[*node].into(), *address, now)
+        };
+        let tenures: Vec<_> = nodes.iter().map(tenure).collect();
+        self.followers.spread(tenures.iter().cloned());
+        tenures
     }
 
     /// Ends the route, as if it had ended that long ago.
@@ -270,7 +286,7 @@ pub(in super::super) fn networks(texts: &[&str]) -> Proxies {
     Proxies(texts.iter().map(|text| text.parse().unwrap()).collect())
 }
 
-pub(super) const NAMES: [&str; 2] = ["a", "b"];
+const NAMES: [&str; 2] = ["a", "b"];
 
 fn settings() -> Settings {
     Settings {

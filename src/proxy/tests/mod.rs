@@ -9,6 +9,6 @@ mod introductions;
 mod moves;
 mod openings;
 mod origins;
-mod routed;
 mod readers;
+mod routed;
 mod serves;

@@ -5,28 +5,12 @@ use std::sync::Arc;
 use super::harness::*;
 use crate::intent::Suspicion;
 use crate::leader::NodeId;
-use crate::tenure::{Fate, Tenure, To};
-
-/// A gate to whose one listener readers come.
-fn gate() -> Gate {
-    Gate::start(|settings| settings.listeners[0].to = To::Followers)
-}
-
-/// Sends readers to these nodes from now on.
-fn spread(gate: &mut Gate, nodes: &[(usize, std::net::SocketAddr)]) -> Vec<Arc<Tenure>> {
-    let now = tokio::time::Instant::now();
-    let tenure = |(node, address): &(usize, _)| {
-        gate.followers.reader(NodeId(*node), NAMES[*node].into(), *address, now)
-    };
-    let tenures: Vec<_> = nodes.iter().map(tenure).collect();
-    gate.followers.spread(tenures.iter().cloned());
-    tenures
-}
+use crate::tenure::Fate;
 
 #[tokio::test]
 async fn readers_are_spread_evenly_over_all_workers() {
-    let (mut gate, a, b) = (gate(), Node::start().await, Node::start().await);
-    spread(&mut gate, &[(0, a.address), (1, b.address)]);
+    let (mut gate, a, b) = (Gate::for_readers(), Node::start().await, Node::start().await);
+    gate.spread(&[(0, a.address), (1, b.address)]);
     let mut clients = Vec::new();
     for _ in 0..200 {
         clients.push(gate.client().await);
@@ -41,8 +25,8 @@ async fn readers_are_spread_evenly_over_all_workers() {
 
 #[tokio::test]
 async fn s3_a_reader_that_is_refused_goes_to_another_node_at_once() {
-    let (mut gate, dead, b) = (gate(), DeadPort::new(), Node::start().await);
-    spread(&mut gate, &[(0, dead.address()), (1, b.address)]);
+    let (mut gate, dead, b) = (Gate::for_readers(), DeadPort::new(), Node::start().await);
+    gate.spread(&[(0, dead.address()), (1, b.address)]);
     for _ in 0..20 {
         let (mut client, mut node) = (gate.client().await, b.accept().await);
         assert_joined(&mut client, &mut node).await;
@@ -55,8 +39,8 @@ async fn s3_a_reader_that_is_refused_goes_to_another_node_at_once() {
 
 #[tokio::test]
 async fn s3_the_only_node_that_refuses_counts_again_once_it_has_spoken() {
-    let (mut gate, dead) = (gate(), DeadPort::new());
-    let tenures = spread(&mut gate, &[(0, dead.address())]);
+    let (mut gate, dead) = (Gate::for_readers(), DeadPort::new());
+    let tenures = gate.spread(&[(0, dead.address())]);
     let mut client = gate.client().await;
     gate.signal().await;
     let node = dead.listen();
@@ -68,11 +52,11 @@ async fn s3_the_only_node_that_refuses_counts_again_once_it_has_spoken() {
 
 #[tokio::test]
 async fn s4_a_reader_without_an_answer_is_moved_when_its_node_serves_readers_no_more() {
-    let (mut gate, a, b) = (gate(), Node::start().await, Node::start().await);
-    spread(&mut gate, &[(0, a.address)]);
+    let (mut gate, a, b) = (Gate::for_readers(), Node::start().await, Node::start().await);
+    gate.spread(&[(0, a.address)]);
     let mut client = gate.client_saying(&hello()).await;
     let mut left = a.accept_hearing(&hello()).await;
-    spread(&mut gate, &[(1, b.address)]);
+    gate.spread(&[(1, b.address)]);
     let mut node = b.accept_hearing(&hello()).await;
     assert_reset(&mut left).await;
     assert_joined(&mut client, &mut node).await;
@@ -82,8 +66,8 @@ async fn s4_a_reader_without_an_answer_is_moved_when_its_node_serves_readers_no_
 
 #[tokio::test]
 async fn s4_a_reader_whose_node_closes_early_is_moved_to_another() {
-    let (mut gate, a, b) = (gate(), Node::start().await, Node::start().await);
-    let tenures = spread(&mut gate, &[(0, a.address)]);
+    let (mut gate, a, b) = (Gate::for_readers(), Node::start().await, Node::start().await);
+    let tenures = gate.spread(&[(0, a.address)]);
     let mut client = gate.client_saying(&hello()).await;
     let left = a.accept_hearing(&hello()).await;
     let other = gate.followers.reader(NodeId(1), "b".into(), b.address, tokio::time::Instant::now());
@@ -97,11 +81,11 @@ async fn s4_a_reader_whose_node_closes_early_is_moved_to_another() {
 
 #[tokio::test]
 async fn s4_a_reader_stays_with_its_node_under_another_tenure_and_its_fate() {
-    let (mut gate, a, b) = (gate(), Node::start().await, Node::start().await);
-    let old = spread(&mut gate, &[(0, a.address)]);
+    let (mut gate, a, b) = (Gate::for_readers(), Node::start().await, Node::start().await);
+    let old = gate.spread(&[(0, a.address)]);
     let mut client = gate.client_saying(&hello()).await;
     let mut node = a.accept_hearing(&hello()).await;
-    let new = spread(&mut gate, &[(0, a.address), (1, b.address)]);
+    let new = gate.spread(&[(0, a.address), (1, b.address)]);
     gate.followers.set_fate(&old[0], Fate::Cut);
     assert_joined(&mut client, &mut node).await;
     assert_eq!(gate.metric("connections_moved_total", &[]), 0);
@@ -112,11 +96,11 @@ async fn s4_a_reader_stays_with_its_node_under_another_tenure_and_its_fate() {
 
 #[tokio::test]
 async fn s5_a_cut_reaches_the_readers_of_its_node_and_no_others() {
-    let (mut gate, a, b) = (gate(), Node::start().await, Node::start().await);
-    let tenures = spread(&mut gate, &[(0, a.address)]);
+    let (mut gate, a, b) = (Gate::for_readers(), Node::start().await, Node::start().await);
+    let tenures = gate.spread(&[(0, a.address)]);
     let (mut cut, mut cut_node) = (gate.client().await, a.accept().await);
     assert_joined(&mut cut, &mut cut_node).await;
-    spread(&mut gate, &[(1, b.address)]);
+    gate.spread(&[(1, b.address)]);
     let (mut kept, mut kept_node) = (gate.client().await, b.accept().await);
     assert_joined(&mut kept, &mut kept_node).await;
     gate.followers.set_fate(&tenures[0], Fate::Cut);
@@ -128,14 +112,14 @@ async fn s5_a_cut_reaches_the_readers_of_its_node_and_no_others() {
 
 #[tokio::test]
 async fn s2_readers_are_held_until_there_is_a_node_whoever_leads() {
-    let (mut gate, a, b) = (gate(), Node::start().await, Node::start().await);
+    let (mut gate, a, b) = (Gate::for_readers(), Node::start().await, Node::start().await);
     gate.lead(0, a.address);
     let mut clients = Vec::new();
     for _ in 0..100 {
         clients.push(gate.client_saying(&hello()).await);
     }
     gate.until("held_connections", &["raft"], 100).await;
-    spread(&mut gate, &[(1, b.address)]);
+    gate.spread(&[(1, b.address)]);
     for _ in 0..100 {
         let mut node = b.accept_hearing(&hello()).await;
         say(&mut node, b"!").await;
@@ -144,32 +128,5 @@ async fn s2_readers_are_held_until_there_is_a_node_whoever_leads() {
     for client in &mut clients {
         assert_eq!(hear(client, 1).await, b"!");
     }
-    gate.end().await;
-}
-
-#[tokio::test]
-async fn s2_a_crowd_of_readers_is_let_go_to_each_node_at_its_pace() {
-    let (mut gate, a, b) = (gate(), Node::start().await, Node::start().await);
-    let mut clients = Vec::new();
-    for _ in 0..60 {
-        clients.push(gate.client_saying(&hello()).await);
-    }
-    gate.until("held_connections", &["raft"], 60).await;
-    spread(&mut gate, &[(0, a.address), (1, b.address)]);
-    // Nobody is answered: of each node some openings are under way, and the others wait.
-    gate.until("held_connections", &["raft"], 52).await;
-    assert_eq!(["a", "b"].map(|node| gate.metric("sessions_active", &[node])), [4, 4]);
-    // Each of the two workers lets half of them go, and each answer lets more.
-    let serve = async |node: &Node| {
-        let mut served = Vec::new();
-        for _ in 0..30 {
-            let mut stream = node.accept_hearing(&hello()).await;
-            say(&mut stream, b"!").await;
-            served.push(stream);
-        }
-        served
-    };
-    let served = tokio::join!(serve(&a), serve(&b));
-    assert_eq!((served.0.len(), served.1.len()), (30, 30), "they were given their nodes as they came");
     gate.end().await;
 }

@@ -135,6 +135,13 @@ impl Gate {
         &self.log
     }
 
+    /// Where the clients of another listener connect.
+    pub(crate) fn listener(&self, name: &str) -> SocketAddr {
+        let lines = self.log.lines_saying("listening");
+        let line = lines.iter().find(|line| line["listener"] == name).expect("every listener is told of");
+        line["address"].as_str().unwrap().parse().unwrap()
+    }
+
     /// Where the admin endpoint is.
     pub(crate) fn admin_address(&self) -> SocketAddr {
         self.admin
