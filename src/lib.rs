@@ -21,7 +21,7 @@
 //! sockets/  binds and tunes sockets   names/    looks nodes' names up, again and again
 //! usual     how long something takes, and when it is late
 //! -- contract between the roles --
-//! tenure    who is the route, and what becomes of a past one's sessions
+//! tenure/   who is the route, where readers go, and what becomes of a past one's sessions
 //! intent    what the roles ask of one another
 //! board     what is published for people to read
 //! metrics   the registry, and numbers by labels

@@ -235,7 +235,6 @@ async fn s2_hold_then_is_for_readers_who_were_held_in_vain() {
             Some(node) => assert!(visit.is_served_by(node), "{then}: {visit:?}"),
             None => assert!(matches!(visit.outcome, Outcome::Failed(_)), "{then}: {visit:?}"),
         }
-        scene.gate.counts("raftgate_hold_timeouts_total", "", |timeouts| timeouts >= 1.0).await;
         scene.gate.assert_books_balance().await;
     }
 }

@@ -71,6 +71,22 @@ async fn the_example_for_other_proxies_is_valid_beside_the_quick_start() {
 }
 
 #[tokio::test]
+async fn the_example_with_reads_on_followers_is_valid_and_raises_no_doubt() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("raftgate.toml");
+    let text = block("[listeners.primary]");
+    assert!(text.contains("/state"), "not the whole block:\n{text}");
+    std::fs::write(&file, text).unwrap();
+    let output =
+        within_deadline("the check", raftgate().arg("check").arg("-c").arg(&file).output()).await.unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let (said, effective) =
+        (String::from_utf8_lossy(&output.stderr), String::from_utf8_lossy(&output.stdout));
+    assert!(!said.contains("listeners"), "{said}");
+    assert!(effective.contains("to = \"followers\""), "{effective}");
+}
+
+#[tokio::test]
 async fn the_demo_goes_through_its_failovers_and_fails_nobody() {
     let demo = raftgate().args(["demo", "--failovers", "3"]).output();
     let output = tokio::time::timeout(DEMO, demo).await.expect("the demo ends by itself").unwrap();
