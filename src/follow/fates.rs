@@ -93,9 +93,9 @@ impl View<'_> {
         }
     }
 
-    /// Whether a silent node is gone, rather than the gate cut off or the cluster between two leaders. As long as no
-    /// other node could take its clients, a cut would serve them no better than waiting: whom readers could go to
-    /// instead is for them what another one's claim is for the leader's clients.
+    /// Whether a silent node is gone, rather than the gate cut off or the cluster between two leaders. What another
+    /// one's claim is for the leader's clients is for readers a node to which they could go instead: without one, a cut
+    /// would serve them no better than waiting.
     fn silence_counts(&self, silent: NodeId) -> bool {
         let Some(node) = self.node(silent) else { return false };
         let (Some(since), Some(fell)) = (node.silent_since, node.fell) else { return false };
@@ -104,7 +104,10 @@ impl View<'_> {
         // Whom the gate has asked only after that: at the moment at which it is cut off, one node's last answer may
         // be to a later probe than the other's first silence.
         let gate_is_connected = others().any(|node| node.answered.is_some_and(|at| at >= fell));
-        let other_claims = others().any(|node| self.to.suits(node.state));
+        let other_claims = match self.to {
+            To::Leader => others().any(|node| node.state == NodeState::Leader),
+            To::Followers | To::Any => !self.serving.is_empty(),
+        };
         let long: Duration = self.now.saturating_duration_since(since);
         gate_is_connected && (other_claims || long >= self.settings.unreachable_after)
     }

@@ -237,6 +237,10 @@ impl Lane {
         let next = scene.stand_in.map(|(node, address)| {
             self.writer.stand_in(node, Arc::clone(&scene.names[node.0]), address, scene.now)
         });
+        if let Some(name) = next.as_ref().map(|tenure| &tenure.name) {
+            let to = self.to.as_str();
+            info!(cluster = %scene.cluster, node = %name, to, "after hold.timeout these clients go to this node");
+        }
         if let Some(previous) = std::mem::replace(&mut self.stand_in, next) {
             self.past.push(&previous);
         }

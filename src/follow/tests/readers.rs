@@ -78,6 +78,19 @@ async fn s5_a_silent_followers_sessions_are_cut_once_another_can_take_them() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn s5_a_drained_node_is_nobody_to_whom_a_silent_ones_readers_could_go() {
+    let cluster = Followed::start(HoldThen::Refuse, OnDemotion::Drain);
+    cluster.round([Leader, Follower, Follower]).await;
+    let tenure = cluster.reader_tenure(To::Followers, 2);
+    cluster.inbox.command(crate::intent::Command::Drain { node: NodeId(1), force: false }).await.unwrap();
+    for _ in 0..3 {
+        cluster.round([Leader, Follower, SILENCE]).await;
+    }
+    assert!(cluster.readers(To::Followers).is_empty());
+    assert_eq!(tenure.fate(), Fate::Keep);
+}
+
+#[tokio::test(start_paused = true)]
 async fn s5_the_only_followers_silence_is_borne_for_unreachable_after() {
     let cluster = Followed::start(HoldThen::Refuse, OnDemotion::Drain);
     cluster.round([Leader, Follower, SILENCE]).await;
