@@ -1,4 +1,5 @@
-//! Who is a cluster's route, swapped atomically, and what becomes of the sessions of a past one.
+//! Who is a cluster's route, swapped atomically, and what becomes of the sessions of a past one. Where readers go is said
+//! in the same way, by a channel of their own.
 //!
 //! `follow` writes through the one [`TenureWriter`] of a cluster; any number of [`TenureReader`]s
 //! read without a lock. A session keeps the `Arc<Tenure>` that it was dialled under, and learns

@@ -1,4 +1,4 @@
-//! Follows one cluster's leader: verdicts and signals in, tenures out.
+//! Follows one cluster's leader, and those who take its readers: verdicts and signals in, tenures out.
 //!
 //! [`Follow`] owns the pure [`Tracker`](crate::leader::Tracker) and gives it what it lacks: a clock,
 //! an inbox, and hands. What it decides leaves through the `TenureWriter`, the probers' orders, the

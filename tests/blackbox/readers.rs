@@ -36,11 +36,15 @@ async fn scene(first_orders: &[&str], to: &str, settings: Settings<'_>) -> Scene
 /// Waits until readers who go `to` there are sent to these nodes.
 async fn readers_go_to(scene: &Scene, to: &str, nodes: &[&str]) {
     until(&format!("readers go to {nodes:?}"), async || {
-        let status: Value = serde_json::from_str(&scene.gate.get("/status").await?.1).ok()?;
-        let shown = status.pointer("/clusters/controllers").unwrap_or(&status["clusters"][0]);
-        (shown["readers"][to] == serde_json::json!(nodes)).then_some(())
+        (status(scene).await?["readers"][to] == serde_json::json!(nodes)).then_some(())
     })
     .await;
+}
+
+/// What is shown of the cluster; `None` while the gate does not answer.
+async fn status(scene: &Scene) -> Option<Value> {
+    let mut status: Value = serde_json::from_str(&scene.gate.get("/status").await?.1).ok()?;
+    Some(status["clusters"]["controllers"].take())
 }
 
 fn reads(scene: &Scene) -> SocketAddr {
@@ -182,13 +186,13 @@ async fn s3_when_a_follower_is_killed_readers_go_to_another_at_once() {
     let begin = Stamp::now();
     let readers = readers(&scene);
     readers.served_by("n3", ENOUGH, begin).await;
-    let epoch = leader_epoch(&scene).await;
+    let epoch = status(&scene).await.unwrap()["epoch"].take();
     let killed = scene.nodes[2].kill().await;
     readers.served_by("n2", ENOUGH, killed).await;
     readers_go_to(&scene, "followers", &["n2"]).await;
     assert_nobody_failed(&readers.leave().await, Some(("n3", killed)));
     scene.gate.routes_to(Some("n1")).await;
-    assert_eq!(leader_epoch(&scene).await, epoch, "the leader's route was touched");
+    assert_eq!(status(&scene).await.unwrap()["epoch"], epoch, "the leader's route was touched");
     scene.gate.assert_books_balance().await;
 }
 
@@ -221,11 +225,6 @@ async fn l5_followers_that_close_after_each_answer_are_not_stormed() {
     })
     .await;
     scene.gate.assert_books_balance().await;
-}
-
-async fn leader_epoch(scene: &Scene) -> Value {
-    let status: Value = serde_json::from_str(&scene.gate.get("/status").await.unwrap().1).unwrap();
-    status.pointer("/clusters/controllers").unwrap_or(&status["clusters"][0])["epoch"].clone()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

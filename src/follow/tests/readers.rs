@@ -167,6 +167,32 @@ async fn l5_a_doubt_about_a_readers_node_has_it_asked_alone_and_once_an_interval
 }
 
 #[tokio::test(start_paused = true)]
+async fn l5_a_doubt_about_the_leader_has_every_node_asked_once_whoever_goes_there() {
+    let cluster = Followed::start(HoldThen::Refuse, OnDemotion::Drain);
+    cluster.round([Leader, Follower, Follower]).await;
+    assert!(cluster.readers(To::Any).contains(&0));
+    let rounds = || [0, 1, 2].map(|id: usize| cluster.orders[id].borrow().round);
+    let before = rounds();
+    cluster.inbox.signal(NodeId(0), Suspicion::ConnectRefused);
+    tokio::task::yield_now().await;
+    assert_eq!(rounds(), before.map(|round| round + 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn max_age_what_readers_want_is_wanted_of_whoever_takes_them_next() {
+    let cluster = Followed::start(HoldThen::Refuse, OnDemotion::Drain);
+    cluster.round([Leader, Follower, SILENCE]).await;
+    let (began, probe) = (Instant::now(), cluster.ids.next());
+    advance(Duration::from_millis(1)).await;
+    let wanted = Instant::now();
+    cluster.readers.get(To::Followers).unwrap().want_confirmation(wanted);
+    tokio::task::yield_now().await;
+    assert_eq!(cluster.orders[2].borrow().after, None, "nobody goes there");
+    cluster.reports(2, probe, began, Follower).await;
+    assert_eq!(cluster.orders[2].borrow().after, Some(wanted));
+}
+
+#[tokio::test(start_paused = true)]
 async fn max_age_readers_have_their_own_nodes_asked_and_not_the_leader() {
     let cluster = Followed::start(HoldThen::Refuse, OnDemotion::Drain);
     cluster.round([Leader, Follower, Follower]).await;

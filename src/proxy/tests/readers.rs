@@ -1,11 +1,13 @@
 //! Readers of a cluster with several nodes for them: spread, refused, moved, held and cut.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::harness::*;
+use super::holds::black_hole;
 use crate::intent::Suspicion;
 use crate::leader::NodeId;
-use crate::tenure::Fate;
+use crate::tenure::{Fate, To};
 
 #[tokio::test]
 async fn readers_are_spread_evenly_over_all_workers() {
@@ -34,6 +36,31 @@ async fn s3_a_reader_that_is_refused_goes_to_another_node_at_once() {
     let signal = gate.signal().await;
     assert_eq!((signal.node, signal.suspicion), (NodeId(0), Suspicion::ConnectRefused));
     assert_eq!(gate.metric("hold_duration_seconds", &[]), 0, "nobody had to wait");
+    gate.end().await;
+}
+
+#[tokio::test]
+async fn s3_a_node_that_answers_no_connect_delays_one_reader_at_a_time() {
+    let mut gate = Gate::start(|settings| {
+        settings.listeners[0].to = To::Followers;
+        settings.clusters[0].connect_timeout = Duration::from_secs(1);
+    });
+    let ((_kept, nowhere), b) = (black_hole().await, Node::start().await);
+    gate.spread(&[(0, nowhere), (1, b.address)]);
+    // Until both have been chosen, one of them in vain.
+    let mut clients = Vec::new();
+    for _ in 0..4 {
+        clients.push(gate.client().await);
+    }
+    gate.until("sessions_active", &["b"], 4).await;
+    let before = gate.metric("connect_failures_total", &["a"]);
+    assert!(before > 0, "it has fewer sessions than the other");
+    for _ in 0..30 {
+        clients.push(gate.client().await);
+    }
+    gate.until("sessions_active", &["b"], 34).await;
+    let delayed = gate.metric("connect_failures_total", &["a"]) - before;
+    assert!(delayed <= 5, "{delayed} of 30 were sent to a node that takes nobody");
     gate.end().await;
 }
 
