@@ -36,16 +36,16 @@ impl Config {
 impl Config {
     /// The kinds of readers that go to the cluster at this place of [`Config::clusters`].
     pub fn readers_of(&self, cluster: usize) -> Vec<To> {
-        let listeners = self.listeners.iter().filter(|listener| listener.leads_to(cluster));
+        let leads_here = |listener: &&Listener| listener.clusters().any(|place| place == cluster);
+        let listeners = self.listeners.iter().filter(leads_here);
         listeners.map(|listener| listener.to).filter(|to| *to != To::Leader).collect()
     }
 }
 
 impl Listener {
-    /// Whether any of its clients go to this cluster.
-    fn leads_to(&self, cluster: usize) -> bool {
-        let routed = self.routes.table.iter().filter_map(|route| route.target.cluster());
-        self.cluster.into_iter().chain(routed).any(|place| place == cluster)
+    /// The places of the clusters that its clients may get to; one may come more than once.
+    pub(super) fn clusters(&self) -> impl Iterator<Item = usize> {
+        self.cluster.into_iter().chain(self.routes.table.iter().filter_map(|route| route.target.cluster()))
     }
 
     fn settings(&self) -> proxy::ListenerSettings {

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use super::{access, routes};
 use crate::config::address::{collide, is_server_name, parse_bind};
 use crate::config::findings::{At, all};
-use crate::config::model::{Config, Listener};
+use crate::config::model::{Cluster, Config, Listener};
 use crate::config::nearest::nearest;
 use crate::config::raw::{self, OneOrMany, Raw};
 use crate::config::words::TO;
@@ -49,21 +49,23 @@ pub(super) fn all_of(raw: &Raw, at: &At<'_>, admin: Option<SocketAddr>) -> Optio
 
 /// Warns of readers who will find no node.
 pub(super) fn doubt_readers(config: &Config, at: &At<'_>) {
-    for listener in &config.listeners {
+    for listener in config.listeners.iter().filter(|listener| listener.to == To::Followers) {
         let at = at.key("listeners").key(&listener.name).key("to");
-        let cluster = &config.clusters[listener.cluster];
-        if listener.to == To::Followers && cluster.nodes.len() == 1 {
-            at.warn(format!(
-                "the only node of {} leads or nobody does, so clients will wait in vain for one that follows; \
-                 \"any\" takes the leader, too",
-                cluster.name
-            ));
-        } else if listener.to == To::Followers && cluster.probe.rules.follower.is_empty() {
-            at.warn(format!(
-                "no answer counts as a follower's, so clients will wait in vain for one; say by \
-                 clusters.{}.probe.follower which one does",
-                cluster.name
-            ));
+        let mut places: Vec<usize> = listener.clusters().collect();
+        places.sort_unstable();
+        places.dedup();
+        for Cluster { name, nodes, probe, .. } in places.iter().map(|place| &config.clusters[*place]) {
+            if nodes.len() == 1 {
+                at.warn(format!(
+                    "the only node of {name} leads or nobody does, so clients will wait in vain for one that follows; \
+                     \"any\" takes the leader, too"
+                ));
+            } else if probe.rules.follower.is_empty() {
+                at.warn(format!(
+                    "no answer counts as a follower's, so clients will wait in vain for one; say by \
+                     clusters.{name}.probe.follower which one does"
+                ));
+            }
         }
     }
 }

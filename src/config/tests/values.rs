@@ -324,7 +324,7 @@ fn readers_are_of_the_cluster_that_their_listener_names() {
     let config = config(
         "listeners.w = { bind = \":1\", cluster = \"a\" }\n\
          listeners.r = { bind = \":2\", cluster = \"a\", to = \"followers\" }\n\
-         listeners.o = { bind = \":3\", cluster = \"b\", to = \"any\" }\n\
+         listeners.o = { bind = \":3\", to = \"any\", routes = [{ server_names = [\"b.org\"], cluster = \"b\" }, { reject = true }] }\n\
          [clusters]\na.nodes = { x = \"h:1\", y = \"h:2\" }\nb.nodes = { x = \"h:1\", y = \"h:2\" }",
     );
     assert_eq!([0, 1].map(|cluster| config.readers_of(cluster)), [[To::Followers], [To::Any]]);
