@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::super::routes::{Route, Target};
 use super::harness::*;
 use super::holds::black_hole;
 use crate::intent::Suspicion;
@@ -22,6 +23,23 @@ async fn readers_are_spread_evenly_over_all_workers() {
     let count = gate.metric("sessions_active", &["a"]);
     assert!((95..=105).contains(&count), "{count} of 200 went to one of two nodes");
     drop(clients);
+    gate.end().await;
+}
+
+#[tokio::test]
+async fn readers_whom_a_route_takes_go_to_followers_of_its_cluster() {
+    let mut gate = Gate::start(|settings| {
+        let all = Route { server_names: Vec::new(), alpn: Vec::new(), target: Target::Cluster(0) };
+        let listener = &mut settings.listeners[0];
+        listener.routes.table = Arc::from([all]);
+        (listener.cluster, listener.to) = (None, To::Followers);
+    });
+    let (a, b) = (Node::start().await, Node::start().await);
+    gate.lead(0, a.address);
+    gate.spread(&[(1, b.address)]);
+    let mut client = gate.client_saying(&hello()).await;
+    assert_joined(&mut client, &mut b.accept_hearing(&hello()).await).await;
+    assert!(!a.is_dialled().await);
     gate.end().await;
 }
 
