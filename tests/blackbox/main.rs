@@ -22,6 +22,7 @@ mod invalid;
 mod leaks;
 mod max_age;
 mod metrics;
+mod monitoring;
 mod moving;
 mod names;
 mod openziti;

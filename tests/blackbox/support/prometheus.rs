@@ -1,8 +1,9 @@
-//! Debian's Prometheus, scraping one target, asked by instant queries.
+//! Debian's Prometheus, scraping one target, asked by queries.
 
 use std::net::SocketAddr;
 use std::process::Stdio;
 
+use raftgate::board::wall_clock;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -67,11 +68,33 @@ impl Prometheus {
         .await;
     }
 
+    /// The samples that an instant query has, with their labels; `None` while there is no answer.
+    pub(crate) async fn samples(&self, query: &str) -> Option<Vec<Value>> {
+        let answer = self.query(query).await?;
+        assert_eq!(answer["status"], "success", "{query}: {answer}");
+        answer["data"]["result"].as_array().cloned()
+    }
+
+    /// Whether a query has, at any moment of the last minute, a number that is not 0; `None` while there is no answer.
+    pub(crate) async fn has_shown_something(&self, query: &str) -> Option<bool> {
+        let now = wall_clock();
+        let body = format!("query={}&start={}&end={now}&step=0.5", escaped(query), now - 60.0);
+        let answer = self.ask("query_range", &body).await?;
+        assert_eq!(answer["status"], "success", "{query}: {answer}");
+        let series = answer["data"]["result"].as_array()?.iter();
+        let values = series.filter_map(|series| series["values"].as_array()).flatten();
+        let mut numbers = values.filter_map(|value| value[1].as_str()?.parse::<f64>().ok());
+        Some(numbers.any(|number| number.is_finite() && number != 0.0))
+    }
+
     /// `None` while it does not answer.
     async fn query(&self, query: &str) -> Option<Value> {
-        let body = format!("query={}", escaped(query));
+        self.ask("query", &format!("query={}", escaped(query))).await
+    }
+
+    async fn ask(&self, path: &str, body: &str) -> Option<Value> {
         let request = format!(
-            "POST /api/v1/query HTTP/1.0\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{body}",
+            "POST /api/v1/{path} HTTP/1.0\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{body}",
             body.len()
         );
         let exchange = async {
