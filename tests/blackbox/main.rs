@@ -9,6 +9,7 @@ mod bytes;
 mod check_probe;
 mod cold_start;
 mod commands;
+mod deployment;
 mod descriptors;
 mod failover;
 mod failover_bench;
