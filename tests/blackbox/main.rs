@@ -20,6 +20,7 @@ mod hold;
 mod hostile;
 mod house;
 mod invalid;
+mod keepalived;
 mod leaks;
 mod max_age;
 mod metrics;

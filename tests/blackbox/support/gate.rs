@@ -1,6 +1,7 @@
 //! The real binary: started with a file, watched through its log and its admin endpoints, ended by signals.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
@@ -109,6 +110,14 @@ impl Gate {
     /// The same with a file of its own in place of the system's.
     pub(crate) async fn start_seeing(file: &Path, own: (&Path, &str)) -> Self {
         Self::run(raftgate_seeing(own), file).await
+    }
+
+    /// The same by way of a command that runs the one given after it, in the same process, somewhere else. Its admin
+    /// endpoint may be out of reach then.
+    pub(crate) async fn start_in(enter: &[OsString], file: &Path) -> Self {
+        let mut command = Command::new(&enter[0]);
+        command.args(&enter[1..]).arg(BINARY);
+        Self::run(without_settings(command), file).await
     }
 
     async fn run(mut command: Command, file: &Path) -> Self {

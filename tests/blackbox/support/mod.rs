@@ -11,6 +11,7 @@
 //! haproxy       HAProxy, before the gate or before its nodes
 //! bulk          bytes by the megabyte, compared by digest
 //! certs         one authority, one certificate a node
+//! network       networks of a test's own
 //! prometheus    scrapes a gate, answers queries
 //! ziti          three real OpenZiti controllers
 //! wait          until a condition holds, within a deadline
@@ -25,6 +26,7 @@ pub(crate) mod crowd;
 pub(crate) mod gate;
 pub(crate) mod haproxy;
 pub(crate) mod hostile;
+pub(crate) mod network;
 pub(crate) mod node;
 pub(crate) mod node_process;
 pub(crate) mod prometheus;
