@@ -28,6 +28,7 @@ mod monitoring;
 mod moving;
 mod names;
 mod openziti;
+mod package;
 mod peers_bench;
 mod ports;
 mod presets;
