@@ -130,7 +130,8 @@ impl Door {
             tracing::warn!(
                 listener = %self.listener.name,
                 %error,
-                "cannot stop new connections before closing: those of this moment may be reset"
+                "cannot stop new connections before closing: those of this moment may be reset; newer kernels \
+                want CAP_NET_ADMIN for it"
             );
         }
         // Where newcomers cannot be kept away, one such time has to do: on a busy gate it would never be quiet.
