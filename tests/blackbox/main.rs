@@ -29,6 +29,7 @@ mod moving;
 mod names;
 mod openziti;
 mod package;
+mod parity;
 mod peers_bench;
 mod ports;
 mod presets;

@@ -50,17 +50,23 @@ pub(crate) fn own_addresses<const N: usize>() -> [SocketAddr; N] {
 impl Haproxy {
     /// Starts it with these sections, and waits until it listens at these addresses.
     pub(crate) async fn start(sections: &str, listening: &[SocketAddr]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("haproxy.cfg");
         let text = format!(
             "global\n  log stdout format raw local0\n  nbthread 1\ndefaults\n  mode tcp\n  log global\n  {LOG_FORMAT}\n  \
              timeout connect 30s\n  timeout client 30s\n  timeout server 30s\n{sections}\n"
         );
+        Self::run(&text, &[], listening).await
+    }
+
+    /// Starts it with this text as its file and these variables, and waits until it listens at these addresses.
+    pub(crate) async fn run(text: &str, variables: &[(&str, &str)], listening: &[SocketAddr]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("haproxy.cfg");
         std::fs::write(&file, text).unwrap();
         let mut child = Command::new("haproxy")
             .args(["-db", "-f"])
             .arg(&file)
             .env("PATH", path())
+            .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
