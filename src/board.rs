@@ -43,7 +43,8 @@ pub struct ClusterStatus {
     pub leader_changes: u64,
     /// Alarms in force (L8), by name.
     pub alarms: Vec<&'static str>,
-    /// The nodes, in the order of their names.
+    /// The nodes, in the order of their names. Whoever shows them adds what they have to do.
+    #[serde(skip)]
     pub nodes: Vec<NodeStatus>,
     /// For each kind of readers that some listener has: the names of the nodes that they go to.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]

@@ -12,7 +12,7 @@
 //! app/      wires the roles and owns their threads: start, stop
 //! config/   what users write (raw) -> what the program needs (model); errors with file and line
 //! -- roles --
-//! admin/    metrics, health and status over HTTP
+//! admin/    metrics, health and status over HTTP; control by a Unix socket
 //! follow/   drives the tracker: verdicts and signals in, tenures out
 //! probe/    asks each node whether it leads
 //! proxy/    one client's life: accept, hold, dial, relay
@@ -20,10 +20,12 @@
 //! relay/    moves bytes            wire/     pure parsers of what is said first on a connection
 //! sockets/  binds and tunes sockets   names/    looks nodes' names up, again and again
 //! usual     how long something takes, and when it is late
+//! nearest   which word a misspelled one was meant to be
 //! -- contract between the roles --
 //! tenure/   who is the route, where readers go, and what becomes of a past one's sessions
 //! intent    what the roles ask of one another
 //! board     what is published for people to read
+//! census    who asks the data plane for its sessions, and has them cut
 //! metrics   the registry, and numbers by labels
 //! -- ground --
 //! leader/   which node leads, as a pure state machine: no socket, no clock, no tokio
@@ -34,6 +36,7 @@
 pub mod admin;
 pub mod app;
 pub mod board;
+pub mod census;
 pub mod cli;
 pub mod config;
 #[cfg(feature = "demo")]
@@ -43,6 +46,7 @@ pub mod intent;
 pub mod leader;
 pub mod metrics;
 pub mod names;
+pub mod nearest;
 pub mod probe;
 pub mod proxy;
 pub mod relay;

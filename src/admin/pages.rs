@@ -8,11 +8,12 @@ use hyper::{Method, StatusCode};
 use serde::Serialize;
 
 use super::State;
-use crate::board::{Board, BoardEvent, ClusterStatus, wall_clock};
+use super::loads::Loads;
+use crate::board::{Board, BoardEvent, ClusterStatus, NodeStatus, wall_clock};
 use crate::metrics;
 
 const TEXT: &str = "text/plain; charset=utf-8";
-const JSON: &str = "application/json";
+pub(super) const JSON: &str = "application/json";
 /// What Prometheus expects of the text format.
 const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
@@ -47,7 +48,7 @@ pub(super) fn answer(state: &State, method: &Method, path: &str, query: Option<&
         "/metrics" => scrape(state),
         "/livez" => Page::text(StatusCode::OK, "alive\n"),
         "/readyz" => readiness(&state.board, query),
-        "/status" => status(&state.board),
+        "/status" => status(state),
         _ => Page::text(StatusCode::NOT_FOUND, format!("no such path; there are:\n\n{INDEX}")),
     }
 }
@@ -100,12 +101,31 @@ struct Listener {
 struct Cluster {
     #[serde(flatten)]
     status: Arc<ClusterStatus>,
+    /// Clients that wait for a route.
+    held: i64,
+    nodes: Vec<Node>,
     events: Vec<BoardEvent>,
 }
 
-fn status(board: &Board) -> Page {
+#[derive(Serialize)]
+struct Node {
+    #[serde(flatten)]
+    status: NodeStatus,
+    /// Clients joined to it.
+    sessions: i64,
+}
+
+fn status(state: &State) -> Page {
+    let board = &state.board;
+    let loads = Loads::of(&state.registry);
     let clusters = board.clusters().map(|(name, cluster)| {
-        (Arc::clone(name), Cluster { status: cluster.status(), events: cluster.events() })
+        let status = cluster.status();
+        let nodes = status
+            .nodes
+            .iter()
+            .map(|node| Node { status: node.clone(), sessions: loads.sessions(name, &node.name) })
+            .collect();
+        (Arc::clone(name), Cluster { status, held: loads.held(name), nodes, events: cluster.events() })
     });
     let status = Status {
         version: env!("CARGO_PKG_VERSION"),

@@ -19,20 +19,20 @@ use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
 use super::metrics::Metrics;
-use super::pages;
+use super::pages::{self, Page};
 use super::reserve::Reserve;
 use crate::board::Board;
 
 /// Connections served at once; more wait in the kernel's queue.
-const MAX_CONNECTIONS: usize = 64;
+pub(super) const MAX_CONNECTIONS: usize = 64;
 /// How long a client may take to send its request's head.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long one connection may be used in all, so that forgotten ones do not use up the places.
-const CONNECTION_LIFETIME: Duration = Duration::from_mins(5);
+pub(super) const CONNECTION_LIFETIME: Duration = Duration::from_mins(5);
 /// How long to wait after a failed accept: what fails then (no descriptors) does not mend at once.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
+pub(super) const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 /// How long a client may take that is served with the last descriptors: the next one waits for them.
-const LAST_PLACE_LIFETIME: Duration = Duration::from_secs(1);
+pub(super) const LAST_PLACE_LIFETIME: Duration = Duration::from_secs(1);
 
 /// What the pages are made of.
 pub struct State {
@@ -122,8 +122,12 @@ async fn serve_connection(stream: TcpStream, state: Arc<State>, reuse: Reuse) ->
         .await
 }
 
-fn respond(state: &State, request: &Request<Incoming>) -> Response<Full<Bytes>> {
-    let page = pages::answer(state, request.method(), request.uri().path(), request.uri().query());
+/// What this listener answers, which only reads.
+pub(super) fn respond(state: &State, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+    reply(pages::answer(state, request.method(), request.uri().path(), request.uri().query()))
+}
+
+pub(super) fn reply(page: Page) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(Bytes::from(page.body)));
     *response.status_mut() = page.status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(page.content_type));

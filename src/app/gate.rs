@@ -11,10 +11,10 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use tracing::info;
 
-use super::admin::AdminThread;
+use super::admin::{AdminThread, Doors};
 use super::control::{self, Control, ControlError, Plan};
 use super::{panics, resolve, tls};
-use crate::admin;
+use crate::admin::{self, Controls};
 use crate::board::Board;
 use crate::config::{Cluster, Config};
 use crate::follow;
@@ -56,6 +56,9 @@ pub enum StartError {
     /// The admin listener cannot be bound.
     #[error("admin.bind: {0}; `admin.bind = \"\"` turns it off")]
     BindAdmin(sockets::BindError),
+    /// The control socket cannot be had.
+    #[error("admin.socket: {0}; `admin.socket = \"\"` turns it off")]
+    BindSocket(sockets::LocalSocketError),
     /// Probes cannot be started.
     #[error(transparent)]
     Control(#[from] ControlError),
@@ -95,12 +98,14 @@ impl Gate {
         let plans = plan_clusters(config, &board)?;
         // Bind before probing: a gate that cannot serve should not bother the nodes.
         let (sockets, addresses) = bind_listeners(config)?;
-        let admin = config.admin_bind.map(|address| AdminThread::start(address, admin_state)).transpose()?;
+        let doors = Doors::bind(config)?;
         let (failing, failed) = watch::channel(None);
         let (control, handles) = control::start(plans, &control_metrics(&registry)?, failing)?;
+        let inboxes = handles.iter().map(|handle| handle.inbox.clone()).collect();
         let proxy_metrics = proxy::Metrics::register(&registry)?;
         let proxy = proxy::start(config.proxy_settings(), sockets, handles, proxy_metrics)
             .map_err(refused("the workers"))?;
+        let admin = doors.open(admin_state, Controls { inboxes, census: proxy.census() })?;
         for (listener, address) in &addresses {
             info!(%listener, %address, "listening");
         }
@@ -116,7 +121,7 @@ impl Gate {
 
     /// Where the admin listener is bound.
     pub fn admin_address(&self) -> Option<SocketAddr> {
-        self.admin.as_ref().map(|admin| admin.address)
+        self.admin.as_ref().and_then(|admin| admin.address)
     }
 
     /// What the gate publishes about itself.

@@ -1,10 +1,16 @@
 //! The commands, one file each.
 
 mod check;
+mod completions;
 #[cfg(feature = "demo")]
 mod demo;
 mod import;
+mod orders;
 mod run;
+mod sessions;
+mod socket;
+mod status;
+mod table;
 
 use std::fmt::Display;
 use std::io::{self, Write as _};
@@ -45,6 +51,14 @@ enum Command {
     Run(run::Options),
     Check(check::Options),
     Import(import::Options),
+    Status(status::Options),
+    Sessions(sessions::Options),
+    Drain(orders::Drain),
+    Undrain(orders::Undrain),
+    Pin(orders::Pin),
+    Unpin(orders::Unpin),
+    Cut(orders::Cut),
+    Completions(completions::Options),
     #[cfg(feature = "demo")]
     Demo(demo::Options),
 }
@@ -106,6 +120,14 @@ impl Command {
             Command::Run(options) => run::run(options),
             Command::Check(options) => check::run(options),
             Command::Import(options) => import::run(&options),
+            Command::Status(options) => status::run(&options),
+            Command::Sessions(options) => sessions::run(&options),
+            Command::Drain(order) => orders::give(&order),
+            Command::Undrain(order) => orders::give(&order),
+            Command::Pin(order) => orders::give(&order),
+            Command::Unpin(order) => orders::give(&order),
+            Command::Cut(order) => orders::give(&order),
+            Command::Completions(options) => completions::run(&options),
             #[cfg(feature = "demo")]
             Command::Demo(options) => demo::run(&options),
         }

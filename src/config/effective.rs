@@ -30,6 +30,8 @@ impl Config {
         page.set("drain", span(self.shutdown_drain));
         page.table(&["admin"]);
         page.set("bind", self.admin_bind.map_or_else(String::new, |address| address.to_string()));
+        let socket = self.admin_socket.as_deref().map_or_else(String::new, |path| path.display().to_string());
+        page.set("socket", socket);
         for listener in &self.listeners {
             self.write_listener(&mut page, listener);
         }

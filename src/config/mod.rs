@@ -21,7 +21,6 @@ mod import;
 mod layers;
 mod limits;
 mod model;
-mod nearest;
 mod origins;
 mod presets;
 mod quote;
@@ -46,10 +45,18 @@ pub use model::{
 pub use presets::Preset;
 pub use settings::NodeAddresses;
 
+use crate::nearest;
 use layers::Layers;
 
 /// The file that is read if neither a file nor flags say what to do.
 pub const DEFAULT_FILE: &str = "/etc/raftgate/raftgate.toml";
+
+/// The Unix socket on which a gate is controlled unless `admin.socket` names another. Where it cannot be had, the gate
+/// does without; one that somebody has named is an error then.
+pub const DEFAULT_SOCKET: &str = "/run/raftgate/raftgate.sock";
+
+/// The variable that names the socket, for a gate and for the commands that control one.
+pub const SOCKET_VARIABLE: &str = "RAFTGATE_ADMIN__SOCKET";
 
 /// Where a configuration comes from, besides the environment.
 #[derive(Clone, Debug, Default)]

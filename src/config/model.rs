@@ -1,6 +1,7 @@
 //! What the program needs to know, checked and typed: nothing later checks it again.
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,6 +31,8 @@ pub struct Config {
     pub shutdown_drain: Duration,
     /// Where metrics, health and status are served; `None`: nowhere.
     pub admin_bind: Option<SocketAddr>,
+    /// The Unix socket on which the gate is controlled (O6), an absolute path; `None`: nowhere.
+    pub admin_socket: Option<PathBuf>,
     /// Where clients arrive, in the order of their names; at least one.
     pub listeners: Vec<Listener>,
     /// Where they may go, in the order of their names; at least one.

@@ -40,6 +40,7 @@ pub(super) struct Shutdown {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Admin {
     pub(super) bind: Option<String>,
+    pub(super) socket: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]

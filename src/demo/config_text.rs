@@ -20,6 +20,7 @@ pub(super) fn write(cluster: &Cluster, ca_file: &Path) -> String {
     });
     format!(
         "admin.bind = \"\"\n\
+         admin.socket = \"\"\n\
          shutdown.drain = \"1s\"\n\
          \n\
          [listeners.demo]\n\

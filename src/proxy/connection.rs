@@ -77,7 +77,7 @@ impl Connection {
     ) -> Self {
         let meter = Rc::new(Meter::default());
         let trace = Rc::new(Trace::new(peer));
-        let slot = worker.sessions.admit(listener, &meter);
+        let slot = worker.sessions.admit(listener, &meter, &trace);
         let newcomer = Newcomer {
             worker: Rc::clone(worker),
             listener: Rc::clone(listener),

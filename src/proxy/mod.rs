@@ -51,6 +51,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::census::{self, Census};
 use crate::intent::Inbox;
 use crate::tenure::{OfReaders, TenureReader, To};
 pub use access::Access;
@@ -84,6 +85,7 @@ pub struct Proxy {
     open: Arc<Places>,
     threads: Vec<thread::JoinHandle<()>>,
     metrics: Metrics,
+    census: Census,
 }
 
 /// Starts the workers' threads. `listeners` are the bound sockets of each of `settings.listeners`, for all its
@@ -107,6 +109,7 @@ pub fn start(
         ));
     }
     let shares = distribute(listeners, settings.workers.max(1))?;
+    let (census, questions) = census::census(shares.len());
     let (orders, received) = watch::channel(Order::Serve);
     let plan = Plan {
         places: Places::new(settings.max_connections),
@@ -125,11 +128,12 @@ pub fn start(
         open: Arc::clone(&plan.open),
         threads: Vec::new(),
         metrics,
+        census,
     };
-    for (number, sockets) in shares.into_iter().enumerate() {
+    for (number, (sockets, questions)) in shares.into_iter().zip(questions).enumerate() {
         let (plan, started) = (plan.clone(), started.clone());
         let thread = thread::Builder::new().name(format!("worker-{number}"));
-        proxy.threads.push(thread.spawn(move || worker::run(plan, sockets, &started))?);
+        proxy.threads.push(thread.spawn(move || worker::run(plan, sockets, questions, &started))?);
     }
     drop(started);
     for _ in &proxy.threads {
@@ -163,6 +167,11 @@ impl Proxy {
     /// Connections at this moment, held ones included.
     pub fn active(&self) -> usize {
         self.places.taken()
+    }
+
+    /// Where to ask for its sessions; it works as long as the workers do.
+    pub fn census(&self) -> Census {
+        self.census.clone()
     }
 
     /// Waits until all listening sockets are closed, which takes [`quiesce`](Self::quiesce), and no connection is left.

@@ -1,6 +1,8 @@
 //! The table of one worker's connections (D8): fates, inactivity and the end of the gate reach them through
 //! it, so that no connection owns a timer, a token or a subscription.
 
+mod census;
+
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -14,6 +16,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use super::choice::later;
 use super::outcome::Outcome;
 use super::settings::ClusterSettings;
+use super::trace::Trace;
 use super::worker::Listener;
 use crate::relay::Meter;
 use crate::tenure::{Fate, Tenure, TenureReader};
@@ -65,6 +68,7 @@ struct Entry {
     sweeps: u8,
     stage: Stage,
     meter: Rc<Meter>,
+    trace: Rc<Trace>,
     listener: Rc<Listener>,
     /// Whose timeouts and fates are its own: a place among the clusters. `None` until its hello has been read.
     cluster: Option<usize>,
@@ -101,13 +105,19 @@ impl Sessions {
     }
 
     /// A place for a connection that has just been accepted.
-    pub(super) fn admit(self: &Rc<Self>, listener: &Rc<Listener>, meter: &Rc<Meter>) -> Slot {
+    pub(super) fn admit(
+        self: &Rc<Self>,
+        listener: &Rc<Listener>,
+        meter: &Rc<Meter>,
+        trace: &Rc<Trace>,
+    ) -> Slot {
         let entry = Entry {
             waker: None,
             call: None,
             sweeps: 0,
             stage: Stage::Arriving,
             meter: Rc::clone(meter),
+            trace: Rc::clone(trace),
             listener: Rc::clone(listener),
             cluster: listener.only_cluster(),
             counted: (0, 0),
@@ -200,17 +210,25 @@ impl Sessions {
             }
         })
         .await;
-        for wave in cut.chunks(WAVE) {
+        // The place may be another connection's by now: its fate is looked at, not remembered.
+        self.cut(&cut, |entry| entry.apply_fate(&self.timeouts, now) == Fate::Cut).await;
+    }
+
+    /// Cuts connections in waves, each only if it is still `to_be_cut` when its turn comes; returns how many were.
+    async fn cut(&self, keys: &[Key], mut to_be_cut: impl FnMut(&mut Entry) -> bool) -> usize {
+        let mut count = 0;
+        for wave in keys.chunks(WAVE) {
             for &key in wave {
-                // The place may be another connection's by now: its fate is looked at, not remembered.
                 self.with(key, |entry| {
-                    if entry.apply_fate(&self.timeouts, now) == Fate::Cut {
+                    if to_be_cut(entry) {
                         entry.end(Outcome::Cut);
+                        count += 1;
                     }
                 });
             }
             tokio::time::sleep(WAVE_PAUSE.mul_f64(fastrand::f64())).await;
         }
+        count
     }
 
     /// Visits every connection, a batch at a time.

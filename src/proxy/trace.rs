@@ -14,7 +14,8 @@ use crate::relay::Meter;
 use crate::tenure::Tenure;
 use crate::wire::proxy_header::Addresses;
 
-/// What the log tells of a connection at its end.
+/// What the log tells of a connection at its end, and the census before.
+#[derive(Debug)]
 pub(super) struct Trace {
     peer: SocketAddr,
     accepted: Instant,
@@ -62,6 +63,11 @@ impl Trace {
     /// Who the client is.
     pub(super) fn client(&self) -> SocketAddr {
         self.proxied.get().map_or(self.peer, |proxied| proxied.source)
+    }
+
+    /// When it was accepted.
+    pub(super) fn accepted(&self) -> Instant {
+        self.accepted
     }
 
     /// The proxy that it came by.

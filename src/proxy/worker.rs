@@ -24,6 +24,7 @@ use super::routes::Routes;
 use super::sessions::Sessions;
 use super::settings::{ClusterSettings, Settings};
 use super::source_addresses::SourceAddresses;
+use crate::census::Question;
 use crate::intent::Inbox;
 use crate::relay::Gear;
 use crate::tenure::{OfReaders, Tenure, TenureReader, To};
@@ -66,6 +67,9 @@ pub(super) struct Plan {
 
 /// A listening socket and the place of its listener in the settings.
 pub(super) type Socket = (usize, std::net::TcpListener);
+
+/// Where a worker is asked for its sessions.
+pub(super) type Questions = tokio::sync::mpsc::Receiver<Question>;
 
 /// Where the openings of a worker are read into. No await while it is borrowed.
 pub(super) type Scratch = RefCell<Box<[u8]>>;
@@ -121,7 +125,12 @@ pub(super) struct Cluster {
 
 /// The body of a worker's thread. Says by `started` whether it serves; returns when its last client has left after
 /// [`Order::Quiesce`], or after [`Order::Cut`].
-pub(super) fn run(plan: Plan, sockets: Vec<Socket>, started: &mpsc::Sender<io::Result<()>>) {
+pub(super) fn run(
+    plan: Plan,
+    sockets: Vec<Socket>,
+    questions: Questions,
+    started: &mpsc::Sender<io::Result<()>>,
+) {
     let runtime = Builder::new_current_thread()
         .enable_all()
         .event_interval(POLLS_BETWEEN_EVENTS)
@@ -138,7 +147,7 @@ pub(super) fn run(plan: Plan, sockets: Vec<Socket>, started: &mpsc::Sender<io::R
         match worker.open(&plan, sockets) {
             Ok(doors) => {
                 let _ = started.send(Ok(()));
-                worker.serve(doors, plan.orders).await;
+                worker.serve(doors, plan.orders, questions).await;
             }
             Err(error) => {
                 let _ = started.send(Err(error));
@@ -241,8 +250,14 @@ impl Worker {
         Ok(doors)
     }
 
-    async fn serve(self: Rc<Self>, doors: Vec<JoinHandle<()>>, mut orders: watch::Receiver<Order>) {
+    async fn serve(
+        self: Rc<Self>,
+        doors: Vec<JoinHandle<()>>,
+        mut orders: watch::Receiver<Order>,
+        questions: Questions,
+    ) {
         tokio::task::spawn_local(Rc::clone(&self.sessions).sweep());
+        tokio::task::spawn_local(Rc::clone(&self.sessions).answer(questions));
         for (place, (leader, readers)) in self.clusters.iter().zip(&self.readers).enumerate() {
             for cluster in std::iter::once(leader).chain(readers.iter()) {
                 let fates = Rc::clone(&self.sessions).follow_fates(place, cluster.route.clone());

@@ -12,8 +12,8 @@ const FLOORS: [&[&str]; 8] = [
     &["app"],
     &["config"],
     &["admin", "follow", "probe", "proxy"],
-    &["relay", "wire", "sockets", "names", "usual"],
-    &["tenure", "intent", "board", "metrics"],
+    &["relay", "wire", "sockets", "names", "usual", "nearest"],
+    &["tenure", "intent", "board", "census", "metrics"],
 ];
 /// Below all floors.
 const GROUND: &str = "leader";

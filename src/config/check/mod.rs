@@ -7,6 +7,7 @@ mod files;
 mod listener;
 mod probe;
 mod routes;
+mod socket;
 mod tls;
 mod values;
 
@@ -35,6 +36,7 @@ pub(super) fn config(raw: &Raw, findings: &RefCell<Findings>) -> Option<Config> 
     let log = log(&raw.log, &at.key("log"));
     let shutdown_drain = raw.shutdown.drain.map_or(Duration::from_secs(20), |span| span.0);
     let admin_bind = admin_bind(raw.admin.bind.as_deref(), &at.key("admin").key("bind"));
+    let admin_socket = socket::check(raw.admin.socket.as_deref(), &at.key("admin").key("socket"));
     let listeners = listener::all_of(raw, &at, admin_bind.flatten());
     let clusters = all(raw.clusters.iter().map(|(name, cluster)| {
         let at = at.key("clusters").key(name);
@@ -50,6 +52,7 @@ pub(super) fn config(raw: &Raw, findings: &RefCell<Findings>) -> Option<Config> 
         log: log?,
         shutdown_drain,
         admin_bind: admin_bind?,
+        admin_socket: admin_socket?,
         listeners: listeners?,
         clusters: clusters?,
     };

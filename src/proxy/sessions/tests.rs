@@ -1,5 +1,7 @@
 //! Cuts in waves (S5), by a clock that stands still in between.
 
+mod census;
+
 use std::pin::pin;
 
 use super::super::tests::harness::bare_worker;
@@ -9,14 +11,18 @@ use crate::tenure::{TenureWriter, channel};
 
 const WAVES: usize = 8;
 
+fn admit(sessions: &Rc<Sessions>, listener: &Rc<Listener>) -> Slot {
+    let trace = Rc::new(Trace::new(([192, 0, 2, 1], 7).into()));
+    sessions.admit(listener, &Rc::new(Meter::default()), &trace)
+}
+
 /// A table with so many sessions of one tenure that their cut takes [`WAVES`] waves.
 fn crowd() -> (Rc<Sessions>, Vec<Slot>, TenureWriter, Arc<Tenure>) {
     let (worker, listener) = bare_worker();
     let (mut writer, _) = channel(Instant::now(), Arc::default());
     let tenure = writer.lead(NodeId(0), "a".into(), ([127, 0, 0, 1], 1).into(), Instant::now());
     let sessions = Rc::clone(&worker.sessions);
-    let slots: Vec<Slot> =
-        (0..WAVES * WAVE).map(|_| sessions.admit(&listener, &Rc::new(Meter::default()))).collect();
+    let slots: Vec<Slot> = (0..WAVES * WAVE).map(|_| admit(&sessions, &listener)).collect();
     for slot in &slots {
         sessions.join(slot.key(), Arc::clone(&tenure));
     }
@@ -77,7 +83,7 @@ async fn s5_whoever_takes_the_place_of_a_session_that_was_to_be_cut_is_not() {
     let place = slots.pop().unwrap();
     let number = place.key().0;
     drop(place);
-    let heir = sessions.admit(&listener, &Rc::new(Meter::default()));
+    let heir = admit(&sessions, &listener);
     assert_eq!(heir.key().0, number);
     sessions.join(heir.key(), newer);
     cutting.await;
@@ -91,7 +97,7 @@ async fn d7_a_session_that_lasts_settles_in_once() {
     let (mut writer, _) = channel(Instant::now(), Arc::default());
     let tenure = writer.lead(NodeId(0), "a".into(), ([127, 0, 0, 1], 1).into(), Instant::now());
     let sessions = Rc::clone(&worker.sessions);
-    let [joined, arriving] = [(); 2].map(|()| sessions.admit(&listener, &Rc::new(Meter::default())));
+    let [joined, arriving] = [(); 2].map(|()| admit(&sessions, &listener));
     sessions.join(joined.key(), Arc::clone(&tenure));
     let call = |slot: &Slot| slot.poll_call(&Context::from_waker(Waker::noop()));
     let mut sweeping = pin!(Rc::clone(&sessions).sweep());

@@ -268,10 +268,11 @@ pub(in super::super) fn bare_newcomer(
     change(&mut listener);
     let listener = Rc::new(listener);
     let meter = Rc::default();
-    let slot = worker.sessions.admit(&listener, &meter);
+    let trace = Rc::new(Trace::new(client.peer_addr().unwrap()));
+    let slot = worker.sessions.admit(&listener, &meter, &trace);
     let newcomer = Newcomer {
         listener,
-        trace: Rc::new(Trace::new(client.peer_addr().unwrap())),
+        trace,
         client: Unjoined::new(client),
         key: slot.key(),
         meter,

@@ -1,7 +1,7 @@
 //! Which known word a misspelled one was probably meant to be.
 
 /// The known word that is fewest edits away, if it is near enough to be worth suggesting.
-pub(super) fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+pub fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
     let bearable = (word.chars().count() / 3).max(1);
     known
         .into_iter()

@@ -1,0 +1,133 @@
+//! Control over HTTP/1.1 on a Unix socket, which its owner alone can reach (O6): all that the admin listener answers,
+//! the list of sessions, and an operator's commands (L10).
+//!
+//! ```text
+//! asked      what a request asks for: pure        carry_out  does it
+//! answer     what is said about it, as JSON
+//! ```
+
+mod answer;
+mod asked;
+mod carry_out;
+#[cfg(test)]
+mod tests;
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::Semaphore;
+use tokio::time::{sleep, timeout};
+
+use super::reserve::Reserve;
+use super::server::{
+    ACCEPT_PAUSE, CONNECTION_LIFETIME, HEAD_TIMEOUT, LAST_PLACE_LIFETIME, State, reply, respond,
+};
+use crate::census::Census;
+use crate::intent::Inbox;
+use answer::Answer;
+
+/// Connections served at once; more wait in the kernel's queue.
+const MAX_CONNECTIONS: usize = 16;
+/// The longest request's head, in bytes; bodies are not read.
+const LONGEST_HEAD: usize = 16 * 1024;
+/// How long a command may take: to cut a hundred thousand sessions in waves takes a few seconds.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The strings that an operator's commands pull.
+#[derive(Clone, Debug)]
+pub struct Controls {
+    /// Where each cluster's commands go, in the order of the board.
+    pub inboxes: Vec<Inbox>,
+    /// Where to ask for sessions.
+    pub census: Census,
+}
+
+/// What all connections share.
+struct Control {
+    state: Arc<State>,
+    controls: Controls,
+}
+
+/// Whoever is at the other end of the socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Caller {
+    uid: Option<u32>,
+    pid: Option<i32>,
+}
+
+/// Serves until it is dropped. Must run on the same current-thread runtime as [`serve`](super::serve).
+pub async fn serve_control(listener: UnixListener, state: Arc<State>, controls: Controls) {
+    let control = Arc::new(Control { state, controls });
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let mut reserve = Reserve::default();
+    loop {
+        reserve.fill(&listener);
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        if let Ok((stream, _)) = listener.accept().await {
+            let connection = serve_connection(stream, Arc::clone(&control));
+            tokio::spawn(async move {
+                // A connection that breaks off or outlives its time is its client's business.
+                let _ = timeout(CONNECTION_LIFETIME, connection).await;
+                drop(place);
+            });
+        } else {
+            // Who has run out of descriptors may want to cut sessions.
+            reserve.give_up();
+            if let Ok(Ok((stream, _))) = timeout(Duration::ZERO, listener.accept()).await {
+                let connection = serve_connection(stream, Arc::clone(&control));
+                let _ = timeout(LAST_PLACE_LIFETIME, connection).await;
+            }
+            sleep(ACCEPT_PAUSE).await;
+        }
+    }
+}
+
+async fn serve_connection(stream: UnixStream, control: Arc<Control>) -> Result<(), hyper::Error> {
+    let caller = Caller::of(&stream);
+    let service = service_fn(move |request: Request<Incoming>| {
+        let control = Arc::clone(&control);
+        async move { Ok::<_, Infallible>(control.respond(caller, &request).await) }
+    });
+    http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(LONGEST_HEAD)
+        .serve_connection(TokioIo::new(stream), service)
+        .await
+}
+
+impl Control {
+    async fn respond(&self, caller: Caller, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+        let uri = request.uri();
+        let answer = match asked::parse(request.method(), uri.path(), uri.query()) {
+            Ok(None) => return respond(&self.state, request),
+            Ok(Some(asked)) => timeout(PATIENCE, self.carry_out(caller, &asked)).await.unwrap_or_else(|_| {
+                Answer::error(
+                    StatusCode::GATEWAY_TIMEOUT,
+                    "there was no end to it; it may still be carried out: look at the status, then ask again",
+                )
+            }),
+            Err(answer) => answer,
+        };
+        reply(answer.into_page())
+    }
+}
+
+impl Caller {
+    fn of(stream: &UnixStream) -> Self {
+        let credentials = stream.peer_cred().ok();
+        Caller {
+            uid: credentials.as_ref().map(tokio::net::unix::UCred::uid),
+            pid: credentials.and_then(|credentials| credentials.pid()),
+        }
+    }
+}
