@@ -9,6 +9,8 @@ mod bytes;
 mod check_probe;
 mod cold_start;
 mod commands;
+mod control;
+mod control_socket;
 mod deployment;
 mod descriptors;
 mod failover;

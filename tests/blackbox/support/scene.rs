@@ -1,7 +1,7 @@
 //! A cluster of nodes with the gate before it: where a test begins and ends.
 
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
@@ -12,6 +12,9 @@ use super::crowd::Crowd;
 use super::gate::Gate;
 use super::hostile::{Hostile, Malice};
 use super::node::Node;
+
+/// The control socket's name.
+const SOCKET: &str = "control.sock";
 
 /// Nodes `n1`, `n2`, ..., a gate before them, and what clients need.
 pub(crate) struct Scene {
@@ -92,6 +95,11 @@ impl Scene {
         Crowd::arrive(&self.trust, self.gate.address)
     }
 
+    /// Where the gate is controlled.
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.folder.path().join(SOCKET)
+    }
+
     /// A session with the leader, which echoes.
     pub(crate) async fn echo_session(&self) -> Stream {
         let (mut session, _) = self.trust.connect(self.gate.address).await.unwrap();
@@ -112,9 +120,10 @@ impl Scene {
 /// A gate's configuration for these nodes, with `ca.pem` in this folder.
 pub(crate) fn configuration(nodes: &[Node], folder: &Path, settings: Settings<'_>) -> String {
     let mut text = format!(
-        "workers = 2\nlog.format = \"json\"\nadmin.bind = \"127.0.0.1:0\"\n{}\n\
+        "workers = 2\nlog.format = \"json\"\nadmin.bind = \"127.0.0.1:0\"\nadmin.socket = \"{}\"\n{}\n\
          [listeners.edge]\nbind = \"127.0.0.1:0\"\ncluster = \"controllers\"\n{}\n\
          [clusters.controllers]\npreset = \"openziti\"\nprobe.tls.ca_file = \"{}\"\n{}\n",
+        folder.join(SOCKET).display(),
         settings.top,
         settings.listener,
         folder.join("ca.pem").display(),
