@@ -16,6 +16,9 @@ use crate::census::{Filter, Listing, Question, Session, census};
 use crate::intent::{Command, CommandError, Input, NodeId, Refusal, inbox};
 use crate::metrics;
 
+/// Far beyond what anything here takes.
+const DEADLINE: Duration = Duration::from_secs(20);
+
 /// A control socket with the clusters `east` and `west`, each with the nodes `n1` and `n2`.
 struct Stage {
     path: PathBuf,
@@ -83,7 +86,9 @@ impl Stage {
                 other => panic!("no command but {other:?}"),
             }
         };
-        let ((status, body), command) = tokio::join!(asked, following);
+        let both = async { tokio::join!(asked, following) };
+        let both = timeout(DEADLINE, both).await;
+        let ((status, body), command) = both.expect("the command reaches its cluster");
         (command, status, serde_json::from_str(&body).unwrap())
     }
 }
