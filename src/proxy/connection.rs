@@ -185,6 +185,8 @@ pub(super) struct Journey {
     pub(super) of_source: Option<Box<SourcePlace>>,
     /// A reader's way to the node that it was given, until that counts it as a session.
     pub(super) approach: Option<Approach>,
+    /// Whether it has left a node before: one that had said nothing yet (S4), or had not even accepted (S3).
+    pub(super) has_left_a_node: bool,
 }
 
 impl Journey {
@@ -203,7 +205,7 @@ impl Journey {
             let node = match dial(&mut self, &tenure, first_word).await? {
                 Dialled::Connected(node) => node,
                 Dialled::Overtaken => {
-                    self.trace.overtaken.set(true);
+                    self.has_left_a_node = true;
                     continue;
                 }
                 Dialled::Failed { failure, at } => {
@@ -224,6 +226,7 @@ impl Journey {
                 }
                 Opened::Moved { opening: kept, closed_early } => {
                     opening = kept;
+                    self.has_left_a_node = true;
                     self.cluster.metrics.moved.inc();
                     self.trace.moves.set(self.trace.moves.get() + 1);
                     if let Some((tenure, at)) = closed_early {

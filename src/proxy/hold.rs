@@ -32,7 +32,7 @@ pub(super) async fn wait_for_route(
 ) -> Result<Arc<Tenure>, Ending> {
     let mut held: Option<Held> = None;
     // Who leaves a node comes as one of all its clients.
-    let mut queue = Queue { in_crowd: journey.trace.has_left_a_node(), ready: None };
+    let mut queue = Queue { in_crowd: journey.has_left_a_node, ready: None };
     // Whatever it was let go to before, it has left.
     (journey.released, journey.approach) = (None, None);
     loop {

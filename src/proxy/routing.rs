@@ -52,6 +52,7 @@ impl Newcomer {
             released: None,
             of_source: self.of_source,
             approach: None,
+            has_left_a_node: false,
         }
     }
 

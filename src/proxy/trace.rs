@@ -22,8 +22,6 @@ pub(super) struct Trace {
     pub(super) held: Cell<Duration>,
     connect: Cell<Duration>,
     pub(super) moves: Cell<u32>,
-    /// Whether the route went elsewhere while a node was being dialled.
-    pub(super) overtaken: Cell<bool>,
     local_port: Cell<Option<u16>>,
     node: RefCell<Option<Arc<str>>>,
     /// The cluster that it was sent to: a place in the worker's.
@@ -41,7 +39,6 @@ impl Trace {
             held: Cell::default(),
             connect: Cell::default(),
             moves: Cell::default(),
-            overtaken: Cell::default(),
             local_port: Cell::default(),
             node: RefCell::default(),
             cluster: Cell::default(),
@@ -83,11 +80,6 @@ impl Trace {
         // It cannot fail as long as the socket is there.
         let destination = stream.local_addr().unwrap_or(SocketAddr::new(self.peer.ip(), 0));
         Addresses { source: self.peer, destination }.canonical()
-    }
-
-    /// Whether it has left a node before: one that had said nothing yet (S4), or had not even accepted (S3).
-    pub(super) fn has_left_a_node(&self) -> bool {
-        self.moves.get() > 0 || self.overtaken.get()
     }
 
     /// Notes where it is sent.
