@@ -2,19 +2,25 @@
 //!
 //! `follow` writes, `admin` reads; nothing decides by what stands here.
 
-use std::collections::{BTreeMap, VecDeque};
+mod event;
+mod history;
+mod traffic;
+
+pub use event::{BoardEvent, Happened, Silence};
+pub use history::{History, TenureStatus, VerdictStatus};
+pub use traffic::{ListenerTraffic, Traffic};
+
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
 use serde::Serialize;
+use tokio::sync::watch;
 
 use crate::intent::Certificate;
-
-/// How many of a cluster's newest events are kept.
-const EVENTS_KEPT: usize = 256;
 
 /// Wall-clock time, in seconds since the Unix epoch: for people and time series, never for decisions (L9).
 pub fn wall_clock() -> f64 {
@@ -43,7 +49,7 @@ pub struct ClusterStatus {
     pub leader_changes: u64,
     /// Alarms in force (L8), by name.
     pub alarms: Vec<&'static str>,
-    /// The nodes, in the order of their names. Whoever shows them adds what they have to do.
+    /// The nodes, in the order of their names; shown with what else is known of each.
     #[serde(skip)]
     pub nodes: Vec<NodeStatus>,
     /// For each kind of readers that some listener has: the names of the nodes that they go to.
@@ -75,26 +81,48 @@ pub struct NodeStatus {
     pub certificate: Option<Arc<Certificate>>,
 }
 
-/// One thing that happened, as shown.
-#[derive(Clone, Debug, Serialize)]
-pub struct BoardEvent {
-    /// Seconds since the Unix epoch.
-    pub at: f64,
-    /// What happened, in words.
-    pub message: String,
+/// Numbers the events of a process, and tells who waits for news that there is some.
+#[derive(Debug, Default)]
+struct Bell {
+    /// Kept locked until an event is in its history: so all up to the last are in theirs.
+    last: Mutex<u64>,
+    /// The newest event whose consequences are published.
+    rung: watch::Sender<u64>,
+}
+
+impl Bell {
+    fn last(&self) -> MutexGuard<'_, u64> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn ring(&self) {
+        let last = *self.last();
+        self.rung.send_replace(last);
+    }
 }
 
 /// The published side of one cluster.
 #[derive(Debug, Default)]
 pub struct ClusterBoard {
     status: ArcSwap<ClusterStatus>,
-    events: Mutex<VecDeque<BoardEvent>>,
+    history: Mutex<History>,
+    /// Whether something was noted since the status was published.
+    noted: AtomicBool,
+    bell: Arc<Bell>,
 }
 
 impl ClusterBoard {
-    /// Replaces the status.
+    /// The cluster has these nodes from now on.
+    pub fn begin(&self, nodes: impl Iterator<Item = Arc<str>>) {
+        self.history().begin(wall_clock(), nodes);
+    }
+
+    /// Replaces the status; whoever waits for news is told if something was noted before.
     pub fn publish(&self, status: ClusterStatus) {
         self.status.store(Arc::new(status));
+        if self.noted.swap(false, Ordering::Relaxed) {
+            self.bell.ring();
+        }
     }
 
     /// The newest status.
@@ -102,18 +130,18 @@ impl ClusterBoard {
         self.status.load_full()
     }
 
-    /// Adds to the ring of events; the oldest makes room.
-    pub fn note(&self, message: String) {
-        let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
-        if events.len() == EVENTS_KEPT {
-            events.pop_front();
-        }
-        events.push_back(BoardEvent { at: wall_clock(), message });
+    /// Adds to the history. Its consequences are published next.
+    pub fn note(&self, what: Happened) {
+        let mut last = self.bell.last();
+        *last += 1;
+        self.history().take(BoardEvent { id: *last, at: wall_clock(), what });
+        drop(last);
+        self.noted.store(true, Ordering::Relaxed);
     }
 
-    /// The events kept, oldest first.
-    pub fn events(&self) -> Vec<BoardEvent> {
-        self.events.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    /// What the cluster has lived through. Nothing else can be noted while it is looked at: be brief.
+    pub fn history(&self) -> MutexGuard<'_, History> {
+        self.history.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -121,6 +149,10 @@ impl ClusterBoard {
 #[derive(Debug, Default)]
 pub struct Board {
     clusters: Vec<(Arc<str>, Arc<ClusterBoard>)>,
+    bell: Arc<Bell>,
+    /// When the process began to serve (seconds since the Unix epoch).
+    started: f64,
+    traffic: OnceLock<Traffic>,
     /// Listeners and their addresses, once all are bound.
     bound: OnceLock<Vec<(Arc<str>, SocketAddr)>>,
     draining: AtomicBool,
@@ -129,10 +161,36 @@ pub struct Board {
 impl Board {
     /// A board with a place for each of these clusters.
     pub fn new(clusters: impl IntoIterator<Item = Arc<str>>) -> Self {
-        Board {
-            clusters: clusters.into_iter().map(|name| (name, Arc::default())).collect(),
-            ..Board::default()
-        }
+        let bell = Arc::<Bell>::default();
+        let cluster = || Arc::new(ClusterBoard { bell: Arc::clone(&bell), ..ClusterBoard::default() });
+        let clusters = clusters.into_iter().map(|name| (name, cluster())).collect();
+        Board { clusters, bell, started: wall_clock(), ..Board::default() }
+    }
+
+    /// When the process began to serve (seconds since the Unix epoch).
+    pub fn started(&self) -> f64 {
+        self.started
+    }
+
+    /// The id of the newest event, whenever there is another and what follows from it is published.
+    pub fn news(&self) -> watch::Receiver<u64> {
+        self.bell.rung.subscribe()
+    }
+
+    /// The id of the newest event. All up to it are in their clusters' histories.
+    pub fn newest(&self) -> u64 {
+        *self.bell.last()
+    }
+
+    /// Says where the data plane's figures are.
+    pub fn set_traffic(&self, traffic: Traffic) {
+        // The data plane starts once in a process's life; a second call would say the same.
+        let _ = self.traffic.set(traffic);
+    }
+
+    /// The data plane's figures, once it is there.
+    pub fn traffic(&self) -> Option<&Traffic> {
+        self.traffic.get()
     }
 
     /// The clusters by name, in the order of the configuration.
@@ -172,5 +230,26 @@ impl Board {
         self.clusters()
             .find(|(_, board)| !board.status().first_round_done)
             .map(|(name, _)| format!("cluster {name}: the first round of probes is not done"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn news_is_told_once_what_follows_from_it_is_published() {
+        let board = Board::new(["a".into(), "b".into()]);
+        let mut news = board.news();
+        let [a, b] = ["a", "b"].map(|name| board.cluster(name).unwrap());
+        a.publish(ClusterStatus::default());
+        assert!(!news.has_changed().unwrap(), "a status alone is no news");
+        a.note(Happened::AlarmRaised { alarm: "conflict" });
+        assert!(!news.has_changed().unwrap(), "the status does not show it yet");
+        a.publish(ClusterStatus::default());
+        assert_eq!((news.has_changed().unwrap(), *news.borrow_and_update()), (true, 1));
+        b.note(Happened::AlarmRaised { alarm: "conflict" });
+        b.publish(ClusterStatus::default());
+        assert_eq!(*news.borrow_and_update(), 2, "ids grow over all clusters");
     }
 }

@@ -1,12 +1,15 @@
-//! Metrics, health and status over HTTP/1.1. The listener only reads; what changes something is asked for on the
-//! control socket (O6). Both run apart from the probes' thread, so that a large scrape never looks like slow nodes.
+//! The page, metrics, health, status and events over HTTP/1.1. The listener only reads; what changes something is asked
+//! for on the control socket (O6). Both run apart from the probes' thread, so that a large scrape never looks like slow
+//! nodes.
 
 mod control;
-mod loads;
+mod events;
 mod metrics;
+mod page;
 mod pages;
 mod reserve;
 mod server;
+mod status;
 
 pub use control::{Controls, serve_control};
 pub use metrics::Metrics;

@@ -1,15 +1,11 @@
 //! What each path answers: pure, from a request's method and target to a status and a body.
 
-use std::collections::BTreeMap;
-use std::net::SocketAddr;
-use std::sync::Arc;
-
 use hyper::{Method, StatusCode};
-use serde::Serialize;
 
 use super::State;
-use super::loads::Loads;
-use crate::board::{Board, BoardEvent, ClusterStatus, NodeStatus, wall_clock};
+use super::page;
+use super::status::Snapshot;
+use crate::board::Board;
 use crate::metrics;
 
 const TEXT: &str = "text/plain; charset=utf-8";
@@ -17,12 +13,17 @@ pub(super) const JSON: &str = "application/json";
 /// What Prometheus expects of the text format.
 const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
+const HTML: &str = "text/html; charset=utf-8";
+pub(super) const EVENT_STREAM: &str = "text/event-stream";
+
 const INDEX: &str = "Raftgate\n\n\
+    /                    the page\n\
     /metrics             for Prometheus\n\
     /livez               the process is alive\n\
     /readyz              bound, first round of probes done, not draining\n\
     /readyz?cluster=N    and cluster N has a leader\n\
-    /status              everything, as JSON\n";
+    /status              everything, as JSON\n\
+    /events              what changes, as server-sent events\n";
 
 /// A whole answer.
 #[derive(Debug)]
@@ -33,7 +34,7 @@ pub(super) struct Page {
 }
 
 impl Page {
-    fn text(status: StatusCode, body: impl Into<Vec<u8>>) -> Self {
+    pub(super) fn text(status: StatusCode, body: impl Into<Vec<u8>>) -> Self {
         Page { status, content_type: TEXT, body: body.into() }
     }
 }
@@ -44,11 +45,19 @@ pub(super) fn answer(state: &State, method: &Method, path: &str, query: Option<&
         return Page::text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD: this listener only reads\n");
     }
     match path {
-        "/" => Page::text(StatusCode::OK, INDEX),
+        "/" => asset(HTML, &page::render(&Snapshot::whole(&state.board), cluster_asked_for(query))),
+        "/page.css" => asset("text/css; charset=utf-8", page::CSS),
+        "/page.js" => asset("text/javascript; charset=utf-8", page::JS),
+        "/icon.svg" => asset("image/svg+xml", page::ICON),
+        "/events" if *method == Method::HEAD => asset(EVENT_STREAM, ""),
+        // Whoever can be told bit by bit has been taken aside before.
+        "/events" => {
+            Page::text(StatusCode::NOT_IMPLEMENTED, "events are told by the listener at admin.bind only\n")
+        }
         "/metrics" => scrape(state),
         "/livez" => Page::text(StatusCode::OK, "alive\n"),
         "/readyz" => readiness(&state.board, query),
-        "/status" => status(state),
+        "/status" => status(&state.board),
         _ => Page::text(StatusCode::NOT_FOUND, format!("no such path; there are:\n\n{INDEX}")),
     }
 }
@@ -70,6 +79,7 @@ fn readiness(board: &Board, query: Option<&str>) -> Page {
     }
 }
 
+/// Names have no character that a query would have to escape.
 fn cluster_asked_for(query: Option<&str>) -> Option<&str> {
     query?.split('&').find_map(|pair| pair.strip_prefix("cluster="))
 }
@@ -82,67 +92,23 @@ fn leaderless(board: &Board, name: &str) -> Option<String> {
     }
 }
 
-#[derive(Serialize)]
-struct Status {
-    version: &'static str,
-    now: f64,
-    ready: bool,
-    listeners: Vec<Listener>,
-    clusters: BTreeMap<Arc<str>, Cluster>,
-}
-
-#[derive(Serialize)]
-struct Listener {
-    name: Arc<str>,
-    address: SocketAddr,
-}
-
-#[derive(Serialize)]
-struct Cluster {
-    #[serde(flatten)]
-    status: Arc<ClusterStatus>,
-    /// Clients that wait for a route.
-    held: i64,
-    nodes: Vec<Node>,
-    events: Vec<BoardEvent>,
-}
-
-#[derive(Serialize)]
-struct Node {
-    #[serde(flatten)]
-    status: NodeStatus,
-    /// Clients joined to it.
-    sessions: i64,
-}
-
-fn status(state: &State) -> Page {
-    let board = &state.board;
-    let loads = Loads::of(&state.registry);
-    let clusters = board.clusters().map(|(name, cluster)| {
-        let status = cluster.status();
-        let nodes = status
-            .nodes
-            .iter()
-            .map(|node| Node { status: node.clone(), sessions: loads.sessions(name, &node.name) })
-            .collect();
-        (Arc::clone(name), Cluster { status, held: loads.held(name), nodes, events: cluster.events() })
-    });
-    let status = Status {
-        version: env!("CARGO_PKG_VERSION"),
-        now: wall_clock(),
-        ready: board.not_ready().is_none(),
-        listeners: board.listeners().map(|(name, address)| Listener { name, address }).collect(),
-        clusters: clusters.collect(),
-    };
-    match serde_json::to_vec_pretty(&status) {
+fn status(board: &Board) -> Page {
+    match serde_json::to_vec_pretty(&Snapshot::whole(board)) {
         Ok(body) => Page { status: StatusCode::OK, content_type: JSON, body },
         Err(error) => Page::text(StatusCode::INTERNAL_SERVER_ERROR, format!("status: {error}\n")),
     }
 }
 
+fn asset(content_type: &'static str, text: &str) -> Page {
+    Page { status: StatusCode::OK, content_type, body: text.into() }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::board::ClusterStatus;
 
     fn state() -> State {
         State::new(metrics::registry().unwrap(), Arc::new(Board::new(["ctrl".into()])), || 3).unwrap()

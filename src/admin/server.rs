@@ -1,29 +1,37 @@
 //! The HTTP server: bounded in connections and in patience.
 
+use std::cell::Cell;
 use std::convert::Infallible;
 use std::fmt;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::Full;
+use http_body_util::channel::Channel;
+use http_body_util::{Either, Full};
 use hyper::body::Incoming;
-use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use hyper::header::{
+    CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue,
+    REFERRER_POLICY, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
+};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Request, Response};
+use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use prometheus::Registry;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::{sleep, timeout};
 
+use super::events::{COME_AGAIN, Events, Subscription};
 use super::metrics::Metrics;
 use super::pages::{self, Page};
 use super::reserve::Reserve;
 use crate::board::Board;
 
-/// Connections served at once; more wait in the kernel's queue.
+/// Connections served at once besides those of [`Events`]; more wait in the kernel's queue.
 pub(super) const MAX_CONNECTIONS: usize = 64;
 /// How long a client may take to send its request's head.
 pub(super) const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -31,6 +39,20 @@ pub(super) const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) const CONNECTION_LIFETIME: Duration = Duration::from_mins(5);
 /// How long to wait after a failed accept: what fails then (no descriptors) does not mend at once.
 pub(super) const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
+/// What an answer may keep waiting for its client to take it, in bytes.
+const MAX_BUFFER: usize = 64 * 1024;
+/// What belongs to the page is its own files only; nothing may show it within another page, or learn where one was.
+const SAFETY: [(HeaderName, HeaderValue); 3] = [
+    (
+        CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static(
+            "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+             base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+        ),
+    ),
+    (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    (REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+];
 /// How long a client may take that is served with the last descriptors: the next one waits for them.
 pub(super) const LAST_PLACE_LIFETIME: Duration = Duration::from_secs(1);
 
@@ -38,6 +60,7 @@ pub(super) const LAST_PLACE_LIFETIME: Duration = Duration::from_secs(1);
 pub struct State {
     pub(super) registry: Registry,
     pub(super) board: Arc<Board>,
+    events: Arc<Events>,
     /// Metrics of the process as such.
     pub metrics: Metrics,
     dropped_lines: Box<dyn Fn() -> u64 + Send + Sync>,
@@ -54,7 +77,8 @@ impl State {
         dropped_lines: impl Fn() -> u64 + Send + Sync + 'static,
     ) -> Result<Self, prometheus::Error> {
         let metrics = Metrics::register(&registry)?;
-        Ok(State { registry, board, metrics, dropped_lines: Box::new(dropped_lines) })
+        let events = Arc::new(Events::of(Arc::clone(&board)));
+        Ok(State { registry, board, events, metrics, dropped_lines: Box::new(dropped_lines) })
     }
 
     /// Brings the counter up to the log's own count. All requests are answered by one thread, so
@@ -73,21 +97,23 @@ impl fmt::Debug for State {
 
 /// Serves until it is dropped. Must run on a current-thread runtime (see [`State::metrics`]).
 pub async fn serve(listener: TcpListener, state: Arc<State>) {
+    tokio::select! {
+        () = accept(listener, &state) => {}
+        () = state.events.tell() => {}
+    }
+}
+
+async fn accept(listener: TcpListener, state: &Arc<State>) {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let mut reserve = Reserve::default();
     loop {
         reserve.fill(&listener);
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
         if let Ok((stream, _)) = listener.accept().await {
-            let connection = serve_connection(stream, Arc::clone(&state), Reuse::Kept);
-            tokio::spawn(async move {
-                // A connection that breaks off or outlives its time is its client's business.
-                let _ = timeout(CONNECTION_LIFETIME, connection).await;
-                drop(place);
-            });
+            tokio::spawn(serve_connection(stream, Arc::clone(state), place));
         } else {
             reserve.give_up();
-            serve_from_the_reserve(&listener, &state).await;
+            serve_from_the_reserve(&listener, state).await;
             sleep(ACCEPT_PAUSE).await;
         }
     }
@@ -97,40 +123,107 @@ pub async fn serve(listener: TcpListener, state: Arc<State>) {
 async fn serve_from_the_reserve(listener: &TcpListener, state: &Arc<State>) {
     // Tried once, without waiting: for want of descriptors an accept fails whether anybody is there or not.
     if let Ok(Ok((stream, _))) = timeout(Duration::ZERO, listener.accept()).await {
-        let connection = serve_connection(stream, Arc::clone(state), Reuse::Closed);
+        let connection = answer_all(stream, Arc::clone(state), None);
         let _ = timeout(LAST_PLACE_LIFETIME, connection).await;
     }
 }
 
-/// What becomes of a connection after an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Reuse {
-    Kept,
-    Closed,
+/// Serves one client. Only as long as it asks questions does it take one of the places for that.
+async fn serve_connection(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    state: Arc<State>,
+    place: OwnedSemaphorePermit,
+) {
+    let (subscribe, subscribed) = oneshot::channel();
+    let mut connection = pin!(answer_all(stream, state, Some(subscribe)));
+    // A connection that breaks off or outlives its time is its client's business.
+    let subscription = tokio::select! {
+        _ = &mut connection => return,
+        () = sleep(CONNECTION_LIFETIME) => return,
+        Ok(subscription) = subscribed => subscription,
+    };
+    drop(place);
+    tokio::select! {
+        _ = connection => {}
+        () = subscription.feed() => {}
+    }
 }
 
-async fn serve_connection(stream: TcpStream, state: Arc<State>, reuse: Reuse) -> Result<(), hyper::Error> {
+/// Answers one client's questions; the first for `/events` is handed to `subscribe`. Whoever cannot subscribe has his
+/// connection closed after one answer.
+async fn answer_all(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    state: Arc<State>,
+    subscribe: Option<oneshot::Sender<Subscription>>,
+) -> Result<(), hyper::Error> {
+    let reused = subscribe.is_some();
+    let subscribe = Cell::new(subscribe);
     let service = service_fn(move |request: Request<Incoming>| {
-        let response = respond(&state, &request);
+        let response = respond_or_stream(&state, &request, &subscribe);
         async move { Ok::<_, Infallible>(response) }
     });
     http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
-        .keep_alive(reuse == Reuse::Kept)
+        .max_buf_size(MAX_BUFFER)
+        .keep_alive(reused)
         .serve_connection(TokioIo::new(stream), service)
         .await
 }
 
-/// What this listener answers, which only reads.
+type Body = Either<Full<Bytes>, Channel<Bytes>>;
+
+/// What is answered at once, wherever it was asked.
 pub(super) fn respond(state: &State, request: &Request<Incoming>) -> Response<Full<Bytes>> {
     reply(pages::answer(state, request.method(), request.uri().path(), request.uri().query()))
 }
 
 pub(super) fn reply(page: Page) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::from(page.body)));
-    *response.status_mut() = page.status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(page.content_type));
+    typed(Full::new(Bytes::from(page.body)), page.status, page.content_type)
+}
+
+fn typed<B>(body: B, status: StatusCode, content_type: &'static str) -> Response<B> {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response.headers_mut().extend(SAFETY.map(|(name, value)| (Some(name), value)));
+    response
+}
+
+/// What this listener answers, which only reads: at once, or bit by bit.
+fn respond_or_stream(
+    state: &State,
+    request: &Request<Incoming>,
+    subscribe: &Cell<Option<oneshot::Sender<Subscription>>>,
+) -> Response<Body> {
+    if (request.method(), request.uri().path()) == (&Method::GET, "/events") {
+        stream(&state.events, request, subscribe.take())
+    } else {
+        respond(state, request).map(Either::Left)
+    }
+}
+
+fn stream(
+    events: &Arc<Events>,
+    request: &Request<Incoming>,
+    subscribe: Option<oneshot::Sender<Subscription>>,
+) -> Response<Body> {
+    let last = request.headers().get("last-event-id").and_then(|id| id.to_str().ok());
+    let subscribed = subscribe.and_then(|subscribe| {
+        let (subscription, body) = events.subscribe(last)?;
+        subscribe.send(subscription).ok()?;
+        Some(body)
+    });
+    let Some(body) = subscribed else {
+        let full = "all places for /events are taken; come again\n";
+        let mut response = reply(Page::text(StatusCode::SERVICE_UNAVAILABLE, full)).map(Either::Left);
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static(COME_AGAIN));
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        return response;
+    };
+    let mut response = typed(Either::Right(body), StatusCode::OK, pages::EVENT_STREAM);
+    // The connection has no other use after this.
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     response
 }

@@ -103,6 +103,7 @@ impl Gate {
         let (control, handles) = control::start(plans, &control_metrics(&registry)?, failing)?;
         let inboxes = handles.iter().map(|handle| handle.inbox.clone()).collect();
         let proxy_metrics = proxy::Metrics::register(&registry)?;
+        board.set_traffic(proxy_metrics.traffic());
         let proxy = proxy::start(config.proxy_settings(), sockets, handles, proxy_metrics)
             .map_err(refused("the workers"))?;
         let admin = doors.open(admin_state, Controls { inboxes, census: proxy.census() })?;

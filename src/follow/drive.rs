@@ -2,6 +2,7 @@
 //! tracker decides.
 
 mod commands;
+mod history;
 mod readers;
 mod route;
 
@@ -15,7 +16,7 @@ use super::fates::{NodeFacts, PastTenures, View};
 use super::metrics::{ClusterMetrics, Metrics};
 use super::nodes::{InWords, Node};
 use super::settings::Settings;
-use crate::board::{ClusterBoard, ClusterStatus, wall_clock};
+use crate::board::{ClusterBoard, ClusterStatus, Happened, wall_clock};
 use crate::intent::{Input, ProbeOrder, ProbeReport};
 use crate::leader::{Alarm, Event, NodeId, NodeState, Pace, Tracker, Verdict};
 use crate::names::Directory;
@@ -85,6 +86,7 @@ impl Follow {
             since_wall_clock: wall_clock(),
             counted_until: now,
         };
+        follow.begin_history();
         follow.carry_out(now);
         follow
     }
@@ -196,7 +198,7 @@ impl Follow {
             Event::Pinned(node) => self.pin(now, node),
             Event::Lost { node, cause } => self.lose(now, node, cause),
             Event::OverrideChanged { node, to } => self.note_override(node, to),
-            Event::NodeChanged { node, to, .. } => self.metrics.nodes[node.0].set_state(to),
+            Event::NodeChanged { node, to, .. } => self.note_state(node, to),
             Event::AlarmRaised(alarm) => self.raise(alarm),
             Event::AlarmCleared(alarm) => self.clear(alarm),
             Event::ProbeNode(node) => self.links.orders[node.0].send_modify(|order| order.round += 1),
@@ -217,13 +219,13 @@ impl Follow {
         } else {
             warn!(cluster = %self.cluster, alarm = name, "alarm: {}", alarm.explanation());
         }
-        self.links.board.note(format!("alarm: {name}"));
+        self.links.board.note(Happened::AlarmRaised { alarm: name });
     }
 
     fn clear(&mut self, alarm: Alarm) {
         self.alarms.retain(|each| *each != alarm);
         info!(cluster = %self.cluster, alarm = alarm.as_str(), "alarm is over");
-        self.links.board.note(format!("alarm is over: {}", alarm.as_str()));
+        self.links.board.note(Happened::AlarmOver { alarm: alarm.as_str() });
     }
 
     fn set_fates(&mut self, now: Instant) {

@@ -86,6 +86,10 @@ impl Node {
         self.newest.is_some()
     }
 
+    pub(super) fn newest_verdict(&self) -> Option<Verdict> {
+        self.newest.as_ref().map(|heard| heard.verdict)
+    }
+
     /// Takes in a report unless a newer one was taken before (L4). Returns whether the verdict is
     /// another than the last. `fall` is how many silences in a row act (L2).
     pub(super) fn hear(&mut self, now: Instant, report: &ProbeReport, fall: u32) -> bool {

@@ -17,6 +17,7 @@ use crate::tenure::{self, Fate, OfReaders, Route, Tenure, TenureReader, To};
 
 mod addresses;
 mod fates;
+mod history;
 mod overrides;
 mod readers;
 

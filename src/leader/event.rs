@@ -97,6 +97,10 @@ pub enum Alarm {
 }
 
 impl Alarm {
+    /// Every alarm.
+    pub const ALL: [Alarm; 5] =
+        [Alarm::Leaderless, Alarm::Conflict, Alarm::Unanimity, Alarm::Flapping, Alarm::Override];
+
     /// The word used in logs and in the status.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use prometheus::core::{Atomic, AtomicF64, AtomicI64, AtomicU64, Collector, Desc, Number as _};
@@ -75,6 +76,18 @@ impl<A: Atomic + 'static> Family<A> {
     pub fn sum(&self) -> A::T {
         let mut sum = A::T::from_i64(0);
         for number in self.numbers().values() {
+            sum += number.get();
+        }
+        sum
+    }
+
+    /// What those come to whose labels' values begin with these; nothing is shown that was not before.
+    pub fn sum_of(&self, first: &[&str]) -> A::T {
+        let first = packed(first);
+        let numbers = self.numbers();
+        let from = numbers.range::<[u8], _>((Bound::Included(&*first), Bound::Unbounded));
+        let mut sum = A::T::from_i64(0);
+        for (_, number) in from.take_while(|(values, _)| values.starts_with(&first)) {
             sum += number.get();
         }
         sum
@@ -223,6 +236,16 @@ mod tests {
         let family = Family::<AtomicU64>::counters(&Registry::new(), "n", "What.", &["a", "b"]).unwrap();
         family.with(&["x", "y"]).inc();
         assert_eq!((family.with(&["xy", ""]).get(), family.with(&["", "xy"]).get()), (0, 0));
+    }
+
+    #[test]
+    fn a_sum_over_what_begins_alike_has_all_of_it_and_nothing_else() {
+        let family = Family::<AtomicU64>::counters(&Registry::new(), "n", "What.", &["a", "b"]).unwrap();
+        for (count, values) in [(1, ["x", "p"]), (2, ["x", "q"]), (4, ["xp", ""]), (8, ["y", "p"])] {
+            family.with(&values).inc_by(count);
+        }
+        assert_eq!((family.sum_of(&["x"]), family.sum_of(&["x", "q"])), (3, 2));
+        assert_eq!((family.sum_of(&["z"]), family.sum_of(&[]), family.sum()), (0, 15, 15));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use prometheus::{Histogram, HistogramOpts, HistogramVec, Registry};
 use super::dial::ConnectFailure;
 use super::outcome::{Outcome, Refusal};
 use super::settings::ClusterSettings;
+use crate::board::Traffic;
 use crate::leader::NodeId;
 use crate::metrics::{Counter, Family, Gauge};
 
@@ -96,6 +97,17 @@ impl Metrics {
                 &["cluster"],
             )?,
         })
+    }
+
+    /// Where the figures are that people are shown.
+    pub fn traffic(&self) -> Traffic {
+        Traffic {
+            sessions: self.sessions.clone(),
+            held: self.held.clone(),
+            active: self.active.clone(),
+            accepted: self.connections.clone(),
+            refused: self.refused.clone(),
+        }
     }
 
     /// What has become of all connections so far, over all listeners.

@@ -7,7 +7,7 @@ use tracing::info;
 use super::answer::Answer;
 use super::asked::{Asked, Order};
 use super::{Caller, Control};
-use crate::board::ClusterBoard;
+use crate::board::{ClusterBoard, Happened};
 use crate::census::Filter;
 use crate::intent::{Command, CommandError, NodeId};
 
@@ -61,7 +61,7 @@ impl Control {
             1 => format!("1 session with {node} was cut"),
             sessions => format!("{sessions} sessions with {node} were cut"),
         };
-        cluster.board.note(format!("{what}, by an operator's command"));
+        cluster.board.note(Happened::SessionsCut { node, sessions });
         Ok(Answer::cut(what, sessions))
     }
 

@@ -161,8 +161,8 @@ async fn o6_a_cut_says_how_many_and_is_noted() {
     assert_eq!(filter, Filter { cluster: Some(1), node: Some("n1".into()) });
     let answer: Value = serde_json::from_str(&body).unwrap();
     assert_eq!((status, &answer["sessions"]), (200, &3.into()));
-    let noted = stage.state.board.cluster("west").unwrap().events().pop().unwrap();
-    assert!(noted.message.contains("3 sessions with n1 were cut"), "{}", noted.message);
+    let noted = stage.state.board.cluster("west").unwrap().history().events.pop_back().unwrap();
+    assert!(noted.what.to_string().contains("3 sessions with n1 were cut"), "{noted:?}");
 }
 
 #[tokio::test]

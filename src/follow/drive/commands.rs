@@ -6,6 +6,7 @@ use tokio::time::Instant;
 use tracing::info;
 
 use super::Follow;
+use crate::board::Happened;
 use crate::intent::{Command, CommandError};
 use crate::leader::{NodeId, Override};
 
@@ -23,10 +24,11 @@ impl Follow {
 
     pub(super) fn pin(&mut self, now: Instant, id: NodeId) {
         let tenure = self.begin_tenure(now, id);
-        let (name, epoch) = (Arc::clone(&tenure.name), tenure.epoch);
-        let from = self.follow_on(now, tenure);
-        info!(cluster = %self.cluster, node = %name, epoch, previous = from.as_deref(), "clients go to the pinned node");
-        self.links.board.note(format!("clients go to {name}, which is pinned (epoch {epoch})"));
+        let (node, epoch) = (Arc::clone(&tenure.name), tenure.epoch);
+        let leaderless_ms = self.leaderless_ms(now);
+        let previous = self.follow_on(now, tenure);
+        info!(cluster = %self.cluster, %node, epoch, previous = previous.as_deref(), "clients go to the pinned node");
+        self.links.board.note(Happened::LeaderPinned { node, epoch, previous, leaderless_ms });
     }
 
     pub(super) fn note_override(&mut self, id: NodeId, to: Option<Override>) {
@@ -38,7 +40,8 @@ impl Follow {
             None => "no longer drained or pinned",
         };
         info!(cluster = %self.cluster, node = %name, "an operator's command: {what}");
-        self.links.board.note(format!("{name} is {what}, by an operator's command"));
+        let node = Arc::clone(name);
+        self.links.board.note(Happened::Override { node, to: to.map(Override::as_str) });
     }
 
     pub(super) fn override_of(&self, id: usize) -> Option<Override> {

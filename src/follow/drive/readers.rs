@@ -12,6 +12,7 @@ use super::super::fates::{NodeFacts, PastTenures, View};
 use super::super::readers::{Alerts, Candidate, Change, Roster};
 use super::super::settings::FateSettings;
 use super::{Follow, set_fates};
+use crate::board::Happened;
 use crate::leader::{NodeId, Observation, Policy, Verdict};
 use crate::tenure::{OfReaders, Tenure, TenureWriter, To};
 
@@ -183,7 +184,7 @@ impl Readers {
 
 impl Lane {
     /// Begins or ends a tenure; returns what the board is to say of it.
-    fn carry_out(&mut self, change: Change, scene: &Scene) -> Option<String> {
+    fn carry_out(&mut self, change: Change, scene: &Scene) -> Option<Happened> {
         let (cluster, to) = (&scene.cluster, self.to.as_str());
         match change {
             Change::Begins(node, address) => {
@@ -192,7 +193,7 @@ impl Lane {
                 let tenure = self.writer.reader(node, name, address, said);
                 let (name, epoch) = (&tenure.name, tenure.epoch);
                 info!(%cluster, node = %name, epoch, to, "clients go to the node");
-                let note = format!("{name} takes clients who go to {to} (epoch {epoch})");
+                let note = Happened::ReaderBegins { node: Arc::clone(name), to, epoch };
                 self.tenures.push(tenure);
                 self.tenures.sort_by_key(|tenure| tenure.node);
                 Some(note)
@@ -202,7 +203,7 @@ impl Lane {
                 let tenure = self.tenures.remove(place);
                 let (name, epoch) = (&tenure.name, tenure.epoch);
                 info!(%cluster, node = %name, epoch, to, "clients no longer go to the node");
-                let note = format!("{name} takes no more clients who go to {to}");
+                let note = Happened::ReaderEnds { node: Arc::clone(name), to };
                 self.past.push(&tenure);
                 Some(note)
             }

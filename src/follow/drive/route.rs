@@ -8,7 +8,8 @@ use tracing::{info, warn};
 
 use super::super::stand_in::{self, Candidate};
 use super::Follow;
-use crate::board::wall_clock;
+use super::history::whole_ms;
+use crate::board::{Happened, wall_clock};
 use crate::leader::{LossCause, NodeId, Override};
 use crate::tenure::Tenure;
 
@@ -21,15 +22,16 @@ impl Follow {
         last_good: Option<Instant>,
     ) {
         let tenure = self.begin_tenure(now, id);
-        let (name, epoch) = (Arc::clone(&tenure.name), tenure.epoch);
-        let from = self.follow_on(now, tenure);
+        let (node, epoch) = (Arc::clone(&tenure.name), tenure.epoch);
+        let leaderless_ms = self.leaderless_ms(now);
+        let previous = self.follow_on(now, tenure);
         let failover = last_good.map(|at| now.saturating_duration_since(at));
         if let Some(failover) = failover {
             self.metrics.failover.observe(failover.as_secs_f64());
         }
-        let failover_ms = failover.map(|failover| u64::try_from(failover.as_millis()).unwrap_or(u64::MAX));
-        info!(cluster = %self.cluster, node = %name, epoch, ordinal, previous = from.as_deref(), failover_ms, "leader elected");
-        self.links.board.note(format!("{name} leads (epoch {epoch})"));
+        let failover_ms = failover.map(whole_ms);
+        info!(cluster = %self.cluster, %node, epoch, ordinal, previous = previous.as_deref(), failover_ms, "leader elected");
+        self.links.board.note(Happened::LeaderElected { node, epoch, previous, leaderless_ms, failover_ms });
         self.last_leader = Some(id);
         self.leader_changes += 1;
         self.metrics.leader_changes.inc();
@@ -70,7 +72,8 @@ impl Follow {
         let tenure = self.begin_tenure(now, id);
         let Tenure { name, epoch, address, .. } = &*tenure;
         info!(cluster = %self.cluster, node = %name, epoch, %from, to = %address, "leader readdressed");
-        self.links.board.note(format!("{name} has moved to {address} (epoch {epoch})"));
+        let moved = Happened::LeaderMoved { node: Arc::clone(name), address: *address, epoch: *epoch };
+        self.links.board.note(moved);
         let previous = self.route.replace(tenure);
         self.retire(previous);
     }
@@ -81,7 +84,7 @@ impl Follow {
         self.retire(previous);
         let name = self.nodes[id.0].name();
         warn!(cluster = %self.cluster, node = %name, cause = cause.as_str(), "leader lost");
-        self.links.board.note(format!("{name} lost the lead: {}", cause.as_str()));
+        self.links.board.note(Happened::LeaderLost { node: Arc::clone(name), cause: cause.as_str() });
         self.metrics.set_leader(None);
         self.begin_period(now);
     }
@@ -110,7 +113,7 @@ impl Follow {
         });
         if let Some(name) = next.as_ref().map(|tenure| &tenure.name) {
             info!(cluster = %self.cluster, node = %name, "no leader: after hold.timeout clients go to this node");
-            self.links.board.note(format!("{name} stands in: clients go there after hold.timeout"));
+            self.links.board.note(Happened::StandIn { node: Arc::clone(name) });
         }
         let previous = std::mem::replace(&mut self.stand_in, next);
         self.retire(previous);

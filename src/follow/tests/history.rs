@@ -1,0 +1,30 @@
+//! What the board is told of what a cluster lives through.
+
+use std::time::Duration;
+
+use super::*;
+
+#[tokio::test(start_paused = true)]
+async fn the_history_tells_what_a_failover_has_cost_and_what_each_node_counted_as() {
+    let followed = Followed::start(HoldThen::Refuse, OnDemotion::Keep);
+    followed.round([Leader, Follower, Follower]).await;
+    followed.says(0, Follower).await;
+    pass(Duration::from_secs(1)).await;
+    followed.says(1, Leader).await;
+    for _ in 0..2 {
+        followed.says(2, SILENCE).await;
+    }
+    let history = followed.board.history();
+    let [first, second] = [0, 1].map(|at| &history.tenures[at]);
+    assert_eq!((&*first.node, first.ended, first.failover_ms), ("n0", Some("stepped down"), None));
+    assert_eq!((&*second.node, second.until), ("n1", None));
+    // The old one had said so in a probe that was begun before it stepped down.
+    assert!((1000..1010).contains(&second.leaderless_ms), "{second:?}");
+    assert!(second.failover_ms > Some(second.leaderless_ms), "{second:?}");
+    let told = |node| history.verdicts(node).map(|verdict| verdict.state.as_str()).collect::<Vec<_>>();
+    assert_eq!(told("n0"), ["unknown", "leader", "follower"]);
+    assert_eq!(told("n1"), ["unknown", "follower", "leader"]);
+    assert_eq!(told("n2"), ["unknown", "follower", "unreachable"]);
+    let silence = history.verdicts("n2").next_back().and_then(|verdict| verdict.silence);
+    assert_eq!(silence.map(|why| why.to_string()).as_deref(), Some("timeout"));
+}
