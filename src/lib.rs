@@ -12,7 +12,7 @@
 //! app/      wires the roles and owns their threads: start, stop
 //! config/   what users write (raw) -> what the program needs (model); errors with file and line
 //! -- roles --
-//! admin/    metrics, health and status over HTTP; control by a Unix socket
+//! admin/    the page, its events, metrics, health and status over HTTP; control by a Unix socket
 //! follow/   drives the tracker: verdicts and signals in, tenures out
 //! probe/    asks each node whether it leads
 //! proxy/    one client's life: accept, hold, dial, relay

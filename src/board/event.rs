@@ -156,6 +156,7 @@ impl Serialize for Silence {
 }
 
 /// A state as the word that is its name everywhere.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "so serde hands it over")]
 pub(super) fn state_in_words<S: Serializer>(state: &NodeState, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(state.as_str())
 }

@@ -31,6 +31,7 @@ mod moving;
 mod names;
 mod openziti;
 mod package;
+mod page;
 mod parity;
 mod peers_bench;
 mod ports;

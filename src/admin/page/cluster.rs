@@ -64,9 +64,10 @@ fn alarms(html: &mut Html, cluster: &Cluster) {
 
 /// What happened, the newest first; closed at first.
 fn events(html: &mut Html, now: f64, history: &History) {
+    let Some(first) = history.events.first() else { return };
     html.add(
-        "<details><summary>Events <small>{}</small></summary><ol class=\"events\">",
-        &[&history.events.len()],
+        "<details><summary>Events <small>{}, since {}</small></summary><ol class=\"events\">",
+        &[&history.events.len(), &clock(first.at, now)],
     );
     for event in history.events.iter().rev() {
         html.add(

@@ -99,7 +99,7 @@ fn overview(html: &mut Html, snapshot: &Snapshot) {
         "<section class=\"panel\" aria-labelledby=\"clusters\"><h2 id=\"clusters\">Clusters</h2>\
          <table role=\"table\"><thead role=\"rowgroup\"><tr role=\"row\">\
          <th role=\"columnheader\" scope=\"col\">Cluster</th><th role=\"columnheader\" scope=\"col\">Leader</th>\
-         <th role=\"columnheader\" scope=\"col\">Since</th>\
+         <th role=\"columnheader\" scope=\"col\">For</th>\
          <th role=\"columnheader\" scope=\"col\" class=\"number\">Changes</th>\
          <th role=\"columnheader\" scope=\"col\" class=\"number\">Sessions</th>\
          <th role=\"columnheader\" scope=\"col\" class=\"number\">Held</th>\
@@ -118,7 +118,7 @@ fn overview(html: &mut Html, snapshot: &Snapshot) {
         }
         let sessions: i64 = cluster.nodes.iter().map(|node| node.sessions).sum();
         html.add(
-            "<td role=\"cell\" data-label=\"since\">{}</td><td role=\"cell\" class=\"number\" data-label=\"changes\">{}</td>\
+            "<td role=\"cell\" data-label=\"for\">{}</td><td role=\"cell\" class=\"number\" data-label=\"changes\">{}</td>\
              <td role=\"cell\" class=\"number\" data-label=\"sessions\">{}</td>\
              <td role=\"cell\" class=\"number\" data-label=\"held\">{}</td><td role=\"cell\">{}</td></tr>",
             &[

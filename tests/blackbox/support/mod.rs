@@ -12,12 +12,15 @@
 //! bulk          bytes by the megabyte, compared by digest
 //! certs         one authority, one certificate a node
 //! network       networks of a test's own
+//! stream        reads /events
+//! browser       shows the page
 //! prometheus    scrapes a gate, answers queries
 //! ziti          three real OpenZiti controllers
 //! wait          until a condition holds, within a deadline
 //! clock         stamps that processes can compare
 //! ```
 
+pub(crate) mod browser;
 pub(crate) mod bulk;
 pub(crate) mod certs;
 pub(crate) mod client;
@@ -31,6 +34,7 @@ pub(crate) mod node;
 pub(crate) mod node_process;
 pub(crate) mod prometheus;
 pub(crate) mod scene;
+pub(crate) mod stream;
 pub(crate) mod wait;
 pub(crate) mod ziti;
 
