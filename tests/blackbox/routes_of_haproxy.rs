@@ -3,19 +3,14 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
-
-use tokio::net::TcpStream;
-use tokio::process::{Child, Command};
 
 use crate::routes::certificate_for;
 use crate::support::certs::Authority;
 use crate::support::gate::Gate;
+use crate::support::haproxy::{Haproxy, is_installed, own_addresses};
 use crate::support::node::Node;
-use crate::support::skip;
-use crate::support::wait::until;
 
 /// So many at least: a test that finds no files proves nothing.
 const FEWEST: usize = 10;
@@ -77,25 +72,10 @@ fn configuration(bind: SocketAddr, rules: &str, nodes: &[Node]) -> String {
     text
 }
 
-async fn haproxy(path: &str, file: &Path, address: SocketAddr) -> Child {
-    let mut command = Command::new("haproxy");
-    let child =
-        command.args(["-db", "-f"]).arg(file).env("PATH", path).stderr(Stdio::null()).stdin(Stdio::null());
-    let child = child.kill_on_drop(true).spawn().unwrap();
-    until("HAProxy listens", async || TcpStream::connect(address).await.ok()).await;
-    child
-}
-
-/// A port that nobody has at this moment.
-fn free_address() -> SocketAddr {
-    TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap()
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn clients_are_routed_as_by_haproxy() {
-    let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/usr/local/sbin";
-    if !std::env::split_paths(&path).any(|folder| folder.join("haproxy").is_file()) {
-        return skip("whether clients are routed as by HAProxy: `haproxy` is not installed");
+    if !is_installed("whether clients are routed as by HAProxy") {
+        return;
     }
     let (authority, folder) = (Authority::new(), tempfile::tempdir().unwrap());
     let names =
@@ -107,12 +87,11 @@ async fn clients_are_routed_as_by_haproxy() {
     let beside = [("RAFTGATE_ADMIN__BIND", "127.0.0.1:0"), ("RAFTGATE_LOG__FORMAT", "json")];
     let mut told_apart = 0;
     for rules in files().iter().map(|path| rules(path)) {
-        let (ours, theirs) = (folder.path().join("ours.cfg"), folder.path().join("theirs.cfg"));
-        let address = free_address();
+        let ours = folder.path().join("ours.cfg");
+        let [address] = own_addresses();
         fs::write(&ours, configuration(SocketAddr::from(([127, 0, 0, 1], 0)), &rules, &nodes)).unwrap();
-        fs::write(&theirs, configuration(address, &rules, &nodes)).unwrap();
         let gate = Gate::start_with(&ours, &beside).await;
-        let _haproxy = haproxy(&path, &theirs, address).await;
+        let _haproxy = Haproxy::run(&configuration(address, &rules, &nodes), &[], &[address]).await;
         let mut reached = Vec::new();
         for name in NAMES {
             for alpn in PROTOCOLS {
