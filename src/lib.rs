@@ -21,6 +21,7 @@
 //! sockets/  binds and tunes sockets   names/    looks nodes' names up, again and again
 //! usual     how long something takes, and when it is late
 //! nearest   which word a misspelled one was meant to be
+//! style     how words stand out on a terminal
 //! -- contract between the roles --
 //! tenure/   who is the route, where readers go, and what becomes of a past one's sessions
 //! intent    what the roles ask of one another
@@ -51,6 +52,7 @@ pub mod probe;
 pub mod proxy;
 pub mod relay;
 pub mod sockets;
+pub mod style;
 pub mod tenure;
 pub mod usual;
 pub mod wire;

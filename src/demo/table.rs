@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::standing::{Condition, NAMES, Standing};
 use super::summary::{HEADING, Totals};
+use crate::style::Style;
 
 /// How many of the newest failovers are shown.
 pub(super) const FAILOVERS_SHOWN: usize = 9;
@@ -115,30 +116,6 @@ fn says(standing: Standing) -> (Style, &'static str) {
 
 fn line(text: &mut String, content: &str) {
     let _ = writeln!(text, "{}", content.trim_end());
-}
-
-#[derive(Clone, Copy)]
-enum Style {
-    Plain,
-    Bold,
-    Dim,
-    Red,
-    Green,
-    Cyan,
-}
-
-impl Style {
-    fn paint(self, text: &str) -> String {
-        let code = match self {
-            Style::Plain => return text.to_owned(),
-            Style::Bold => 1,
-            Style::Dim => 2,
-            Style::Red => 31,
-            Style::Green => 32,
-            Style::Cyan => 36,
-        };
-        format!("\x1b[{code}m{text}\x1b[0m")
-    }
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use super::told::{Cluster, Node, Status};
 use crate::cli::sessions::seconds;
 use crate::cli::table::{harmless, table};
+use crate::style::Style;
 
 /// How many of a cluster's newest events are shown.
 const EVENTS_SHOWN: usize = 5;
@@ -27,16 +28,6 @@ pub(super) fn render(status: &Status, colours: bool) -> String {
     page.text
 }
 
-#[derive(Clone, Copy)]
-enum Style {
-    Plain,
-    Bold,
-    Dim,
-    Red,
-    Green,
-    Yellow,
-}
-
 struct Page {
     text: String,
     colours: bool,
@@ -45,20 +36,9 @@ struct Page {
 impl Page {
     fn line(&mut self, style: Style, content: &str) {
         let content = harmless(content.trim_end());
-        let code = match style {
-            Style::Plain => None,
-            _ if content.is_empty() || !self.colours => None,
-            Style::Bold => Some(1),
-            Style::Dim => Some(2),
-            Style::Red => Some(31),
-            Style::Green => Some(32),
-            Style::Yellow => Some(33),
-        };
+        let style = if self.colours { style } else { Style::Plain };
         // Writing to a string cannot fail.
-        let _ = match code {
-            Some(code) => writeln!(self.text, "\x1b[{code}m{content}\x1b[0m"),
-            None => writeln!(self.text, "{content}"),
-        };
+        let _ = writeln!(self.text, "{}", style.paint(&content));
     }
 
     fn cluster(&mut self, name: &str, cluster: &Cluster, now: f64) {
