@@ -187,6 +187,8 @@ pub(super) struct Journey {
     pub(super) approach: Option<Approach>,
     /// Whether it has left a node before: one that had said nothing yet (S4), or had not even accepted (S3).
     pub(super) has_left_a_node: bool,
+    /// Whether it has been counted as one whose hold was over (S2).
+    pub(super) is_held_in_vain: bool,
 }
 
 impl Journey {

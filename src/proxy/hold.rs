@@ -114,7 +114,7 @@ impl Queue {
             Choice::Dial(tenure) => tenure,
             Choice::Wait(until) => return Ok(self.wait_in_crowd(journey, Pause::Until(until))),
             Choice::WaitForWord(word) => return Ok(self.wait_in_crowd(journey, Pause::Word(word))),
-            Choice::GiveUp(outcome) => return Err(give_up(&cluster, outcome)),
+            Choice::GiveUp(outcome) => return Err(give_up(journey, outcome)),
         };
         if self.in_crowd && journey.released.is_none() {
             let release = cluster.release(&tenure);
@@ -133,11 +133,11 @@ impl Queue {
                     journey.route.want_confirmation(word.after);
                     return Ok(ControlFlow::Continue(Pause::Word(word)));
                 }
-                Age::InVain => return Err(give_up(&cluster, Outcome::Leaderless)),
+                Age::InVain => return Err(give_up(journey, Outcome::Leaderless)),
             }
         }
         if self.in_crowd && tenure.is_stand_in() {
-            cluster.metrics.hold_timeouts.inc();
+            count_held_in_vain(journey);
         }
         Ok(ControlFlow::Break(tenure))
     }
@@ -149,11 +149,18 @@ impl Queue {
     }
 }
 
-fn give_up(cluster: &Cluster, outcome: Outcome) -> Outcome {
+fn give_up(journey: &mut Journey, outcome: Outcome) -> Outcome {
     if outcome == Outcome::Leaderless {
-        cluster.metrics.hold_timeouts.inc();
+        count_held_in_vain(journey);
     }
     outcome
+}
+
+/// Once a client, however often it comes back from a stand-in that does not take it.
+fn count_held_in_vain(journey: &mut Journey) {
+    if !std::mem::replace(&mut journey.is_held_in_vain, true) {
+        journey.cluster.metrics.hold_timeouts.inc();
+    }
 }
 
 /// Waits until the client's connection has failed. Reads nothing; an end of file is no failure.

@@ -53,6 +53,7 @@ impl Newcomer {
             of_source: self.of_source,
             approach: None,
             has_left_a_node: false,
+            is_held_in_vain: false,
         }
     }
 

@@ -56,6 +56,18 @@ async fn s2_past_the_hold_a_stand_in_serves_until_a_leader_appears() {
 }
 
 #[tokio::test]
+async fn s2_a_client_that_no_stand_in_takes_is_counted_once() {
+    let mut gate = Gate::with(|cluster| cluster.hold_timeout = Duration::from_millis(600));
+    let port = DeadPort::new();
+    let stand_in = gate.stand_in(0, port.address());
+    gate.leaderless(LONG_AGO, Some(stand_in));
+    assert_reset(&mut gate.client_saying(&hello()).await).await;
+    assert!(gate.metric("connect_failures_total", &[]) > 2, "it has not tried again");
+    assert_eq!(gate.metric("hold_timeouts_total", &["raft"]), 1);
+    gate.ends_with("node_error").await;
+}
+
+#[tokio::test]
 async fn s2_a_half_closed_client_is_held_and_served() {
     let (mut gate, node) = (Gate::start(|_| {}), Node::start().await);
     let mut client = gate.client_saying(b"question").await;
