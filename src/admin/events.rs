@@ -13,6 +13,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -47,6 +48,8 @@ pub(super) struct Events {
     rounds: broadcast::Sender<Arc<Round>>,
     places: Arc<Semaphore>,
     arrived: Notify,
+    /// The newest change when the first came of those who listen: what follows is to be told.
+    heard: AtomicU64,
 }
 
 /// What is told to all at once.
@@ -75,7 +78,7 @@ impl Events {
     pub(super) fn of(board: Arc<Board>) -> Self {
         let (rounds, _) = broadcast::channel(ROUNDS_KEPT);
         let places = Arc::new(Semaphore::new(MAX_SUBSCRIBERS));
-        Events { board, rounds, places, arrived: Notify::new() }
+        Events { board, rounds, places, arrived: Notify::new(), heard: AtomicU64::default() }
     }
 
     /// A place and the body that is written to it, once [`Subscription::feed`] runs; `None` if all are taken.
@@ -87,6 +90,9 @@ impl Events {
         let (body, channel) = Channel::new(1);
         let newest = self.board.newest();
         let known = last_event_id.and_then(|id| self.known(id)).map_or(newest, |known| known.min(newest));
+        if self.rounds.receiver_count() == 0 {
+            self.heard.store(newest, Ordering::Relaxed);
+        }
         let rounds = self.rounds.subscribe();
         self.arrived.notify_one();
         Some((Subscription { events: Arc::clone(self), rounds, body, known, _place: place }, channel))
@@ -102,7 +108,8 @@ impl Events {
             if self.rounds.receiver_count() == 0 {
                 self.arrived.notified().await;
                 news.mark_unchanged();
-                told = Told { last: self.board.newest(), ..Told::default() };
+                // Not the newest by now: whoever has come may have looked at the histories before that.
+                told = Told { last: self.heard.load(Ordering::Relaxed), ..Told::default() };
             }
             let all = tokio::select! {
                 _ = news.changed() => false,

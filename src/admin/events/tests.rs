@@ -1,5 +1,7 @@
 //! Streams of events on paused time, read as their clients would.
 
+use std::task::Poll;
+
 use http_body_util::BodyExt;
 use serde_json::Value;
 use tokio::task::JoinHandle;
@@ -206,4 +208,20 @@ async fn figures_are_told_every_second_only_of_clusters_that_were_published_anew
     let clusters = status.data["clusters"].as_object().unwrap();
     assert_eq!(clusters.keys().collect::<Vec<_>>(), ["b"]);
     assert_eq!(clusters["b"]["claims"], 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_happens_while_the_first_listener_is_told_what_there_was_is_told_next() {
+    let stage = Stage::set();
+    // Nobody listens, and so the teller sleeps.
+    advance(PERIOD * 2).await;
+    let (subscription, body) = stage.events.subscribe(None).expect("there is a place");
+    let mut feeding = Box::pin(subscription.feed());
+    // It has looked at what there was before the teller has woken up.
+    let looks = std::future::poll_fn(|cx| Poll::Ready(feeding.as_mut().poll(cx).is_pending()));
+    assert!(looks.await, "it waits to be heard");
+    stage.happens("a", "conflict");
+    let mut first = Listener { body, feeding: tokio::spawn(feeding) };
+    assert_eq!(first.hear().await.event, "status");
+    assert_eq!(first.hear().await.event, "change");
 }
