@@ -12,7 +12,7 @@ mod to;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -20,7 +20,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use crate::leader::NodeId;
-pub use approach::Approach;
+pub use approach::{Approach, Trial};
 pub use to::{OfReaders, To};
 
 /// The time during which one node is a cluster's route, or one of the nodes that its readers go to.
@@ -44,8 +44,8 @@ pub struct Tenure {
     confirmation: Notify,
     /// Readers on their way to it.
     approaching: AtomicUsize,
-    /// Whether the last of them to reach it or to fail has failed.
-    failing: AtomicBool,
+    /// Until when it is spared readers, in nanoseconds since `base`; 0 unless it has failed one.
+    spared_until: AtomicU64,
 }
 
 /// What is to become of a tenure's sessions (S5).
@@ -73,7 +73,7 @@ impl Tenure {
             base: confirmed,
             confirmation: Notify::new(),
             approaching: AtomicUsize::new(0),
-            failing: AtomicBool::new(false),
+            spared_until: AtomicU64::new(0),
         }
     }
 
@@ -106,9 +106,13 @@ impl Tenure {
 
     /// Notes such a statement from a probe begun at `began`; earlier ones change nothing.
     pub fn confirm(&self, began: Instant) {
-        let nanos = u64::try_from(began.saturating_duration_since(self.base).as_nanos()).unwrap_or(u64::MAX);
-        self.confirmed.fetch_max(nanos, Ordering::AcqRel);
+        self.confirmed.fetch_max(self.nanos(began), Ordering::AcqRel);
         self.confirmation.notify_waiters();
+    }
+
+    /// A moment, in nanoseconds since `base`.
+    fn nanos(&self, at: Instant) -> u64 {
+        u64::try_from(at.saturating_duration_since(self.base).as_nanos()).unwrap_or(u64::MAX)
     }
 
     /// Whether its node is the route by its own word, so that a newer one can be waited for. A stand-in or a pinned

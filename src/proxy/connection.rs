@@ -16,6 +16,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 
 use super::choice::{Fault, Setbacks};
 use super::dial::{Dialled, dial};
@@ -34,7 +35,7 @@ use super::unjoined::Unjoined;
 use super::worker::{Cluster, Listener, Worker};
 use crate::relay::{End, Meter, Relay, Side};
 use crate::sockets::{self, FirstWord};
-use crate::tenure::{Approach, Tenure, TenureReader};
+use crate::tenure::{Approach, Tenure, TenureReader, Trial};
 use crate::wire::proxy_header::{SIGNATURE, Sign, sign};
 
 /// The task of one connection. Small while it relays (D4): what arriving needed is freed by then.
@@ -59,11 +60,17 @@ enum Phase {
 /// A client and a node that belong together.
 pub(super) struct Joined {
     relay: Relay<TcpStream, TcpStream>,
-    /// Until the client has its first byte.
-    released: Option<Released>,
+    /// Until the client has its first byte. Boxed, for most come alone and to the leader.
+    awaited: Option<Box<Awaited>>,
     _counted: Option<Counted>,
     /// Where it was not known who the client is before a proxy had told.
     _of_source: Option<Box<SourcePlace>>,
+}
+
+/// What the node's first byte is of use to.
+struct Awaited {
+    released: Option<Released>,
+    trial: Option<Trial>,
 }
 
 impl Connection {
@@ -121,17 +128,17 @@ impl Connection {
         }
         let Phase::Relaying(joined) = &mut self.phase else { return Poll::Pending };
         let relayed = Pin::new(&mut joined.relay).poll(cx);
-        if self.meter.to_client.get() > 0
-            && let Some(released) = joined.released.take()
-        {
-            released.answered();
+        if self.meter.to_client.get() > 0 {
+            joined.note_first_byte();
         }
-        Poll::Ready(match ready!(relayed) {
-            End::Closed { first: Side::Client } => Outcome::Client.into(),
-            End::Closed { first: Side::Node } => Outcome::Node.into(),
-            End::Failed { side: Side::Client, .. } => Outcome::ClientError.into(),
-            End::Failed { side: Side::Node, .. } => Outcome::NodeError.into(),
-        })
+        let outcome = match ready!(relayed) {
+            End::Closed { first: Side::Client } => Outcome::Client,
+            End::Closed { first: Side::Node } => Outcome::Node,
+            End::Failed { side: Side::Client, .. } => Outcome::ClientError,
+            End::Failed { side: Side::Node, .. } => Outcome::NodeError,
+        };
+        fail(joined.awaited.take().and_then(|awaited| awaited.trial), outcome);
+        Poll::Ready(outcome.into())
     }
 
     /// Does what is worth its while only for a session that lasts.
@@ -166,6 +173,27 @@ impl Future for Connection {
         let ending = ready!(self.poll_phase(cx));
         self.finish(ending);
         Poll::Ready(())
+    }
+}
+
+impl Joined {
+    fn note_first_byte(&mut self) {
+        let Some(awaited) = self.awaited.take() else { return };
+        if let Some(released) = awaited.released {
+            released.answered();
+        }
+        if let Some(trial) = awaited.trial {
+            trial.answered();
+        }
+    }
+}
+
+/// Notes against a reader's node that it had said nothing, if it was the node that ended the connection.
+fn fail(trial: Option<Trial>, outcome: Outcome) {
+    if let Some(trial) = trial
+        && matches!(outcome, Outcome::Node | Outcome::NodeError)
+    {
+        trial.failed(Instant::now());
     }
 }
 
@@ -211,20 +239,40 @@ impl Journey {
                     continue;
                 }
                 Dialled::Failed { failure, at } => {
-                    self.end_approach(Some(failure.fault()));
+                    if let Some(approach) = self.approach.take()
+                        && failure.fault() != Fault::Local
+                    {
+                        approach.failed(at);
+                    }
                     setbacks.note(&tenure, failure.fault(), at, fastrand::f64());
                     continue;
                 }
             };
             let counted = self.cluster.metrics.sessions(tenure.node).map(Counted::by);
-            self.end_approach(None);
+            let trial = self.approach.take().map(Approach::accepted);
             let setback = setbacks.of(&tenure);
-            match open(&mut self, opening, tenure, node, setback).await? {
+            let opened = match open(&mut self, opening, tenure, node, setback).await {
+                Ok(opened) => opened,
+                Err(ending) => {
+                    if let Ending::Closed(outcome) = ending {
+                        fail(trial, outcome);
+                    }
+                    return Err(ending);
+                }
+            };
+            match opened {
                 Opened::Joined { node, tenure, first, unsent, finished } => {
                     self.worker.sessions.join(self.key, tenure);
                     let (released, of_source) = (self.released.take(), self.of_source.take());
+                    let spoken = !first.is_empty();
                     let relay = self.relay(node, first, unsent, finished);
-                    return Ok(Joined { relay, released, _counted: counted, _of_source: of_source });
+                    let is_awaited = released.is_some() || trial.is_some();
+                    let awaited = is_awaited.then(|| Box::new(Awaited { released, trial }));
+                    let mut joined = Joined { relay, awaited, _counted: counted, _of_source: of_source };
+                    if spoken {
+                        joined.note_first_byte();
+                    }
+                    return Ok(joined);
                 }
                 Opened::Moved { opening: kept, closed_early } => {
                     opening = kept;
@@ -232,19 +280,11 @@ impl Journey {
                     self.cluster.metrics.moved.inc();
                     self.trace.moves.set(self.trace.moves.get() + 1);
                     if let Some((tenure, at)) = closed_early {
+                        fail(trial, Outcome::Node);
                         setbacks.note(&tenure, Fault::ClosedEarly, at, fastrand::f64());
                     }
                 }
             }
-        }
-    }
-
-    /// A reader's way to its node has ended there, unless by a fault. One of ours says nothing of the node.
-    fn end_approach(&mut self, fault: Option<Fault>) {
-        if let Some(approach) = self.approach.take()
-            && fault != Some(Fault::Local)
-        {
-            approach.ends(fault.is_none());
         }
     }
 

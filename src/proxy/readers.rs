@@ -33,7 +33,7 @@ pub(super) fn pick(
     let choice = choose(tenures, given, setbacks, now, patience, load);
     match &choice {
         Choice::Dial(tenure) if given == Some(tenure.epoch) => {}
-        Choice::Dial(tenure) => journey.approach = Some(Approach::to(tenure)),
+        Choice::Dial(tenure) => journey.approach = Some(Approach::to(tenure, now)),
         _ => journey.approach = None,
     }
     choice
@@ -62,17 +62,11 @@ fn choose(
         })
         .collect();
     let own = ready.iter().find(|tenure| Some(tenure.epoch) == given);
-    let sound: Vec<Arc<Tenure>> = ready.iter().filter(|tenure| may_be_tried(tenure)).cloned().collect();
+    let sound: Vec<Arc<Tenure>> = ready.iter().filter(|tenure| tenure.may_be_tried(now)).cloned().collect();
     match own.or_else(|| lighter_of_two(&sound, &load)).or_else(|| lighter_of_two(&ready, &load)) {
         Some(tenure) => Choice::Dial(Arc::clone(tenure)),
         None => judged().reduce(sooner).map_or(Choice::Wait(now + LONGEST_BACKOFF), |it| soon(it, now)),
     }
-}
-
-/// A node that has failed one reader is tried by one at a time until it takes one: it has the fewest sessions of all, and
-/// each client would go there first. Its probe port may live on, so that it stays among the others.
-fn may_be_tried(tenure: &Tenure) -> bool {
-    !tenure.is_failing() || tenure.approaching() == 0
 }
 
 /// Power of two choices: nearly as even as always taking the least of all, and no herd runs to one node that has just

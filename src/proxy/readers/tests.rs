@@ -115,14 +115,25 @@ fn s3_patience_with_all_of_them_counts_from_the_first_failure() {
 }
 
 #[test]
-fn s3_a_node_that_fails_readers_is_tried_by_one_at_a_time() {
+fn s3_a_node_that_fails_readers_is_spared_and_then_tried_by_one_at_a_time() {
     let two = tenures(2);
-    Approach::to(&two[0]).ends(false);
-    assert!(choices(&two, &[0, 9]).iter().all(|node| *node == 0), "nobody tries it");
-    let scout = Approach::to(&two[0]);
-    assert!(choices(&two, &[0, 9]).iter().all(|node| *node == 1), "one is trying it");
+    let chosen = |ms| {
+        let load = |tenure: &Tenure| if tenure.node == NodeId(0) { 0 } else { 9 };
+        let choice = |_| dialled(choose(&two, None, &Setbacks::default(), at(ms), PATIENCE, load));
+        let chosen: std::collections::BTreeSet<usize> = (0..OFTEN).map(choice).collect();
+        chosen.into_iter().collect::<Vec<_>>()
+    };
+    assert_eq!(chosen(0), [0]);
+    Approach::to(&two[0], at(0)).failed(at(0));
+    assert_eq!((chosen(999), chosen(1000)), (vec![1], vec![0]), "spared for a second");
     assert_eq!(choices(&two[..1], &[0]).len(), OFTEN, "there is no other");
-    scout.ends(true);
-    assert_eq!((two[0].is_failing(), two[0].approaching()), (false, 0));
-    assert!(choices(&two, &[0, 9]).iter().all(|node| *node == 0));
+    let scout = Approach::to(&two[0], at(1000));
+    assert_eq!(chosen(5000), [1], "one is trying it");
+    // That it accepts says nothing.
+    let trial = scout.accepted();
+    assert_eq!((chosen(1999), chosen(2000)), (vec![1], vec![0]));
+    trial.failed(at(2000));
+    assert_eq!((chosen(2999), chosen(3000)), (vec![1], vec![0]));
+    Approach::to(&two[0], at(3000)).accepted().answered();
+    assert_eq!((chosen(3000), two[0].approaching()), (vec![0], 0));
 }

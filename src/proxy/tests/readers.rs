@@ -1,7 +1,11 @@
 //! Readers of a cluster with several nodes for them: spread, refused, moved, held and cut.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+
+use tokio::io::AsyncReadExt;
+use tokio::time::Instant;
 
 use super::super::routes::{Route, Target};
 use super::harness::*;
@@ -174,4 +178,46 @@ async fn s2_readers_are_held_until_there_is_a_node_whoever_leads() {
         assert_eq!(hear(client, 1).await, b"!");
     }
     gate.end().await;
+}
+
+/// A node whose data port accepts and closes at once has the fewest sessions of all.
+#[tokio::test]
+async fn s3_a_node_that_accepts_and_closes_does_not_draw_everybody() {
+    for said in [&b"GET / HTTP/1.1\r\n\r\n"[..], &hello()[..]] {
+        let (mut gate, a, b) = (Gate::for_readers(), Node::start().await, Node::start().await);
+        gate.spread(&[(0, a.address), (1, b.address)]);
+        let dialled = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&dialled);
+        let closing = tokio::spawn(async move {
+            loop {
+                drop(a.accept().await);
+                count.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        let serving = tokio::spawn(async move {
+            let mut kept = Vec::new();
+            loop {
+                let mut stream = b.accept().await;
+                say(&mut stream, b"x").await;
+                kept.push(stream);
+            }
+        });
+        let begun = Instant::now();
+        let mut served = Vec::new();
+        for _ in 0..40 {
+            let mut client = gate.client_saying(said).await;
+            if matches!(client.read_u8().await, Ok(b'x')) {
+                served.push(client);
+            }
+        }
+        // One tries it at first, and one a second from then on.
+        let tries = 2 + usize::try_from(begun.elapsed().as_secs()).unwrap();
+        let dialled = dialled.load(Ordering::Relaxed);
+        assert!(dialled <= tries, "{dialled} of 40 went to the node that closes");
+        assert!(served.len() >= 40 - tries, "only {} of 40 were served", served.len());
+        closing.abort();
+        serving.abort();
+        drop(served);
+        gate.end().await;
+    }
 }
