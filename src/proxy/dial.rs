@@ -68,7 +68,10 @@ impl From<&io::Error> for ConnectFailure {
     fn from(error: &io::Error) -> Self {
         match error.kind() {
             _ if sockets::is_local_exhaustion(error) => ConnectFailure::Local,
-            io::ErrorKind::AddrNotAvailable => ConnectFailure::Local,
+            // What binding to a source address, or connecting from it, may come to.
+            io::ErrorKind::AddrNotAvailable | io::ErrorKind::AddrInUse | io::ErrorKind::InvalidInput => {
+                ConnectFailure::Local
+            }
             io::ErrorKind::ConnectionRefused
             | io::ErrorKind::ConnectionReset
             | io::ErrorKind::ConnectionAborted => ConnectFailure::Refused,
@@ -143,4 +146,20 @@ pub(super) async fn dial(
         journey.cluster.inbox.signal(tenure.node, suspicion);
     }
     Ok(Dialled::Failed { failure, at })
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::io::Errno;
+
+    use super::*;
+
+    #[test]
+    fn l5_what_a_source_address_lacks_says_nothing_of_the_node() {
+        let failure = |errno: Errno| ConnectFailure::from(&io::Error::from(errno));
+        for errno in [Errno::INVAL, Errno::ADDRINUSE, Errno::ADDRNOTAVAIL] {
+            assert_eq!((failure(errno), failure(errno).suspicion()), (ConnectFailure::Local, None));
+        }
+        assert_eq!(failure(Errno::HOSTUNREACH), ConnectFailure::Unreachable);
+    }
 }
