@@ -7,7 +7,7 @@
 
 mod window;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use tokio::sync::Notify;
@@ -27,8 +27,10 @@ const UNANSWERED: usize = 16;
 #[derive(Debug)]
 pub(super) struct Release {
     window: RefCell<Window>,
-    /// Rung once for each place that is free.
+    /// Rung once for each place that is free and wanted.
     turn: Notify,
+    /// How many wait for it.
+    waiting: Cell<usize>,
 }
 
 impl Release {
@@ -36,7 +38,7 @@ impl Release {
     pub(super) fn new(workers: usize) -> Rc<Self> {
         let share = |total: usize| (total / workers.max(1)).max(1);
         let window = Window::new(share(AT_FIRST), share(UNANSWERED));
-        Rc::new(Release { window: RefCell::new(window), turn: Notify::new() })
+        Rc::new(Release { window: RefCell::new(window), turn: Notify::new(), waiting: Cell::default() })
     }
 
     /// Lets one client of a crowd go.
@@ -50,13 +52,31 @@ impl Release {
 
     /// Waits until it may be worth asking again; whoever waits longest is first.
     pub(super) async fn turn(&self) {
+        let _waiting = Waiting::among(&self.waiting);
         self.turn.notified().await;
     }
 
     fn ring(&self) {
-        for _ in 0..self.window.borrow().free() {
+        // A window that has grown wide has far more places than there are clients.
+        for _ in 0..self.window.borrow().free().min(self.waiting.get()) {
             self.turn.notify_one();
         }
+    }
+}
+
+/// A client that waits for its turn, until dropped.
+struct Waiting<'r>(&'r Cell<usize>);
+
+impl<'r> Waiting<'r> {
+    fn among(waiting: &'r Cell<usize>) -> Self {
+        waiting.set(waiting.get() + 1);
+        Waiting(waiting)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
     }
 }
 
@@ -78,5 +98,34 @@ impl Drop for Released {
     fn drop(&mut self) {
         self.release.window.borrow_mut().forget(self.number);
         self.release.ring();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::pin::{Pin, pin};
+    use std::task::Poll;
+
+    use super::*;
+
+    async fn has_come(turn: &mut Pin<&mut impl Future<Output = ()>>) -> bool {
+        poll_fn(|cx| Poll::Ready(turn.as_mut().poll(cx).is_ready())).await
+    }
+
+    #[tokio::test]
+    async fn s2_places_are_rung_for_those_who_wait_and_for_nobody_else() {
+        let release = Release::new(1);
+        release.ring();
+        let mut one = pin!(release.turn());
+        assert!(!has_come(&mut one).await, "nobody waited");
+        {
+            let mut other = pin!(release.turn());
+            assert!(!has_come(&mut other).await);
+            assert_eq!(release.waiting.get(), 2);
+            release.ring();
+            assert!(has_come(&mut one).await && has_come(&mut other).await);
+        }
+        assert_eq!(release.waiting.get(), 0, "whose turn has come waits no more");
     }
 }
