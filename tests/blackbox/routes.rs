@@ -9,7 +9,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::process::Command;
 use tokio_rustls::TlsConnector;
 
@@ -67,6 +67,11 @@ impl Stage {
         Stage { gate: Gate::start(&file).await, nodes, authority, folder }
     }
 
+    /// Where clients come whole, and where they come in segments of one byte.
+    async fn doors(&self) -> [SocketAddr; 2] {
+        [self.gate.address, shredder(self.gate.address).await]
+    }
+
     fn file(&self, name: &str) -> std::path::PathBuf {
         self.folder.path().join(name)
     }
@@ -82,6 +87,42 @@ impl Stage {
         let certificate = certificate_for(self.gate.address, &self.authority, name, alpn).await;
         certificate.map(|certificate| self.node_of(&certificate))
     }
+}
+
+/// Somebody on the way who hands on what a client says first, its hello and more, byte by byte.
+async fn shredder(gate: SocketAddr) -> SocketAddr {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            // Whatever breaks off is its client's to see.
+            tokio::spawn(shred(client, gate));
+        }
+    });
+    address
+}
+
+async fn shred(client: TcpStream, gate: SocketAddr) -> std::io::Result<()> {
+    let gate = TcpStream::connect(gate).await?;
+    gate.set_nodelay(true)?;
+    let (mut from_client, mut to_client) = client.into_split();
+    let (mut from_gate, mut to_gate) = gate.into_split();
+    let up = async {
+        for _ in 0..4096 {
+            match from_client.read_u8().await {
+                Ok(byte) => to_gate.write_all(&[byte]).await?,
+                Err(_) => return to_gate.shutdown().await,
+            }
+        }
+        tokio::io::copy(&mut from_client, &mut to_gate).await?;
+        to_gate.shutdown().await
+    };
+    let down = async {
+        tokio::io::copy(&mut from_gate, &mut to_client).await?;
+        to_client.shutdown().await
+    };
+    tokio::try_join!(up, down)?;
+    Ok(())
 }
 
 /// The certificate that is shown to a client of rustls (which names no IP address); `None` if it is turned away.
@@ -174,49 +215,44 @@ async fn curl_and_openssl_go_where_they_ask() {
         return;
     }
     let stage = Stage::start().await;
-    for (name, node) in [("a.example.org", "a"), ("x.b.example.org", "b"), ("c.example.org", "rest")] {
-        let body = curl(&stage, name).await;
-        assert!(body.contains(&format!("\"node\":\"{node}\"")), "{name}: {body}");
+    for door in stage.doors().await {
+        for (name, node) in [("a.example.org", "a"), ("x.b.example.org", "b"), ("c.example.org", "rest")] {
+            let body = curl(&stage, door, name).await;
+            assert!(body.contains(&format!("\"node\":\"{node}\"")), "{name}: {body}");
+        }
+        for (arguments, node) in [
+            (&["-servername", "a.example.org"][..], "a"),
+            (&["-servername", "a.example.org", "-tls1_2"], "a"),
+            (&["-servername", "x.b.example.org", "-alpn", "h2,http/1.1"], "b"),
+            (&["-noservername", "-alpn", "acme-tls/1,http/1.1"], "b"),
+            (&["-noservername"], "rest"),
+        ] {
+            let output = openssl(&stage, door, arguments).await;
+            assert!(output.status.success(), "{arguments:?}: {output:?}");
+            let certificate = CertificateDer::from_pem_slice(&output.stdout).unwrap();
+            assert_eq!(stage.node_of(&certificate), node, "{arguments:?}");
+        }
+        assert!(!openssl(&stage, door, &["-servername", "no.example.org"]).await.status.success());
     }
-    for (arguments, node) in [
-        (&["-servername", "a.example.org"][..], "a"),
-        (&["-servername", "a.example.org", "-tls1_2"], "a"),
-        (&["-servername", "x.b.example.org", "-alpn", "h2,http/1.1"], "b"),
-        (&["-noservername", "-alpn", "acme-tls/1,http/1.1"], "b"),
-        (&["-noservername"], "rest"),
-    ] {
-        let output = openssl(&stage, arguments).await;
-        assert!(output.status.success(), "{arguments:?}: {output:?}");
-        let certificate = CertificateDer::from_pem_slice(&output.stdout).unwrap();
-        assert_eq!(stage.node_of(&certificate), node, "{arguments:?}");
-    }
-    assert!(!openssl(&stage, &["-servername", "no.example.org"]).await.status.success());
     let rejected = "reason=\"rejected_name\"";
-    stage.gate.counts("raftgate_connections_refused_total", rejected, |it| it >= 1.0).await;
+    stage.gate.counts("raftgate_connections_refused_total", rejected, |it| it >= 2.0).await;
     stage.gate.assert_books_balance().await;
 }
 
-async fn curl(stage: &Stage, name: &str) -> String {
-    let gate = stage.gate.address;
+async fn curl(stage: &Stage, door: SocketAddr, name: &str) -> String {
     let output = run(Command::new("curl")
         .args(["--silent", "--show-error", "--fail", "--noproxy", "*", "--cacert"])
         .arg(stage.file("ca.pem"))
-        .args(["--resolve", &format!("{name}:{}:{}", gate.port(), gate.ip())])
-        .arg(format!("https://{name}:{}/whoami", gate.port())))
+        .args(["--resolve", &format!("{name}:{}:{}", door.port(), door.ip())])
+        .arg(format!("https://{name}:{}/whoami", door.port())))
     .await;
     assert!(output.status.success(), "{name}: {output:?}");
     String::from_utf8(output.stdout).unwrap()
 }
 
-async fn openssl(stage: &Stage, arguments: &[&str]) -> Output {
+async fn openssl(stage: &Stage, door: SocketAddr, arguments: &[&str]) -> Output {
     let mut command = Command::new("openssl");
-    command.args([
-        "s_client",
-        "-verify_return_error",
-        "-connect",
-        &stage.gate.address.to_string(),
-        "-CAfile",
-    ]);
+    command.args(["s_client", "-verify_return_error", "-connect", &door.to_string(), "-CAfile"]);
     run(command.arg(stage.file("ca.pem")).args(arguments)).await
 }
 
@@ -253,18 +289,19 @@ async fn a_client_in_go_goes_where_it_asks() {
         not_run(&format!("a client in Go: {why}"));
         return stage.gate.assert_books_balance().await;
     }
-    let address = stage.gate.address.to_string();
-    for (name, alpn, node) in [
-        ("a.example.org", &[][..], Some("a")),
-        ("x.b.example.org", &["h2", "http/1.1"], Some("b")),
-        ("a.example.org", &["acme-tls/1", "http/1.1"], Some("b")),
-        ("127.0.0.1", &[], Some("rest")),
-        ("no.example.org", &[], None),
-    ] {
-        let output = run(Command::new(&binary).args([&address, name]).args(alpn)).await;
-        let certificate = CertificateDer::from_pem_slice(&output.stdout).ok();
-        let reached = certificate.as_ref().map(|certificate| stage.node_of(certificate));
-        assert_eq!(reached, node, "{name} {alpn:?}: {output:?}");
+    for door in stage.doors().await.map(|door| door.to_string()) {
+        for (name, alpn, node) in [
+            ("a.example.org", &[][..], Some("a")),
+            ("x.b.example.org", &["h2", "http/1.1"], Some("b")),
+            ("a.example.org", &["acme-tls/1", "http/1.1"], Some("b")),
+            ("127.0.0.1", &[], Some("rest")),
+            ("no.example.org", &[], None),
+        ] {
+            let output = run(Command::new(&binary).args([&door, name]).args(alpn)).await;
+            let certificate = CertificateDer::from_pem_slice(&output.stdout).ok();
+            let reached = certificate.as_ref().map(|certificate| stage.node_of(certificate));
+            assert_eq!(reached, node, "{name} {alpn:?}: {output:?}");
+        }
     }
     stage.gate.assert_books_balance().await;
 }
