@@ -3,6 +3,7 @@
 //! nodes.
 
 mod control;
+mod doors;
 mod events;
 mod metrics;
 mod page;

@@ -22,23 +22,21 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use prometheus::Registry;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
-use tokio::time::{sleep, timeout};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::time::sleep;
 
+use super::doors::keep_open;
 use super::events::{COME_AGAIN, Events, Subscription};
 use super::metrics::Metrics;
 use super::pages::{self, Page};
-use super::reserve::Reserve;
 use crate::board::Board;
 
 /// Connections served at once besides those of [`Events`]; more wait in the kernel's queue.
-pub(super) const MAX_CONNECTIONS: usize = 64;
+const MAX_CONNECTIONS: usize = 64;
 /// How long a client may take to send its request's head.
 pub(super) const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long one connection may be used in all, so that forgotten ones do not use up the places.
 pub(super) const CONNECTION_LIFETIME: Duration = Duration::from_mins(5);
-/// How long to wait after a failed accept: what fails then (no descriptors) does not mend at once.
-pub(super) const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 /// What an answer may keep waiting for its client to take it, in bytes.
 const MAX_BUFFER: usize = 64 * 1024;
 /// What belongs to the page is its own files only; nothing may show it within another page, or learn where one was.
@@ -53,8 +51,6 @@ const SAFETY: [(HeaderName, HeaderValue); 3] = [
     (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     (REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
 ];
-/// How long a client may take that is served with the last descriptors: the next one waits for them.
-pub(super) const LAST_PLACE_LIFETIME: Duration = Duration::from_secs(1);
 
 /// What the pages are made of.
 pub struct State {
@@ -98,44 +94,20 @@ impl fmt::Debug for State {
 /// Serves until it is dropped. Must run on a current-thread runtime (see [`State::metrics`]).
 pub async fn serve(listener: TcpListener, state: Arc<State>) {
     tokio::select! {
-        () = accept(listener, &state) => {}
+        () = keep_open(listener, MAX_CONNECTIONS, |stream, place| serve_connection(stream, Arc::clone(&state), place)) => {}
         () = state.events.tell() => {}
     }
 }
 
-async fn accept(listener: TcpListener, state: &Arc<State>) {
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    let mut reserve = Reserve::default();
-    loop {
-        reserve.fill(&listener);
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
-        if let Ok((stream, _)) = listener.accept().await {
-            tokio::spawn(serve_connection(stream, Arc::clone(state), place));
-        } else {
-            reserve.give_up();
-            serve_from_the_reserve(&listener, state).await;
-            sleep(ACCEPT_PAUSE).await;
-        }
-    }
-}
-
-/// Serves one client with the descriptors that have just been given up, and nobody else meanwhile.
-async fn serve_from_the_reserve(listener: &TcpListener, state: &Arc<State>) {
-    // Tried once, without waiting: for want of descriptors an accept fails whether anybody is there or not.
-    if let Ok(Ok((stream, _))) = timeout(Duration::ZERO, listener.accept()).await {
-        let connection = answer_all(stream, Arc::clone(state), None);
-        let _ = timeout(LAST_PLACE_LIFETIME, connection).await;
-    }
-}
-
-/// Serves one client. Only as long as it asks questions does it take one of the places for that.
+/// Serves one client. Only as long as it asks questions does it take one of the places for that; without one it cannot
+/// subscribe.
 async fn serve_connection(
     stream: impl AsyncRead + AsyncWrite + Unpin,
     state: Arc<State>,
-    place: OwnedSemaphorePermit,
+    place: Option<OwnedSemaphorePermit>,
 ) {
     let (subscribe, subscribed) = oneshot::channel();
-    let mut connection = pin!(answer_all(stream, state, Some(subscribe)));
+    let mut connection = pin!(answer_all(stream, state, place.is_some().then_some(subscribe)));
     // A connection that breaks off or outlives its time is its client's business.
     let subscription = tokio::select! {
         _ = &mut connection => return,

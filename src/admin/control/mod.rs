@@ -24,13 +24,10 @@ use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::Semaphore;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
-use super::reserve::Reserve;
-use super::server::{
-    ACCEPT_PAUSE, CONNECTION_LIFETIME, HEAD_TIMEOUT, LAST_PLACE_LIFETIME, State, reply, respond,
-};
+use super::doors::keep_open;
+use super::server::{CONNECTION_LIFETIME, HEAD_TIMEOUT, State, reply, respond};
 use crate::census::Census;
 use crate::intent::Inbox;
 use answer::Answer;
@@ -67,28 +64,15 @@ struct Caller {
 /// Serves until it is dropped. Must run on the same current-thread runtime as [`serve`](super::serve).
 pub async fn serve_control(listener: UnixListener, state: Arc<State>, controls: Controls) {
     let control = Arc::new(Control { state, controls });
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    let mut reserve = Reserve::default();
-    loop {
-        reserve.fill(&listener);
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
-        if let Ok((stream, _)) = listener.accept().await {
-            let connection = serve_connection(stream, Arc::clone(&control));
-            tokio::spawn(async move {
-                // A connection that breaks off or outlives its time is its client's business.
-                let _ = timeout(CONNECTION_LIFETIME, connection).await;
-                drop(place);
-            });
-        } else {
-            // Who has run out of descriptors may want to cut sessions.
-            reserve.give_up();
-            if let Ok(Ok((stream, _))) = timeout(Duration::ZERO, listener.accept()).await {
-                let connection = serve_connection(stream, Arc::clone(&control));
-                let _ = timeout(LAST_PLACE_LIFETIME, connection).await;
-            }
-            sleep(ACCEPT_PAUSE).await;
+    keep_open(listener, MAX_CONNECTIONS, |stream, place| {
+        let connection = serve_connection(stream, Arc::clone(&control));
+        async move {
+            // A connection that breaks off or outlives its time is its client's business.
+            let _ = timeout(CONNECTION_LIFETIME, connection).await;
+            drop(place);
         }
-    }
+    })
+    .await;
 }
 
 async fn serve_connection(stream: UnixStream, control: Arc<Control>) -> Result<(), hyper::Error> {
