@@ -16,11 +16,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use serde::Serialize;
 use tokio::sync::watch;
 
-use crate::intent::Certificate;
+use crate::intent::{Certificate, NodeId};
 
 /// Wall-clock time, in seconds since the Unix epoch: for people and time series, never for decisions (L9).
 pub fn wall_clock() -> f64 {
@@ -62,6 +62,9 @@ pub struct ClusterStatus {
 /// One node, as shown.
 #[derive(Clone, Debug, Serialize)]
 pub struct NodeStatus {
+    /// Which it is among all that the cluster has had.
+    #[serde(skip)]
+    pub id: NodeId,
     /// Its name.
     pub name: Arc<str>,
     /// Where clients' bytes go.
@@ -148,23 +151,34 @@ impl ClusterBoard {
 /// Everything published.
 #[derive(Debug, Default)]
 pub struct Board {
-    clusters: Vec<(Arc<str>, Arc<ClusterBoard>)>,
+    clusters: ArcSwap<Vec<(Arc<str>, Arc<ClusterBoard>)>>,
     bell: Arc<Bell>,
     /// When the process began to serve (seconds since the Unix epoch).
     started: f64,
     traffic: OnceLock<Traffic>,
     /// Listeners and their addresses, once all are bound.
-    bound: OnceLock<Vec<(Arc<str>, SocketAddr)>>,
+    bound: ArcSwapOption<Vec<(Arc<str>, SocketAddr)>>,
+    /// Whether it was ready once: what a reload adds does not change that.
+    was_ready: AtomicBool,
     draining: AtomicBool,
 }
 
 impl Board {
     /// A board with a place for each of these clusters.
     pub fn new(clusters: impl IntoIterator<Item = Arc<str>>) -> Self {
-        let bell = Arc::<Bell>::default();
-        let cluster = || Arc::new(ClusterBoard { bell: Arc::clone(&bell), ..ClusterBoard::default() });
-        let clusters = clusters.into_iter().map(|name| (name, cluster())).collect();
-        Board { clusters, bell, started: wall_clock(), ..Board::default() }
+        let board = Board { started: wall_clock(), ..Board::default() };
+        board.set_clusters(clusters);
+        board
+    }
+
+    /// From now on there are these clusters, in this order; what is known of those that stay is kept.
+    pub fn set_clusters(&self, names: impl IntoIterator<Item = Arc<str>>) {
+        let new = || Arc::new(ClusterBoard { bell: Arc::clone(&self.bell), ..ClusterBoard::default() });
+        let with_board = |name: Arc<str>| {
+            let board = self.cluster(&name).unwrap_or_else(new);
+            (name, board)
+        };
+        self.clusters.store(Arc::new(names.into_iter().map(with_board).collect()));
     }
 
     /// When the process began to serve (seconds since the Unix epoch).
@@ -193,25 +207,25 @@ impl Board {
         self.traffic.get()
     }
 
-    /// The clusters by name, in the order of the configuration.
-    pub fn clusters(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<ClusterBoard>)> {
-        self.clusters.iter().map(|(name, board)| (name, board))
+    /// The clusters by name as they are now, in the order of the configuration.
+    pub fn clusters(&self) -> impl Iterator<Item = (Arc<str>, Arc<ClusterBoard>)> + use<> {
+        Vec::clone(&self.clusters.load()).into_iter()
     }
 
     /// One cluster.
-    pub fn cluster(&self, name: &str) -> Option<&Arc<ClusterBoard>> {
-        self.clusters().find_map(|(n, board)| (&**n == name).then_some(board))
+    pub fn cluster(&self, name: &str) -> Option<Arc<ClusterBoard>> {
+        let clusters = self.clusters.load();
+        clusters.iter().find_map(|(known, board)| (**known == *name).then(|| Arc::clone(board)))
     }
 
-    /// Notes that every listener is bound and accepts, and where.
+    /// Notes that every listener is bound and accepts, and where; said again after each change.
     pub fn set_bound(&self, listeners: Vec<(Arc<str>, SocketAddr)>) {
-        // Listeners are bound once in a process's life; a second call would say the same.
-        let _ = self.bound.set(listeners);
+        self.bound.store(Some(Arc::new(listeners)));
     }
 
     /// The listeners with the addresses they are bound to; none before all are.
     pub fn listeners(&self) -> impl Iterator<Item = (Arc<str>, SocketAddr)> {
-        self.bound.get().into_iter().flatten().cloned()
+        self.bound.load_full().map_or_else(Vec::new, Arc::unwrap_or_clone).into_iter()
     }
 
     /// Notes that the gate is about to stop; it is not ready any more.
@@ -219,17 +233,21 @@ impl Board {
         self.draining.store(true, Ordering::Release);
     }
 
-    /// Why the gate is not ready, if it is not: bound, first round of probes done, not draining.
+    /// Why the gate is not ready, if it is not: bound, first round of probes done, not draining. Once it is ready, only
+    /// draining ends that: clients of a cluster that a reload adds are held until it is known, as others are (S2).
     pub fn not_ready(&self) -> Option<String> {
         if self.draining.load(Ordering::Acquire) {
             return Some("draining".to_owned());
         }
-        if self.bound.get().is_none() {
+        if self.was_ready.load(Ordering::Acquire) {
+            return None;
+        }
+        if self.bound.load().is_none() {
             return Some("listeners are not bound yet".to_owned());
         }
-        self.clusters()
-            .find(|(_, board)| !board.status().first_round_done)
-            .map(|(name, _)| format!("cluster {name}: the first round of probes is not done"))
+        let waiting = self.clusters().find(|(_, board)| !board.status().first_round_done);
+        self.was_ready.store(waiting.is_none(), Ordering::Release);
+        waiting.map(|(name, _)| format!("cluster {name}: the first round of probes is not done"))
     }
 }
 

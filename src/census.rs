@@ -13,8 +13,8 @@ const QUESTIONS: usize = 16;
 /// Which sessions are meant.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
-    /// Of this cluster alone: its place in the configuration.
-    pub cluster: Option<usize>,
+    /// Of the cluster of this name alone.
+    pub cluster: Option<Arc<str>>,
     /// Joined to a node of this name alone.
     pub node: Option<Arc<str>>,
 }
@@ -26,8 +26,8 @@ pub struct Session {
     pub listener: Arc<str>,
     /// Who it is.
     pub client: SocketAddr,
-    /// Its cluster's place in the configuration; `None` as long as its first bytes have to tell.
-    pub cluster: Option<usize>,
+    /// Its cluster's name; `None` as long as its first bytes have to tell.
+    pub cluster: Option<Arc<str>>,
     /// Whom it is joined to; `None` before it is.
     pub node: Option<Arc<str>>,
     /// The tenure that it was joined under.

@@ -1,11 +1,12 @@
 //! What the roles ask of one another: how `follow` paces the probers, what they report back, how anybody raises a
 //! signal, and how an operator's commands arrive.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use arc_swap::ArcSwap;
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Instant;
 
 use crate::leader::Observation;
@@ -96,6 +97,53 @@ pub enum CommandError {
     Stopping,
 }
 
+/// Who still has clients or sessions of a cluster: it is followed until the last of these is dropped.
+#[derive(Clone, Debug)]
+pub struct Interest(#[expect(dead_code, reason = "what counts is that it lives")] Arc<Concern>);
+
+/// Tells when nobody has an interest in a cluster any more.
+#[derive(Clone, Debug)]
+pub struct Interests {
+    alive: Weak<Concern>,
+    gone: Arc<Notify>,
+}
+
+/// What all interests in one cluster share.
+#[derive(Debug)]
+struct Concern(Arc<Notify>);
+
+/// The first interest in a cluster, to be cloned by whoever has one, too.
+pub fn interest() -> (Interest, Interests) {
+    let gone = Arc::<Notify>::default();
+    let concern = Arc::new(Concern(Arc::clone(&gone)));
+    let alive = Arc::downgrade(&concern);
+    (Interest(concern), Interests { alive, gone })
+}
+
+impl Interests {
+    /// Another interest, as long as there is one.
+    pub fn another(&self) -> Option<Interest> {
+        self.alive.upgrade().map(Interest)
+    }
+
+    /// Waits until the last [`Interest`] is dropped.
+    pub async fn gone(&self) {
+        loop {
+            let rung = self.gone.notified();
+            if self.alive.strong_count() == 0 {
+                return;
+            }
+            rung.await;
+        }
+    }
+}
+
+impl Drop for Concern {
+    fn drop(&mut self) {
+        self.0.notify_waiters();
+    }
+}
+
 /// The sending half of a cluster's inbox; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Inbox(mpsc::Sender<Input>);
@@ -107,6 +155,25 @@ const INBOX_CAPACITY: usize = 1024;
 pub fn inbox() -> (Inbox, mpsc::Receiver<Input>) {
     let (sender, receiver) = mpsc::channel(INBOX_CAPACITY);
     (Inbox(sender), receiver)
+}
+
+/// The inboxes of all clusters, by their names; clones share them, and see them change.
+#[derive(Clone, Debug, Default)]
+pub struct Inboxes(Arc<ArcSwap<Vec<Named>>>);
+
+/// One of them.
+type Named = (Arc<str>, Inbox);
+
+impl Inboxes {
+    /// That of one cluster, if it is followed.
+    pub fn of(&self, cluster: &str) -> Option<Inbox> {
+        self.0.load().iter().find_map(|(name, inbox)| (**name == *cluster).then(|| inbox.clone()))
+    }
+
+    /// From now on there are these.
+    pub fn set(&self, inboxes: Vec<(Arc<str>, Inbox)>) {
+        self.0.store(Arc::new(inboxes));
+    }
 }
 
 impl Inbox {

@@ -204,6 +204,11 @@ impl TenureReader {
         });
     }
 
+    /// Whether the other one reads what this one does.
+    pub fn is_same(&self, other: &TenureReader) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
+    }
+
     /// Waits for the next change of the route or of a past tenure's fate that comes after the last
     /// call (or after this reader was cloned). Returns `false` once the writer is gone.
     ///

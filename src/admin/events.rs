@@ -133,10 +133,10 @@ impl Events {
             // The status is read last: it shows the consequences of all events that are told with it.
             let history = cluster.history();
             let events = history.events_after(after).take_while(|event| event.id <= newest);
-            changes.extend(events.map(|event| self.change(name, event)));
+            changes.extend(events.map(|event| self.change(&name, event)));
             drop(history);
             let status = cluster.status();
-            if (all || changes.len() > before) && told.is_news(name, &status) {
+            if (all || changes.len() > before) && told.is_news(&name, &status) {
                 changed.push((name, cluster, status));
             }
         }
@@ -233,7 +233,8 @@ impl Subscription {
         let events = Arc::clone(&self.events);
         let mut missed = Vec::new();
         for (name, cluster) in events.board.clusters() {
-            missed.extend(cluster.history().events_after(self.known).map(|event| events.change(name, event)));
+            missed
+                .extend(cluster.history().events_after(self.known).map(|event| events.change(&name, event)));
         }
         missed.sort_unstable_by_key(|(id, _)| *id);
         // Whoever leaves before it has heard of them asks for them again: so the id is the one before them.

@@ -79,21 +79,24 @@ enum Depth {
 impl Snapshot {
     /// All there is.
     pub(super) fn whole(board: &Board) -> Self {
-        let all = board.clusters().map(|(name, cluster)| (name, cluster, cluster.status()));
+        let all = board.clusters().map(|(name, cluster)| {
+            let status = cluster.status();
+            (name, cluster, status)
+        });
         Self::take(board, all, Depth::WithHistory)
     }
 
     /// Some clusters at this moment.
-    pub(super) fn of<'a>(
+    pub(super) fn of(
         board: &Board,
-        clusters: impl IntoIterator<Item = (&'a Arc<str>, &'a Arc<ClusterBoard>, Arc<ClusterStatus>)>,
+        clusters: impl IntoIterator<Item = (Arc<str>, Arc<ClusterBoard>, Arc<ClusterStatus>)>,
     ) -> Self {
         Self::take(board, clusters, Depth::Moment)
     }
 
-    fn take<'a>(
+    fn take(
         board: &Board,
-        clusters: impl IntoIterator<Item = (&'a Arc<str>, &'a Arc<ClusterBoard>, Arc<ClusterStatus>)>,
+        clusters: impl IntoIterator<Item = (Arc<str>, Arc<ClusterBoard>, Arc<ClusterStatus>)>,
         depth: Depth,
     ) -> Self {
         let not_ready = board.not_ready();
@@ -114,7 +117,8 @@ impl Snapshot {
             listeners,
             clusters: clusters
                 .map(|(name, cluster, status)| {
-                    (Arc::clone(name), of_cluster(board, name, cluster, status, depth))
+                    let shown = of_cluster(board, &name, &cluster, status, depth);
+                    (name, shown)
                 })
                 .collect(),
         }

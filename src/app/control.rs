@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::resolve::Names;
 use crate::board::ClusterBoard;
 use crate::follow::{self, Follow, Links};
-use crate::intent::{ProbeIds, ProbeOrder, inbox};
+use crate::intent::{ProbeIds, ProbeOrder, inbox, interest};
 use crate::names::{self, Host};
 use crate::probe::tls::Connector;
 use crate::probe::{self, Prober, ProberSetupError};
@@ -127,7 +127,7 @@ fn prepare(
     };
     let follow = Follow::new(plan.follow, links, &metrics.follow, now);
     let cluster = Cluster { follow, probers, hosts: plan.names.hosts, dns_refresh: plan.dns_refresh };
-    Ok((cluster, ClusterHandle { route, readers, inbox: sender }))
+    Ok((cluster, ClusterHandle { route, readers, inbox: sender, interest: interest().0 }))
 }
 
 /// Runs until a task ends, which none does by itself before the gate stops; says which.

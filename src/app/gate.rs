@@ -18,6 +18,7 @@ use crate::admin::{self, Controls};
 use crate::board::Board;
 use crate::config::{Cluster, Config};
 use crate::follow;
+use crate::intent::Inboxes;
 use crate::metrics;
 use crate::probe;
 use crate::probe::tls::TlsSetupError;
@@ -101,7 +102,9 @@ impl Gate {
         let doors = Doors::bind(config)?;
         let (failing, failed) = watch::channel(None);
         let (control, handles) = control::start(plans, &control_metrics(&registry)?, failing)?;
-        let inboxes = handles.iter().map(|handle| handle.inbox.clone()).collect();
+        let inboxes = Inboxes::default();
+        let names = config.clusters.iter().map(|cluster| Arc::clone(&cluster.name));
+        inboxes.set(names.zip(handles.iter().map(|handle| handle.inbox.clone())).collect());
         let proxy_metrics = proxy::Metrics::register(&registry)?;
         board.set_traffic(proxy_metrics.traffic());
         let proxy = proxy::start(config.proxy_settings(), sockets, handles, proxy_metrics)
@@ -164,7 +167,7 @@ fn control_metrics(registry: &Registry) -> Result<control::Metrics, prometheus::
 }
 
 fn plan_clusters(config: &Config, board: &Board) -> Result<Vec<Plan>, StartError> {
-    let boards = board.clusters().map(|(_, board)| Arc::clone(board));
+    let boards = board.clusters().map(|(_, board)| board);
     let mut connectors = tls::Connectors::default();
     let plan = |(place, (cluster, board)): (usize, (&Cluster, _))| {
         let names = resolve::enter(cluster);

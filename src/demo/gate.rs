@@ -25,7 +25,7 @@ impl Gate {
             app::Gate::start(&loaded.config, || 0).map_err(|error| DemoError::Gate(error.to_string()))?;
         let missing = |what| DemoError::Gate(format!("the configuration has no {what}"));
         let (_, address) = gate.listeners().into_iter().next().ok_or_else(|| missing("listener"))?;
-        let cluster = gate.board().cluster(CLUSTER).cloned().ok_or_else(|| missing("cluster"))?;
+        let cluster = gate.board().cluster(CLUSTER).ok_or_else(|| missing("cluster"))?;
         Ok(Gate { inner: gate, address, cluster })
     }
 

@@ -288,7 +288,9 @@ impl Follow {
             claims: self.tracker.claims(),
             leader_changes: self.leader_changes,
             alarms: self.alarms.iter().map(|alarm| alarm.as_str()).collect(),
-            nodes: nodes.map(|(id, node)| node.status(self.state(id), self.override_of(id))).collect(),
+            nodes: nodes
+                .map(|(id, node)| node.status(NodeId(id), self.state(id), self.override_of(id)))
+                .collect(),
             readers: self.readers.names(),
             first_round_done: self.nodes.iter().all(Node::is_known),
         });

@@ -11,7 +11,7 @@ use super::readers::Candidate;
 use super::settings::NodeSettings;
 use crate::board::{NodeStatus, wall_clock};
 use crate::intent::{Certificate, ProbeReport};
-use crate::leader::{NodeState, Override, ProbeFailure, ProbeId, Verdict};
+use crate::leader::{NodeId, NodeState, Override, ProbeFailure, ProbeId, Verdict};
 
 /// One node, as last heard.
 #[derive(Debug)]
@@ -172,9 +172,10 @@ impl Node {
         }
     }
 
-    pub(super) fn status(&self, state: NodeState, overridden: Option<Override>) -> NodeStatus {
+    pub(super) fn status(&self, id: NodeId, state: NodeState, overridden: Option<Override>) -> NodeStatus {
         let heard = self.newest.as_ref();
         NodeStatus {
+            id,
             name: Arc::clone(self.name()),
             address: self.settings.address.to_string().into(),
             state: state.as_str(),

@@ -1,18 +1,20 @@
 //! Takes clients in at one listening socket, and stops without losing the queued ones (O4).
 
+use std::cell::RefCell;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use super::connection::Connection;
+use super::generation::Listener;
 use super::limits::{Admission, Place};
 use super::outcome::Refusal;
-use super::worker::{Listener, Order, Worker};
+use super::worker::{Order, Worker};
 use crate::sockets::{self, AcceptError};
 
 /// How long accepting pauses when the machine is out of descriptors or memory: between this and twice as long.
@@ -27,18 +29,19 @@ const QUIET: Duration = Duration::from_millis(500);
 /// Accepts until told otherwise. `open` says to the outside that the socket is not closed yet.
 pub(super) async fn accept(
     worker: Rc<Worker>,
-    listener: Rc<Listener>,
+    doorway: Rc<Doorway>,
     socket: TcpListener,
     mut orders: watch::Receiver<Order>,
     open: Place,
 ) {
-    let mut door = Door { worker, listener, paused: false };
+    let mut door = Door { worker, doorway: Rc::clone(&doorway), paused: false };
     let order = loop {
         // The runtime's budget makes this yield after a batch.
         tokio::select! {
             biased;
             // Without a sender the proxy itself is gone.
             order = orders.wait_for(|order| *order != Order::Serve) => break order.map_or(Order::Cut, |order| *order),
+            () = doorway.closing.notified() => break Order::Quiesce,
             accepted = door.next(&socket) => door.admit(accepted).await,
         }
     };
@@ -53,10 +56,40 @@ pub(super) async fn accept(
     drop(open);
 }
 
-/// Where clients of one listener come in.
+/// What a worker has to say about one of its listening sockets.
+#[derive(Debug)]
+pub(super) struct Doorway {
+    /// What the socket is bound to.
+    pub(super) address: SocketAddr,
+    /// Whose clients come in there.
+    listener: RefCell<Rc<Listener>>,
+    closing: Notify,
+}
+
+impl Doorway {
+    pub(super) fn new(address: SocketAddr, listener: Rc<Listener>) -> Self {
+        Doorway { address, listener: RefCell::new(listener), closing: Notify::new() }
+    }
+
+    pub(super) fn listener(&self) -> Rc<Listener> {
+        Rc::clone(&self.listener.borrow())
+    }
+
+    /// From now on clients who come in there are this listener's.
+    pub(super) fn lead_to(&self, listener: Rc<Listener>) {
+        self.listener.replace(listener);
+    }
+
+    /// Has the socket closed as by [`Order::Quiesce`].
+    pub(super) fn close(&self) {
+        self.closing.notify_one();
+    }
+}
+
+/// The acceptor at one listening socket.
 struct Door {
     worker: Rc<Worker>,
-    listener: Rc<Listener>,
+    doorway: Rc<Doorway>,
     paused: bool,
 }
 
@@ -82,16 +115,17 @@ impl Door {
     }
 
     fn take(&self, client: TcpStream, peer: SocketAddr) {
-        self.listener.metrics.connections.inc();
-        match self.admission(peer.ip()) {
+        let listener = self.doorway.listener();
+        listener.metrics.connections.inc();
+        match self.admission(&listener, peer.ip()) {
             Ok(admission) => {
-                let connection = Connection::new(&self.worker, &self.listener, client, peer, admission);
+                let connection = Connection::new(&self.worker, &listener, client, peer, admission);
                 // The task is on its own: a panic ends it and nothing else, and its guards give back what it held.
                 drop(tokio::task::spawn_local(connection));
             }
             Err(refusal) => {
-                self.listener.metrics.refused(refusal).inc();
-                tracing::debug!(listener = %self.listener.name, %peer, reason = refusal.as_str(), "client refused");
+                listener.metrics.refused(refusal).inc();
+                tracing::debug!(listener = %listener.name, %peer, reason = refusal.as_str(), "client refused");
                 // If it fails, the client has gone already.
                 let _ = sockets::reset_on_close(&client);
             }
@@ -100,21 +134,22 @@ impl Door {
 
     /// Who is denied takes no place, and is told so even where there is none left. Of a trusted proxy's client it is
     /// not known yet who it is: it is judged when it is (`be_introduced`), and has its other places until then.
-    fn admission(&self, peer: IpAddr) -> Result<Admission, Refusal> {
-        let client = Some(peer).filter(|peer| !self.listener.proxies.have(*peer));
-        if client.is_some_and(|client| !self.listener.access.admits(client)) {
+    fn admission(&self, listener: &Listener, peer: IpAddr) -> Result<Admission, Refusal> {
+        let client = Some(peer).filter(|peer| !listener.proxies.have(*peer));
+        if client.is_some_and(|client| !listener.access.admits(client)) {
             return Err(Refusal::Denied);
         }
         let in_all = self.worker.places.take().ok_or(Refusal::Limit)?;
-        self.listener.bounds.admit(client, in_all)
+        listener.bounds.admit(client, in_all)
     }
 
     async fn pause(&mut self, error: &io::Error) {
-        self.listener.metrics.accept_pauses.inc();
+        let listener = self.doorway.listener();
+        listener.metrics.accept_pauses.inc();
         if !self.paused {
             self.paused = true;
             tracing::warn!(
-                listener = %self.listener.name,
+                listener = %listener.name,
                 %error,
                 "cannot accept: new clients wait in the kernel's queue; raise the limit of descriptors (LimitNOFILE=) \
                  or lower max_connections"
@@ -128,7 +163,7 @@ impl Door {
         let quiesced = sockets::quiesce(socket);
         if let Err(error) = &quiesced {
             tracing::warn!(
-                listener = %self.listener.name,
+                listener = %self.doorway.listener().name,
                 %error,
                 "cannot stop new connections before closing: those of this moment may be reset; newer kernels \
                 want CAP_NET_ADMIN for it"
@@ -161,16 +196,17 @@ mod tests {
         const EMFILE: i32 = 24;
         const ECONNABORTED: i32 = 103;
         let (worker, listener) = bare_worker();
-        let mut door = Door { worker, listener, paused: false };
+        let doorway = Rc::new(Doorway::new(([127, 0, 0, 1], 1).into(), Rc::clone(&listener)));
+        let mut door = Door { worker, doorway, paused: false };
         let admissions = async {
             let before = Instant::now();
             door.admit(failed(ECONNABORTED)).await;
-            assert_eq!((before.elapsed(), door.listener.metrics.accept_pauses.get()), (Duration::ZERO, 0));
+            assert_eq!((before.elapsed(), listener.metrics.accept_pauses.get()), (Duration::ZERO, 0));
             for pauses in 1..=3 {
                 let before = Instant::now();
                 door.admit(failed(EMFILE)).await;
                 assert!(before.elapsed() >= PAUSE && before.elapsed() <= PAUSE * 3);
-                assert_eq!(door.listener.metrics.accept_pauses.get(), pauses);
+                assert_eq!(listener.metrics.accept_pauses.get(), pauses);
             }
         };
         LocalSet::new().run_until(admissions).await;

@@ -20,6 +20,7 @@ use tokio::time::Instant;
 
 use super::choice::{Fault, Setbacks};
 use super::dial::{Dialled, dial};
+use super::generation::{Cluster, Listener};
 use super::hold::wait_for_route;
 use super::limits::Admission;
 use super::metrics::Counted;
@@ -32,7 +33,7 @@ use super::sessions::{Call, Key, Slot};
 use super::sources::SourcePlace;
 use super::trace::Trace;
 use super::unjoined::Unjoined;
-use super::worker::{Cluster, Listener, Worker};
+use super::worker::Worker;
 use crate::relay::{End, Meter, Relay, Side};
 use crate::sockets::{self, FirstWord};
 use crate::tenure::{Approach, Tenure, TenureReader, Trial};
@@ -160,8 +161,8 @@ impl Connection {
             }
         }
         self.presence.ending = Some(ending);
-        if self.worker.log_connections {
-            self.trace.log(&self.presence.listener.name, &self.worker, &self.meter, ending);
+        if self.worker.log_connections.get() {
+            self.trace.log(&self.presence.listener.name, &self.meter, ending);
         }
     }
 }
@@ -290,7 +291,7 @@ impl Journey {
 
     /// Notes the connection to a node for the log; the last one is told.
     pub(super) fn note_connected(&self, tenure: &Tenure, stream: &TcpStream, took: Duration) {
-        if self.worker.log_connections {
+        if self.worker.log_connections.get() {
             self.trace.connected(tenure, stream, took);
         }
     }

@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::choice::{Age, Choice, Setbacks, Word, choose, judge_age};
 use super::connection::Journey;
+use super::generation::Cluster;
 use super::limits::Place;
 use super::metrics::Counted;
 use super::outcome::{Ending, Outcome, Refusal};
@@ -18,7 +19,6 @@ use super::readers;
 use super::release::Release;
 use super::sessions::{Key, Sessions};
 use super::trace::Trace;
-use super::worker::Cluster;
 use crate::tenure::{Tenure, TenureReader};
 
 /// The tenure to dial. While there is none the client is held: the kernel keeps what it sends, and of the

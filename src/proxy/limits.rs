@@ -1,5 +1,6 @@
 //! Bounds over all workers (S8), as guards: whatever ends a connection gives its place back.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -7,14 +8,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::Notify;
 
 use super::outcome::Refusal;
-use super::settings::ListenerSettings;
+use super::settings::{ListenerSettings, Settings};
 use super::sources::{SourcePlace, Sources};
 
 /// So many places and no more.
 #[derive(Debug)]
 pub(super) struct Places {
     taken: AtomicUsize,
-    limit: usize,
+    limit: AtomicUsize,
     /// Rung whenever the last place is given back.
     emptied: Notify,
 }
@@ -25,18 +26,27 @@ pub(super) struct Place(Arc<Places>);
 
 impl Places {
     pub(super) fn new(limit: usize) -> Arc<Self> {
-        Arc::new(Places { taken: AtomicUsize::new(0), limit, emptied: Notify::new() })
+        Arc::new(Places {
+            taken: AtomicUsize::new(0),
+            limit: AtomicUsize::new(limit),
+            emptied: Notify::new(),
+        })
     }
 
     /// A place, unless all are taken.
     pub(super) fn take(self: &Arc<Self>) -> Option<Place> {
         // Counted first and taken back if it was one too many: cheaper than a compare-and-swap loop, and
         // the bound holds all the same.
-        if self.taken.fetch_add(1, Ordering::AcqRel) < self.limit {
+        if self.taken.fetch_add(1, Ordering::AcqRel) < self.limit.load(Ordering::Relaxed) {
             return Some(Place(Arc::clone(self)));
         }
         self.give_back();
         None
+    }
+
+    /// From now on there are so many. Whoever has a place keeps it, even beyond that.
+    pub(super) fn set_limit(&self, limit: usize) {
+        self.limit.store(limit, Ordering::Relaxed);
     }
 
     /// How many are taken.
@@ -70,6 +80,49 @@ pub(super) struct Bounds {
     sources: Option<Arc<Sources>>,
 }
 
+/// All bounds, as the newest settings want them.
+#[derive(Debug)]
+pub(super) struct Limits {
+    /// Connections.
+    pub(super) in_all: Arc<Places>,
+    listeners: BTreeMap<Arc<str>, Bounds>,
+    held: BTreeMap<Arc<str>, Arc<Places>>,
+}
+
+impl Limits {
+    pub(super) fn new() -> Self {
+        Limits { in_all: Places::new(0), listeners: BTreeMap::new(), held: BTreeMap::new() }
+    }
+
+    /// Adopts the limits of these settings: from now on for whoever comes, and whoever was let in before still counts.
+    pub(super) fn adapt(&mut self, settings: &Settings) {
+        self.in_all.set_limit(settings.max_connections);
+        let listeners = settings.listeners.iter().map(|listener| {
+            let known = self.listeners.get(&listener.name);
+            let bounds = known.map_or_else(|| Bounds::new(listener), |bounds| bounds.adapt(listener));
+            (Arc::clone(&listener.name), bounds)
+        });
+        self.listeners = listeners.collect();
+        let held = settings.clusters.iter().map(|cluster| {
+            let known = self.held.get(&cluster.name).cloned();
+            let places = known.unwrap_or_else(|| Places::new(0));
+            places.set_limit(cluster.hold_limit);
+            (Arc::clone(&cluster.name), places)
+        });
+        self.held = held.collect();
+    }
+
+    /// Those of the listeners, in the settings' order.
+    pub(super) fn of_listeners(&self, settings: &Settings) -> Vec<Bounds> {
+        settings.listeners.iter().filter_map(|listener| self.listeners.get(&listener.name).cloned()).collect()
+    }
+
+    /// How many clients of each cluster may be held, in the settings' order.
+    pub(super) fn of_held(&self, settings: &Settings) -> Vec<Arc<Places>> {
+        settings.clusters.iter().filter_map(|cluster| self.held.get(&cluster.name).cloned()).collect()
+    }
+}
+
 /// What a connection has of all the bounds, until dropped.
 #[derive(Debug)]
 pub(super) struct Admission {
@@ -85,6 +138,20 @@ impl Bounds {
             places: Places::new(settings.max_connections.unwrap_or(usize::MAX)),
             sources: settings.max_connections_per_source.map(Sources::new),
         }
+    }
+
+    /// The bounds of the same listener under other settings. Whoever was let in still counts, but for its source where
+    /// sources were not counted before.
+    pub(super) fn adapt(&self, settings: &ListenerSettings) -> Self {
+        self.places.set_limit(settings.max_connections.unwrap_or(usize::MAX));
+        let sources = match (&self.sources, settings.max_connections_per_source) {
+            (Some(sources), Some(limit)) => {
+                sources.set_limit(limit);
+                Some(Arc::clone(sources))
+            }
+            (_, limit) => limit.map(Sources::new),
+        };
+        Bounds { places: Arc::clone(&self.places), sources }
     }
 
     /// Lets a client in that has its place among all; a proxy's without an address, which is not known yet.

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! worker      a thread with its own runtime (D1)     accept      takes clients in, pauses, stops (O4)
+//! generation  listeners and clusters as configured now (O2)
 //! connection  one client's life, and its task        choice      where a client may go, without IO (S2, S3)
 //! routing     reads a hello to know the cluster      routes      which cluster, without IO
 //! hold        waits for a route (S2)                 dial        connects (S3)
@@ -21,6 +22,7 @@ mod choice;
 mod connection;
 mod dial;
 mod dials;
+mod generation;
 mod hold;
 mod limits;
 mod metrics;
@@ -48,20 +50,22 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::census::{self, Census};
-use crate::intent::Inbox;
+use crate::intent::{Inbox, Interest};
 use crate::tenure::{OfReaders, TenureReader, To};
 pub use access::Access;
-use limits::{Bounds, Places};
+use generation::Plan;
+use limits::{Limits, Places};
 pub use metrics::{Metrics, Totals};
 pub use outcome::{Outcome, Refusal};
 pub use proxy_header::Proxies;
 pub use routes::{Route, Routes, ServerNames, Target};
 pub use settings::{ClusterSettings, ListenerSettings, Settings};
-use worker::{Order, Plan, Socket};
+use worker::{Beginning, Change, Order, Share, Socket};
 
 /// How long a data plane that is dropped may take to reset what is left.
 const LAST_MOMENT: Duration = Duration::from_secs(1);
@@ -75,17 +79,30 @@ pub struct ClusterHandle {
     pub readers: OfReaders<TenureReader>,
     /// Who hears of what went wrong with a node.
     pub inbox: Inbox,
+    /// Has it followed for as long as somebody here is concerned.
+    pub interest: Interest,
 }
 
 /// The running data plane. Dropped, it ends as by [`cut`](Self::cut).
 #[derive(Debug)]
 pub struct Proxy {
     orders: watch::Sender<Order>,
-    places: Arc<Places>,
+    limits: Limits,
     open: Arc<Places>,
     threads: Vec<thread::JoinHandle<()>>,
+    /// Where each worker hears of the next configuration.
+    changes: Vec<UnboundedSender<Change>>,
     metrics: Metrics,
     census: Census,
+}
+
+/// Where the clients of one address of a listener arrive after a change.
+#[derive(Debug)]
+pub enum Sockets {
+    /// At the sockets that are bound to this address already.
+    Kept(SocketAddr),
+    /// At these, which have been bound for it.
+    New(Vec<TcpListener>),
 }
 
 /// Starts the workers' threads. `listeners` are the bound sockets of each of `settings.listeners`, for all its
@@ -99,47 +116,43 @@ pub fn start(
     clusters: Vec<ClusterHandle>,
     metrics: Metrics,
 ) -> io::Result<Proxy> {
-    if listeners.len() != settings.listeners.len()
-        || clusters.len() != settings.clusters.len()
-        || settings.listeners.iter().any(|listener| !has_place(&clusters, listener))
-    {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            "listeners or clusters do not fit the settings",
-        ));
-    }
+    check_fit(&settings, listeners.len(), &clusters)?;
     let shares = distribute(listeners, settings.workers.max(1))?;
     let (census, questions) = census::census(shares.len());
     let (orders, received) = watch::channel(Order::Serve);
-    let plan = Plan {
-        places: Places::new(settings.max_connections),
-        held: settings.clusters.iter().map(|cluster| Places::new(cluster.hold_limit)).collect(),
+    let mut limits = Limits::new();
+    limits.adapt(&settings);
+    let beginning = Beginning {
+        places: Arc::clone(&limits.in_all),
         open: Places::new(usize::MAX),
-        bounds: settings.listeners.iter().map(Bounds::new).collect(),
-        settings: Arc::new(settings),
-        clusters,
-        metrics: metrics.clone(),
+        plan: Plan::new(settings, &limits, clusters, metrics.clone()),
         orders: received,
     };
     let (started, starts) = mpsc::channel();
-    let mut proxy = Proxy {
-        orders,
-        places: Arc::clone(&plan.places),
-        open: Arc::clone(&plan.open),
-        threads: Vec::new(),
-        metrics,
-        census,
-    };
+    let open = Arc::clone(&beginning.open);
+    let mut proxy = Proxy { orders, limits, open, threads: Vec::new(), changes: Vec::new(), metrics, census };
     for (number, (sockets, questions)) in shares.into_iter().zip(questions).enumerate() {
-        let (plan, started) = (plan.clone(), started.clone());
+        let (change, changes) = unbounded_channel();
+        proxy.changes.push(change);
+        let share = Share { sockets, questions, changes };
+        let (beginning, started) = (beginning.clone(), started.clone());
         let thread = thread::Builder::new().name(format!("worker-{number}"));
-        proxy.threads.push(thread.spawn(move || worker::run(plan, sockets, questions, &started))?);
+        proxy.threads.push(thread.spawn(move || worker::run(beginning, share, &started))?);
     }
     drop(started);
     for _ in &proxy.threads {
         starts.recv().map_err(|_| io::Error::other("a worker ended before it served"))??;
     }
     Ok(proxy)
+}
+
+/// Whether there are sockets for every listener, and somebody to say where each one's clients go.
+fn check_fit(settings: &Settings, listeners: usize, clusters: &[ClusterHandle]) -> io::Result<()> {
+    let fits = listeners == settings.listeners.len()
+        && clusters.len() == settings.clusters.len()
+        && settings.listeners.iter().all(|listener| has_place(clusters, listener));
+    let why = "listeners or clusters do not fit the settings";
+    if fits { Ok(()) } else { Err(io::Error::new(io::ErrorKind::InvalidInput, why)) }
 }
 
 /// Whether there is somebody to say where a listener's clients go.
@@ -152,6 +165,44 @@ fn has_place(clusters: &[ClusterHandle], listener: &ListenerSettings) -> bool {
 }
 
 impl Proxy {
+    /// Goes over to other settings (O2). Clients who come from now on do so under these; those who are there stay, with
+    /// the timeouts of their cluster as they are now. Sockets that nothing names any more are closed without losing who
+    /// waits there (O4). `sockets` has all addresses of each listener; `clusters` belong to `settings.clusters`: those
+    /// with the same `route` as before are the same ones. The number of workers and pipes stays as it was.
+    ///
+    /// # Errors
+    /// If a socket cannot be shared out, or the arguments do not fit together; nothing has changed then.
+    pub fn change(
+        &mut self,
+        settings: Settings,
+        sockets: Vec<Vec<Sockets>>,
+        clusters: Vec<ClusterHandle>,
+    ) -> io::Result<()> {
+        check_fit(&settings, sockets.len(), &clusters)?;
+        let mut kept = Vec::new();
+        let mut new = Vec::new();
+        for (place, sockets) in sockets.into_iter().enumerate() {
+            let mut of_listener = Vec::new();
+            for sockets in sockets {
+                match sockets {
+                    Sockets::Kept(address) => kept.push((address, place)),
+                    Sockets::New(sockets) => of_listener.extend(sockets),
+                }
+            }
+            new.push(of_listener);
+        }
+        let shares = distribute(new, self.changes.len())?;
+        let settings = Settings { workers: self.changes.len(), ..settings };
+        self.limits.adapt(&settings);
+        let plan = Plan::new(settings, &self.limits, clusters, self.metrics.clone());
+        let kept: Arc<[_]> = kept.into();
+        for (worker, sockets) in self.changes.iter().zip(shares) {
+            // A worker that has ended has nothing to change.
+            let _ = worker.send(Change { plan: plan.clone(), kept: Arc::clone(&kept), sockets });
+        }
+        Ok(())
+    }
+
     /// Stops taking new clients without losing those who are in the kernel's queue, and closes the listening sockets
     /// (O4). Returns at once; clients that are there stay, held ones too, and the workers end with the last of them.
     pub fn quiesce(&self) {
@@ -166,7 +217,7 @@ impl Proxy {
 
     /// Connections at this moment, held ones included.
     pub fn active(&self) -> usize {
-        self.places.taken()
+        self.limits.in_all.taken()
     }
 
     /// Where to ask for its sessions; it works as long as the workers do.
@@ -177,7 +228,7 @@ impl Proxy {
     /// Waits until all listening sockets are closed, which takes [`quiesce`](Self::quiesce), and no connection is left.
     pub async fn drained(&self) {
         self.open.emptied().await;
-        self.places.emptied().await;
+        self.limits.in_all.emptied().await;
     }
 
     /// Resets everything that is left ([`Outcome::Shutdown`]) and closes the listening sockets.

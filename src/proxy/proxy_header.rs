@@ -3,6 +3,7 @@
 
 use std::fmt::Display;
 use std::net::IpAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,12 +13,12 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::connection::{Joined, Journey};
+use super::generation::Listener;
 use super::opening::Opening;
 use super::outcome::{Ending, Outcome, Refusal};
 use super::routing::Newcomer;
 use super::sources::SourcePlace;
 use super::trace::Trace;
-use super::worker::Listener;
 use crate::wire::proxy_header::{Addresses, Beginning, ENOUGH, Malformed, parse, write};
 
 #[cfg(test)]
@@ -77,7 +78,10 @@ impl Newcomer {
     pub(super) async fn arrive_by_proxy(mut self) -> Result<Joined, Ending> {
         self.be_introduced().await?;
         match self.listener.only_cluster() {
-            Some(cluster) => self.bound_for(cluster).arrive(Opening::default()).await,
+            Some(cluster) => {
+                let cluster = Rc::clone(cluster);
+                self.bound_for(&cluster).arrive(Opening::default()).await
+            }
             None => self.arrive_by_hello().await,
         }
     }

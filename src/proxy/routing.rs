@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::choice::later;
 use super::connection::{Joined, Journey};
+use super::generation::{Cluster, Listener};
 use super::opening::{Opening, SCRATCH, poll_read};
 use super::outcome::{Ending, Outcome, Refusal};
 use super::proxy_header::{FORGED, refuse_header};
@@ -18,7 +19,7 @@ use super::sessions::Key;
 use super::sources::SourcePlace;
 use super::trace::Trace;
 use super::unjoined::Unjoined;
-use super::worker::{Listener, Worker};
+use super::worker::Worker;
 use crate::relay::Meter;
 use crate::wire::hello::names::{self, Names, Reading};
 use crate::wire::proxy_header::{Sign, sign};
@@ -37,12 +38,11 @@ pub(super) struct Newcomer {
 
 impl Newcomer {
     /// From here on it is that cluster's, and goes to those of its nodes that the listener is for.
-    pub(super) fn bound_for(self, place: usize) -> Journey {
-        let cluster = Rc::clone(self.worker.cluster(place, self.listener.to));
-        self.trace.bound_for(place);
+    pub(super) fn bound_for(self, cluster: &Rc<Cluster>) -> Journey {
+        self.trace.bound_for(cluster);
         Journey {
             route: cluster.route.clone(),
-            cluster,
+            cluster: Rc::clone(cluster),
             worker: self.worker,
             listener: self.listener,
             client: self.client,
@@ -82,7 +82,8 @@ impl Newcomer {
         };
         let default = || listener.cluster.map_or(Target::Reject, Target::Cluster);
         match target.unwrap_or_else(default) {
-            Target::Cluster(cluster) => {
+            Target::Cluster(place) => {
+                let cluster = listener.cluster_at(place);
                 self.worker.sessions.bound_for(self.key, cluster);
                 self.bound_for(cluster).arrive(opening).await
             }

@@ -3,21 +3,21 @@
 
 mod census;
 
-use std::cell::RefCell;
-use std::rc::Rc;
+use std::cell::{Cell, RefCell};
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use slab::Slab;
 use tokio::sync::Notify;
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::time::Instant;
 
 use super::choice::later;
+use super::generation::{Cluster, Listener};
 use super::outcome::Outcome;
 use super::settings::ClusterSettings;
 use super::trace::Trace;
-use super::worker::Listener;
 use crate::relay::Meter;
 use crate::tenure::{Fate, Tenure, TenureReader};
 
@@ -34,7 +34,8 @@ const SHORTEST_SWEEP: Duration = Duration::from_millis(10);
 #[derive(Debug)]
 pub(super) struct Sessions {
     entries: RefCell<Slab<Entry>>,
-    timeouts: Box<[Timeouts]>,
+    /// How often inactivity is looked for.
+    sweep_period: Cell<Duration>,
     /// Rung whenever the last connection leaves.
     emptied: Notify,
 }
@@ -70,8 +71,8 @@ struct Entry {
     meter: Rc<Meter>,
     trace: Rc<Trace>,
     listener: Rc<Listener>,
-    /// Whose timeouts and fates are its own: a place among the clusters. `None` until its hello has been read.
-    cluster: Option<usize>,
+    /// Whose timeouts and fates are its own. `None` until its hello has been read.
+    cluster: Option<Rc<Cluster>>,
     /// What has been added to `raftgate_bytes_total` of the meter's counts.
     counted: (u64, u64),
     /// When the meter was last seen to have moved.
@@ -88,20 +89,33 @@ enum Stage {
     Joined { tenure: Arc<Tenure>, drain_until: Option<Instant> },
 }
 
+/// When sessions end by themselves.
 #[derive(Clone, Copy, Debug)]
-struct Timeouts {
+pub(super) struct Timeouts {
     idle: Option<Duration>,
     half_closed: Option<Duration>,
     drain: Duration,
 }
 
+impl Timeouts {
+    pub(super) fn of(cluster: &ClusterSettings) -> Self {
+        Timeouts { idle: cluster.idle, half_closed: cluster.half_closed, drain: cluster.drain }
+    }
+}
+
 impl Sessions {
-    pub(super) fn new<'a>(clusters: impl IntoIterator<Item = &'a ClusterSettings>) -> Rc<Self> {
-        let timeouts = clusters
-            .into_iter()
-            .map(|c| Timeouts { idle: c.idle, half_closed: c.half_closed, drain: c.drain })
-            .collect();
-        Rc::new(Sessions { entries: RefCell::default(), timeouts, emptied: Notify::new() })
+    pub(super) fn new() -> Rc<Self> {
+        Rc::new(Sessions {
+            entries: RefCell::default(),
+            sweep_period: Cell::new(SWEEP),
+            emptied: Notify::new(),
+        })
+    }
+
+    /// Looks for inactivity as often as these timeouts want it and, if `still`, those of before.
+    pub(super) fn look_out(&self, timeouts: impl Iterator<Item = Timeouts>, still: bool) {
+        let period = sweep_period(timeouts);
+        self.sweep_period.set(if still { period.min(self.sweep_period.get()) } else { period });
     }
 
     /// A place for a connection that has just been accepted.
@@ -119,7 +133,7 @@ impl Sessions {
             meter: Rc::clone(meter),
             trace: Rc::clone(trace),
             listener: Rc::clone(listener),
-            cluster: listener.only_cluster(),
+            cluster: listener.only_cluster().cloned(),
             counted: (0, 0),
             active_at: Instant::now(),
         };
@@ -128,9 +142,9 @@ impl Sessions {
     }
 
     /// Notes to which cluster its hello has brought the connection.
-    pub(super) fn bound_for(&self, key: Key, cluster: usize) {
+    pub(super) fn bound_for(&self, key: Key, cluster: &Rc<Cluster>) {
         self.with(key, |entry| {
-            entry.cluster = Some(cluster);
+            entry.cluster = Some(Rc::clone(cluster));
             entry.active_at = Instant::now();
         });
     }
@@ -149,7 +163,7 @@ impl Sessions {
         self.with(key, |entry| {
             entry.stage = Stage::Joined { tenure, drain_until: None };
             entry.active_at = now;
-            if entry.apply_fate(&self.timeouts, now) == Fate::Cut {
+            if entry.apply_fate(now) == Fate::Cut {
                 entry.end(Outcome::Cut);
             }
         });
@@ -174,10 +188,10 @@ impl Sessions {
     }
 
     /// The mailbox of one cluster: applies fates whenever the route or a fate changes.
-    pub(super) async fn follow_fates(self: Rc<Self>, cluster: usize, mut route: TenureReader) {
+    pub(super) async fn follow_fates(self: Rc<Self>, cluster: Weak<Cluster>, mut route: TenureReader) {
         loop {
             route.mark_seen();
-            self.apply_fates(cluster).await;
+            self.apply_fates(&cluster).await;
             if !route.changed().await {
                 return;
             }
@@ -186,32 +200,31 @@ impl Sessions {
 
     /// Looks for inactivity and overdue drains, for as long as the worker lives.
     pub(super) async fn sweep(self: Rc<Self>) {
-        let mut ticks = tokio::time::interval(self.sweep_period());
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let now = ticks.tick().await;
+            let now = Instant::now();
             self.walk(|_, entry| {
                 entry.count_bytes(now);
                 entry.grow_old();
-                if let Some(outcome) = entry.overdue(&self.timeouts, now) {
+                if let Some(outcome) = entry.overdue(now) {
                     entry.end(outcome);
                 }
             })
             .await;
+            tokio::time::sleep(self.sweep_period.get()).await;
         }
     }
 
-    async fn apply_fates(&self, cluster: usize) {
+    async fn apply_fates(&self, cluster: &Weak<Cluster>) {
         let mut cut = Vec::new();
         let now = Instant::now();
         self.walk(|key, entry| {
-            if entry.cluster == Some(cluster) && entry.apply_fate(&self.timeouts, now) == Fate::Cut {
+            if entry.is_of(cluster) && entry.apply_fate(now) == Fate::Cut {
                 cut.push(key);
             }
         })
         .await;
         // The place may be another connection's by now: its fate is looked at, not remembered.
-        self.cut(&cut, |entry| entry.apply_fate(&self.timeouts, now) == Fate::Cut).await;
+        self.cut(&cut, |entry| entry.apply_fate(now) == Fate::Cut).await;
     }
 
     /// Cuts connections in waves, each only if it is still `to_be_cut` when its turn comes; returns how many were.
@@ -257,18 +270,16 @@ impl Sessions {
             change(entry);
         }
     }
+}
 
-    fn sweep_period(&self) -> Duration {
-        let shortest = self
-            .timeouts
-            .iter()
-            .flat_map(|t| [t.idle, t.half_closed, Some(t.drain)])
-            .flatten()
-            .filter(|timeout| !timeout.is_zero()) // what is over at once needs no finer look
-            .min()
-            .unwrap_or(SWEEP);
-        (shortest / 4).clamp(SHORTEST_SWEEP, SWEEP)
-    }
+fn sweep_period(timeouts: impl Iterator<Item = Timeouts>) -> Duration {
+    let shortest = timeouts
+        .flat_map(|t| [t.idle, t.half_closed, Some(t.drain)])
+        .flatten()
+        .filter(|timeout| !timeout.is_zero()) // what is over at once needs no finer look
+        .min()
+        .unwrap_or(SWEEP);
+    (shortest / 4).clamp(SHORTEST_SWEEP, SWEEP)
 }
 
 impl Slot {
@@ -314,6 +325,10 @@ impl Entry {
         }
     }
 
+    fn is_of(&self, cluster: &Weak<Cluster>) -> bool {
+        self.cluster.as_ref().is_some_and(|own| std::ptr::eq(Rc::as_ptr(own), cluster.as_ptr()))
+    }
+
     /// The second sweep that finds it joined has it settle in: most connections do not last so long.
     fn grow_old(&mut self) {
         if self.sweeps < 2 && matches!(self.stage, Stage::Joined { .. }) {
@@ -332,22 +347,22 @@ impl Entry {
     }
 
     /// Begins or cancels a drain; a cut is left to the caller, who spreads them.
-    fn apply_fate(&mut self, timeouts: &[Timeouts], now: Instant) -> Fate {
-        let (Stage::Joined { tenure, drain_until }, Some(cluster)) = (&mut self.stage, self.cluster) else {
+    fn apply_fate(&mut self, now: Instant) -> Fate {
+        let (Stage::Joined { tenure, drain_until }, Some(cluster)) = (&mut self.stage, &self.cluster) else {
             return Fate::Keep;
         };
         let fate = tenure.fate();
         match fate {
             Fate::Keep => *drain_until = None,
             Fate::Drain => {
-                drain_until.get_or_insert_with(|| later(now, timeouts[cluster].drain));
+                drain_until.get_or_insert_with(|| later(now, cluster.timeouts().drain));
             }
             Fate::Cut => {}
         }
         fate
     }
 
-    fn overdue(&mut self, timeouts: &[Timeouts], now: Instant) -> Option<Outcome> {
+    fn overdue(&mut self, now: Instant) -> Option<Outcome> {
         if let Stage::Joined { drain_until: Some(deadline), .. } = self.stage
             && now >= deadline
         {
@@ -357,7 +372,7 @@ impl Entry {
             return None;
         }
         // Until its hello is there, the listener's own deadline holds.
-        let timeouts = &timeouts[self.cluster?];
+        let timeouts = self.cluster.as_ref()?.timeouts();
         let quiet = now.saturating_duration_since(self.active_at);
         let past = |limit: Option<Duration>| limit.is_some_and(|limit| quiet >= limit);
         if self.meter.half_closed.get() && past(timeouts.half_closed) {

@@ -58,7 +58,7 @@ impl ListenerSettings {
 }
 
 /// How clients of one cluster are treated.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ClusterSettings {
     /// The cluster's name.
     pub name: Arc<str>,

@@ -4,13 +4,14 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::net::{IpAddr, Ipv6Addr};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// So many places for each source and no more, over all workers.
 #[derive(Debug)]
 pub(super) struct Sources {
     taken: Mutex<HashMap<Source, usize>>,
-    limit: usize,
+    limit: AtomicUsize,
 }
 
 /// Whom a bound is for: an IPv4 address, or an IPv6 network of 64 bits, for who has one address has all of it.
@@ -26,7 +27,12 @@ pub(super) struct SourcePlace {
 
 impl Sources {
     pub(super) fn new(limit: usize) -> Arc<Self> {
-        Arc::new(Sources { taken: Mutex::default(), limit })
+        Arc::new(Sources { taken: Mutex::default(), limit: AtomicUsize::new(limit) })
+    }
+
+    /// From now on so many for each. Whoever has a place keeps it, even beyond that.
+    pub(super) fn set_limit(&self, limit: usize) {
+        self.limit.store(limit, Ordering::Relaxed);
     }
 
     /// A place for this client, unless its source has all of its own.
@@ -34,7 +40,7 @@ impl Sources {
         let source = Source::of(client);
         let mut sources = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let taken = sources.get(&source).copied().unwrap_or(0);
-        if taken >= self.limit {
+        if taken >= self.limit.load(Ordering::Relaxed) {
             return None;
         }
         sources.insert(source, taken + 1);

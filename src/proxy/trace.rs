@@ -2,14 +2,15 @@
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
+use super::generation::Cluster;
 use super::outcome::Ending;
-use super::worker::Worker;
 use crate::relay::Meter;
 use crate::tenure::Tenure;
 use crate::wire::proxy_header::Addresses;
@@ -24,8 +25,8 @@ pub(super) struct Trace {
     pub(super) moves: Cell<u32>,
     local_port: Cell<Option<u16>>,
     node: RefCell<Option<Arc<str>>>,
-    /// The cluster that it was sent to: a place in the worker's.
-    cluster: Cell<Option<usize>>,
+    /// The cluster that it was sent to.
+    cluster: OnceCell<Rc<Cluster>>,
     /// Whose connection it is, where a proxy has told. Boxed, for most come without.
     proxied: OnceCell<Box<Addresses>>,
 }
@@ -41,7 +42,7 @@ impl Trace {
             moves: Cell::default(),
             local_port: Cell::default(),
             node: RefCell::default(),
-            cluster: Cell::default(),
+            cluster: OnceCell::new(),
             proxied: OnceCell::new(),
         }
     }
@@ -83,8 +84,9 @@ impl Trace {
     }
 
     /// Notes where it is sent.
-    pub(super) fn bound_for(&self, cluster: usize) {
-        self.cluster.set(Some(cluster));
+    pub(super) fn bound_for(&self, cluster: &Rc<Cluster>) {
+        // It is sent somewhere once: a connection has one hello.
+        let _ = self.cluster.set(Rc::clone(cluster));
     }
 
     /// Notes the connection to a node; the last one is told.
@@ -95,8 +97,8 @@ impl Trace {
     }
 
     /// Tells of the connection, at its end.
-    pub(super) fn log(&self, listener: &str, worker: &Worker, meter: &Meter, ending: Ending) {
-        let cluster = self.cluster.get().and_then(|cluster| worker.clusters.get(cluster));
+    pub(super) fn log(&self, listener: &str, meter: &Meter, ending: Ending) {
+        let cluster = self.cluster.get();
         tracing::info!(
             %listener,
             client = %self.client(),

@@ -1,33 +1,23 @@
 //! One worker: a thread with its own runtime, from which its sessions never leave (D1, D8).
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
+use std::net::SocketAddr;
 use std::rc::Rc;
-use std::sync::{Arc, mpsc};
+use std::sync::Arc;
 
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, LocalOptions};
-use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::sync::{Notify, mpsc, watch};
 
-use super::ClusterHandle;
-use super::accept::accept;
-use super::access::Access;
-use super::dials::Dials;
-use super::limits::{Bounds, Places};
-use super::metrics::{ClusterMetrics, ListenerMetrics, Metrics};
+use super::accept::{Doorway, accept};
+use super::generation::{Generation, Listener, Plan};
+use super::limits::Places;
 use super::opening::SCRATCH;
 use super::outcome::Outcome;
-use super::proxy_header::Proxies;
-use super::release::Release;
-use super::routes::Routes;
 use super::sessions::Sessions;
-use super::settings::{ClusterSettings, Settings};
-use super::source_addresses::SourceAddresses;
 use crate::census::Question;
-use crate::intent::Inbox;
 use crate::relay::Gear;
-use crate::tenure::{OfReaders, Tenure, TenureReader, To};
 
 /// What all sessions of a worker read through (D2).
 const BUFFER: usize = 256 * 1024;
@@ -50,26 +40,37 @@ pub(super) enum Order {
 
 /// What every worker is made from.
 #[derive(Clone, Debug)]
-pub(super) struct Plan {
-    pub(super) settings: Arc<Settings>,
-    pub(super) clusters: Vec<ClusterHandle>,
-    pub(super) metrics: Metrics,
+pub(super) struct Beginning {
+    pub(super) plan: Plan,
     /// Bounds connections over all workers.
     pub(super) places: Arc<Places>,
-    /// Bounds connections by listener.
-    pub(super) bounds: Vec<Bounds>,
-    /// Bounds held clients over all workers, by cluster.
-    pub(super) held: Vec<Arc<Places>>,
     /// Counts listening sockets that are not closed yet.
     pub(super) open: Arc<Places>,
     pub(super) orders: watch::Receiver<Order>,
+}
+
+/// What one worker shares with nobody.
+pub(super) struct Share {
+    pub(super) sockets: Vec<Socket>,
+    pub(super) questions: Questions,
+    pub(super) changes: mpsc::UnboundedReceiver<Change>,
+}
+
+/// The next generation, as one worker hears of it (O2).
+#[derive(Debug)]
+pub(super) struct Change {
+    pub(super) plan: Plan,
+    /// The sockets that stay, by the address that they are bound to, with their listener's place; the others are closed.
+    pub(super) kept: Arc<[(SocketAddr, usize)]>,
+    /// Those that are new.
+    pub(super) sockets: Vec<Socket>,
 }
 
 /// A listening socket and the place of its listener in the settings.
 pub(super) type Socket = (usize, std::net::TcpListener);
 
 /// Where a worker is asked for its sessions.
-pub(super) type Questions = tokio::sync::mpsc::Receiver<Question>;
+pub(super) type Questions = mpsc::Receiver<Question>;
 
 /// Where the openings of a worker are read into. No await while it is borrowed.
 pub(super) type Scratch = RefCell<Box<[u8]>>;
@@ -77,60 +78,24 @@ pub(super) type Scratch = RefCell<Box<[u8]>>;
 /// What the connections of one worker share.
 #[derive(Debug)]
 pub(super) struct Worker {
-    pub(super) clusters: Vec<Rc<Cluster>>,
-    /// The same clusters, as their readers see them.
-    readers: Vec<OfReaders<Rc<Cluster>>>,
+    /// What new clients come under.
+    present: RefCell<Generation>,
+    /// Where it accepts.
+    doorways: RefCell<Vec<Rc<Doorway>>>,
+    /// Rung whenever one of them is gone.
+    closed: Notify,
+    open: Arc<Places>,
+    orders: watch::Receiver<Order>,
     pub(super) sessions: Rc<Sessions>,
     pub(super) gear: Gear,
     pub(super) scratch: Scratch,
     pub(super) places: Arc<Places>,
-    pub(super) log_connections: bool,
-}
-
-/// One listener, as a worker sees it.
-#[derive(Debug)]
-pub(super) struct Listener {
-    pub(super) name: Arc<str>,
-    /// Where clients go whom no route takes.
-    pub(super) cluster: Option<usize>,
-    pub(super) routes: Routes,
-    pub(super) proxies: Proxies,
-    /// To which of a cluster's nodes.
-    pub(super) to: To,
-    pub(super) access: Access,
-    pub(super) metrics: ListenerMetrics,
-    pub(super) bounds: Bounds,
-}
-
-impl Listener {
-    /// Where all clients go, whatever they say; `None` if it depends on that.
-    pub(super) fn only_cluster(&self) -> Option<usize> {
-        self.cluster.filter(|_| self.routes.table.is_empty())
-    }
-}
-
-/// One cluster, as a worker sees it.
-#[derive(Debug)]
-pub(super) struct Cluster {
-    pub(super) settings: ClusterSettings,
-    pub(super) route: TenureReader,
-    pub(super) inbox: Inbox,
-    pub(super) metrics: ClusterMetrics,
-    pub(super) held: Arc<Places>,
-    /// One for whoever leads; for readers one a node.
-    pub(super) releases: Vec<Rc<Release>>,
-    pub(super) dials: Rc<Dials>,
-    pub(super) source: SourceAddresses,
+    pub(super) log_connections: Cell<bool>,
 }
 
 /// The body of a worker's thread. Says by `started` whether it serves; returns when its last client has left after
 /// [`Order::Quiesce`], or after [`Order::Cut`].
-pub(super) fn run(
-    plan: Plan,
-    sockets: Vec<Socket>,
-    questions: Questions,
-    started: &mpsc::Sender<io::Result<()>>,
-) {
+pub(super) fn run(beginning: Beginning, share: Share, started: &std::sync::mpsc::Sender<io::Result<()>>) {
     let runtime = Builder::new_current_thread()
         .enable_all()
         .event_interval(POLLS_BETWEEN_EVENTS)
@@ -143,11 +108,12 @@ pub(super) fn run(
         }
     };
     runtime.block_on(async {
-        let worker = Worker::new(&plan);
-        match worker.open(&plan, sockets) {
-            Ok(doors) => {
+        let Share { sockets, questions, changes } = share;
+        let worker = Worker::new(beginning);
+        match worker.open_all(sockets) {
+            Ok(()) => {
                 let _ = started.send(Ok(()));
-                worker.serve(doors, plan.orders, questions).await;
+                worker.serve(questions, changes).await;
             }
             Err(error) => {
                 let _ = started.send(Err(error));
@@ -156,122 +122,92 @@ pub(super) fn run(
     });
 }
 
-impl Cluster {
-    /// The cluster at this place of the plan, for clients that go where `route` says: to as many nodes at a time.
-    fn new(plan: &Plan, place: usize, route: TenureReader, nodes: usize) -> Rc<Self> {
-        let settings = &plan.settings.clusters[place];
-        Rc::new(Cluster {
-            settings: settings.clone(),
-            route,
-            inbox: plan.clusters[place].inbox.clone(),
-            metrics: plan.metrics.cluster(settings),
-            held: Arc::clone(&plan.held[place]),
-            releases: (0..nodes).map(|_| Release::new(plan.settings.workers)).collect(),
-            dials: Rc::default(),
-            source: SourceAddresses::new(&settings.source),
-        })
-    }
-
-    /// What paces a crowd on its way to this tenure's node.
-    pub(super) fn release(&self, tenure: &Tenure) -> &Rc<Release> {
-        self.releases.get(tenure.node.0).unwrap_or(&self.releases[0])
-    }
-}
-
 impl Worker {
-    pub(super) fn new(plan: &Plan) -> Rc<Self> {
-        let places = 0..plan.clusters.len();
-        Rc::new(Worker {
-            clusters: places
-                .clone()
-                .map(|place| Cluster::new(plan, place, plan.clusters[place].route.clone(), 1))
-                .collect(),
-            readers: places
-                .map(|place| {
-                    let nodes = plan.settings.clusters[place].nodes.len();
-                    let routes = plan.clusters[place].readers.clone();
-                    routes.map(|_, route| Cluster::new(plan, place, route, nodes))
-                })
-                .collect(),
-            sessions: Sessions::new(&plan.settings.clusters),
+    pub(super) fn new(Beginning { plan, places, open, orders }: Beginning) -> Rc<Self> {
+        let worker = Worker {
+            present: RefCell::new(Generation::new(&plan, None)),
+            doorways: RefCell::default(),
+            closed: Notify::new(),
+            open,
+            orders,
+            sessions: Sessions::new(),
             gear: Gear::new(BUFFER, plan.settings.pipes),
             scratch: RefCell::new(vec![0; SCRATCH].into_boxed_slice()),
-            places: Arc::clone(&plan.places),
-            log_connections: plan.settings.log_connections,
-        })
+            places,
+            log_connections: Cell::new(plan.settings.log_connections),
+        };
+        worker.sessions.look_out(worker.present.borrow().timeouts(), false);
+        Rc::new(worker)
     }
 
-    /// A cluster as those see it who want this of it.
-    pub(super) fn cluster(&self, place: usize, to: To) -> &Rc<Cluster> {
-        // Who has readers is known from the start.
-        self.readers[place].get(to).unwrap_or(&self.clusters[place])
+    /// The listener in this place.
+    pub(super) fn listener(&self, place: usize) -> Rc<Listener> {
+        Rc::clone(&self.present.borrow().listeners[place])
     }
 
     /// Starts to accept at each socket.
-    fn open(self: &Rc<Self>, plan: &Plan, sockets: Vec<Socket>) -> io::Result<Vec<JoinHandle<()>>> {
-        let listeners: Vec<Rc<Listener>> = plan
-            .settings
-            .listeners
-            .iter()
-            .zip(&plan.bounds)
-            .map(|(listener, bounds)| {
-                Rc::new(Listener {
-                    name: Arc::clone(&listener.name),
-                    cluster: listener.cluster,
-                    routes: listener.routes.clone(),
-                    proxies: listener.proxies.clone(),
-                    to: listener.to,
-                    access: listener.access.clone(),
-                    metrics: plan.metrics.listener(&listener.name),
-                    bounds: bounds.clone(),
-                })
-            })
-            .collect();
-        let mut doors = Vec::new();
-        for (listener, socket) in sockets {
-            socket.set_nonblocking(true)?;
-            let socket = TcpListener::from_std(socket)?;
-            let open = plan.open.take().ok_or_else(|| io::Error::other("too many listening sockets"))?;
-            let listener = Rc::clone(&listeners[listener]);
-            let name = Arc::clone(&listener.name);
-            let door = tokio::task::spawn_local(accept(
-                Rc::clone(self),
-                listener,
-                socket,
-                plan.orders.clone(),
-                open,
-            ));
-            doors.push(tokio::task::spawn_local(async move {
-                if let Err(error) = door.await {
-                    tracing::error!(listener = %name, %error, "a listening socket is lost: its acceptor failed");
-                }
-            }));
-        }
-        Ok(doors)
+    fn open_all(self: &Rc<Self>, sockets: Vec<Socket>) -> io::Result<()> {
+        sockets.into_iter().try_for_each(|(place, socket)| self.open(self.listener(place), socket))
     }
 
-    async fn serve(
-        self: Rc<Self>,
-        doors: Vec<JoinHandle<()>>,
-        mut orders: watch::Receiver<Order>,
-        questions: Questions,
-    ) {
-        tokio::task::spawn_local(Rc::clone(&self.sessions).sweep());
-        tokio::task::spawn_local(Rc::clone(&self.sessions).answer(questions));
-        for (place, (leader, readers)) in self.clusters.iter().zip(&self.readers).enumerate() {
-            for cluster in std::iter::once(leader).chain(readers.iter()) {
-                let fates = Rc::clone(&self.sessions).follow_fates(place, cluster.route.clone());
-                tokio::task::spawn_local(fates);
-                tokio::task::spawn_local(Rc::clone(&cluster.dials).watch(cluster.inbox.clone()));
+    fn open(self: &Rc<Self>, listener: Rc<Listener>, socket: std::net::TcpListener) -> io::Result<()> {
+        socket.set_nonblocking(true)?;
+        let address = socket.local_addr()?;
+        let socket = TcpListener::from_std(socket)?;
+        let open = self.open.take().ok_or_else(|| io::Error::other("too many listening sockets"))?;
+        let doorway = Rc::new(Doorway::new(address, listener));
+        let door = accept(Rc::clone(self), Rc::clone(&doorway), socket, self.orders.clone(), open);
+        let door = tokio::task::spawn_local(door);
+        self.doorways.borrow_mut().push(Rc::clone(&doorway));
+        let worker = Rc::clone(self);
+        tokio::task::spawn_local(async move {
+            if let Err(error) = door.await {
+                let listener = &doorway.listener().name;
+                tracing::error!(%listener, %error, "a listening socket is lost: its acceptor failed");
+            }
+            worker.doorways.borrow_mut().retain(|other| !Rc::ptr_eq(other, &doorway));
+            worker.closed.notify_one();
+        });
+        Ok(())
+    }
+
+    /// Goes over to the next generation (O2). Nothing waits in here: no client sees one half of it.
+    fn change(self: &Rc<Self>, Change { plan, kept, sockets }: Change) {
+        let next = Generation::new(&plan, Some(&self.present.borrow()));
+        let loses_clusters = self.present.borrow().loses_clusters_to(&next);
+        self.sessions.look_out(next.timeouts(), loses_clusters);
+        next.open_mailboxes(&self.sessions);
+        self.log_connections.set(plan.settings.log_connections);
+        for doorway in self.doorways.borrow().iter() {
+            match kept.iter().find(|(address, _)| *address == doorway.address) {
+                Some((_, place)) => doorway.lead_to(Rc::clone(&next.listeners[*place])),
+                None => doorway.close(),
             }
         }
-        for door in doors {
-            // What it had to say it has said.
-            let _ = door.await;
+        self.present.replace(next);
+        if let Err(error) = self.open_all(sockets) {
+            tracing::error!(%error, "a listening socket is lost: it cannot be served");
+        }
+    }
+
+    async fn serve(self: Rc<Self>, questions: Questions, mut changes: mpsc::UnboundedReceiver<Change>) {
+        let mut orders = self.orders.clone();
+        tokio::task::spawn_local(Rc::clone(&self.sessions).sweep());
+        tokio::task::spawn_local(Rc::clone(&self.sessions).answer(questions));
+        self.present.borrow().open_mailboxes(&self.sessions);
+        loop {
+            tokio::select! {
+                biased;
+                // Without a sender the proxy itself is gone, and so is everybody's wish to serve.
+                _ = orders.wait_for(|order| *order != Order::Serve) => break,
+                Some(change) = changes.recv() => self.change(change),
+            }
+        }
+        while !self.doorways.borrow().is_empty() {
+            self.closed.notified().await;
         }
         tokio::select! {
             () = self.sessions.emptied() => return,
-            // Without a sender the proxy itself is gone, and so is everybody's wish to serve.
             _ = orders.wait_for(|order| *order == Order::Cut) => {}
         }
         self.sessions.end_all(Outcome::Shutdown);

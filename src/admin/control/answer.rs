@@ -1,7 +1,6 @@
 //! What is said about a request, as JSON: what was done, or what failed and what to do.
 
 use std::fmt::Display;
-use std::sync::Arc;
 
 use hyper::StatusCode;
 use serde::Serialize;
@@ -79,14 +78,14 @@ impl Answer {
         }
     }
 
-    /// The sessions that were asked for; `clusters` are the clusters' names.
-    pub(super) fn sessions(listing: &Listing, clusters: &[Arc<str>]) -> Self {
+    /// The sessions that were asked for.
+    pub(super) fn sessions(listing: &Listing) -> Self {
         let now = wall_clock();
         let show = |session: &Session| {
             json!(SessionShown {
                 listener: &session.listener,
                 client: session.client.to_string(),
-                cluster: session.cluster.and_then(|place| clusters.get(place)).map(|name| &**name),
+                cluster: session.cluster.as_deref(),
                 node: session.node.as_deref(),
                 epoch: session.epoch,
                 state: session.state.as_str(),

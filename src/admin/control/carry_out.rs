@@ -12,10 +12,9 @@ use crate::census::Filter;
 use crate::intent::{Command, CommandError, NodeId};
 
 /// A cluster that was found by its name.
-struct Found<'c> {
-    place: usize,
-    name: &'c Arc<str>,
-    board: &'c ClusterBoard,
+struct Found {
+    name: Arc<str>,
+    board: Arc<ClusterBoard>,
 }
 
 impl Control {
@@ -37,23 +36,22 @@ impl Control {
     ) -> Result<Answer, Answer> {
         let cluster = cluster.map(|name| self.find(name)).transpose()?;
         if let Some(name) = node {
-            let clusters = self.state.board.clusters().enumerate();
-            let boards = clusters.filter(|(place, _)| cluster.as_ref().is_none_or(|c| c.place == *place));
-            let nodes: Vec<Arc<str>> = boards.flat_map(|(_, (_, board))| nodes(board)).collect();
+            let clusters = self.state.board.clusters();
+            let meant = clusters.filter(|(name, _)| cluster.as_ref().is_none_or(|found| found.name == *name));
+            let nodes: Vec<Arc<str>> = meant.flat_map(|(_, board)| nodes(&board)).collect();
             if !nodes.iter().any(|known| **known == *name) {
                 return Err(Answer::unknown("node", name, nodes.iter().map(|known| &**known)));
             }
         }
-        let filter = Filter { cluster: cluster.map(|found| found.place), node: node.map(Arc::from) };
+        let filter = Filter { cluster: cluster.map(|found| found.name), node: node.map(Arc::from) };
         let listing = self.controls.census.list(&filter, limit).await;
-        let clusters: Vec<Arc<str>> = self.state.board.clusters().map(|(name, _)| Arc::clone(name)).collect();
-        Ok(Answer::sessions(&listing, &clusters))
+        Ok(Answer::sessions(&listing))
     }
 
     async fn cut(&self, caller: Caller, cluster: &str, node: &str) -> Result<Answer, Answer> {
         let cluster = self.find(cluster)?;
         let (_, node) = find_node(&cluster, node)?;
-        let filter = Filter { cluster: Some(cluster.place), node: Some(Arc::clone(&node)) };
+        let filter = Filter { cluster: Some(Arc::clone(&cluster.name)), node: Some(Arc::clone(&node)) };
         let sessions = self.controls.census.cut(&filter).await;
         let Caller { uid, pid } = caller;
         info!(cluster = %cluster.name, %node, command = "cut", uid, pid, sessions, "operator's command");
@@ -90,7 +88,7 @@ impl Control {
         };
         let outcome = self.send(&cluster, command).await;
         log(caller, &cluster, Some(&node), word, outcome);
-        outcome.map_err(|error| Answer::refused(cluster.name, &node, error))?;
+        outcome.map_err(|error| Answer::refused(&cluster.name, &node, error))?;
         Ok(Answer::done(done))
     }
 
@@ -98,23 +96,22 @@ impl Control {
         let cluster = self.find(cluster)?;
         let outcome = self.send(&cluster, Command::Unpin).await;
         log(caller, &cluster, None, "unpin", outcome);
-        outcome.map_err(|error| Answer::refused(cluster.name, "the pinned node", error))?;
+        outcome.map_err(|error| Answer::refused(&cluster.name, "the pinned node", error))?;
         Ok(Answer::done(format!("no node of {} is pinned: clients go to the leader", cluster.name)))
     }
 
-    async fn send(&self, cluster: &Found<'_>, command: Command) -> Result<(), CommandError> {
-        // There is an inbox for each cluster of the board.
-        let inbox = self.controls.inboxes.get(cluster.place).ok_or(CommandError::Stopping)?;
+    async fn send(&self, cluster: &Found, command: Command) -> Result<(), CommandError> {
+        // There is an inbox for each cluster of the board, unless it goes in this moment.
+        let inbox = self.controls.inboxes.of(&cluster.name).ok_or(CommandError::Stopping)?;
         inbox.command(command).await
     }
 
-    fn find(&self, wanted: &str) -> Result<Found<'_>, Answer> {
-        let board = &self.state.board;
-        let found = board.clusters().enumerate().find(|(_, (name, _))| ***name == *wanted);
-        match found {
-            Some((place, (name, board))) => Ok(Found { place, name, board }),
-            None => Err(Answer::unknown("cluster", wanted, board.clusters().map(|(name, _)| &**name))),
-        }
+    fn find(&self, wanted: &str) -> Result<Found, Answer> {
+        let clusters: Vec<_> = self.state.board.clusters().collect();
+        let found = clusters.iter().find(|(name, _)| **name == *wanted).cloned();
+        found
+            .map(|(name, board)| Found { name, board })
+            .ok_or_else(|| Answer::unknown("cluster", wanted, clusters.iter().map(|(name, _)| &**name)))
     }
 }
 
@@ -122,24 +119,24 @@ fn nodes(board: &ClusterBoard) -> Vec<Arc<str>> {
     board.status().nodes.iter().map(|node| Arc::clone(&node.name)).collect()
 }
 
-/// A node by its name; its place on the board is its id.
-fn find_node(cluster: &Found<'_>, wanted: &str) -> Result<(NodeId, Arc<str>), Answer> {
-    let nodes = nodes(cluster.board);
-    let found = nodes.iter().enumerate().find(|(_, name)| ***name == *wanted);
-    found.map(|(place, name)| (NodeId(place), Arc::clone(name))).ok_or_else(|| {
+/// A node by its name.
+fn find_node(cluster: &Found, wanted: &str) -> Result<(NodeId, Arc<str>), Answer> {
+    let status = cluster.board.status();
+    let found = status.nodes.iter().find(|node| *node.name == *wanted);
+    found.map(|node| (node.id, Arc::clone(&node.name))).ok_or_else(|| {
         let whose = format!("node of {}", cluster.name);
-        Answer::unknown(&whose, wanted, nodes.iter().map(|name| &**name))
+        Answer::unknown(&whose, wanted, status.nodes.iter().map(|node| &*node.name))
     })
 }
 
 fn log(
     caller: Caller,
-    cluster: &Found<'_>,
+    cluster: &Found,
     node: Option<&str>,
     command: &str,
     outcome: Result<(), CommandError>,
 ) {
-    let (Caller { uid, pid }, cluster) = (caller, cluster.name);
+    let (Caller { uid, pid }, cluster) = (caller, &cluster.name);
     match outcome {
         Ok(()) => info!(%cluster, node, command, uid, pid, "operator's command"),
         Err(why) => info!(%cluster, node, command, uid, pid, %why, "operator's command refused"),

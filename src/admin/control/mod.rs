@@ -29,7 +29,7 @@ use tokio::time::timeout;
 use super::doors::keep_open;
 use super::server::{CONNECTION_LIFETIME, HEAD_TIMEOUT, State, reply, respond};
 use crate::census::Census;
-use crate::intent::Inbox;
+use crate::intent::Inboxes;
 use answer::Answer;
 
 /// Connections served at once; more wait in the kernel's queue.
@@ -42,8 +42,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// The strings that an operator's commands pull.
 #[derive(Clone, Debug)]
 pub struct Controls {
-    /// Where each cluster's commands go, in the order of the board.
-    pub inboxes: Vec<Inbox>,
+    /// Where each cluster's commands go.
+    pub inboxes: Inboxes,
     /// Where to ask for sessions.
     pub census: Census,
 }

@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use super::*;
 use crate::board::{Board, ClusterStatus, NodeStatus};
 use crate::census::{Filter, Listing, Question, Session, census};
-use crate::intent::{Command, CommandError, Input, NodeId, Refusal, inbox};
+use crate::intent::{Command, CommandError, Inboxes, Input, NodeId, Refusal, inbox};
 use crate::metrics;
 
 /// Far beyond what anything here takes.
@@ -28,8 +28,9 @@ struct Stage {
     state: Arc<State>,
 }
 
-fn node(name: &str) -> NodeStatus {
+fn node(id: usize, name: &str) -> NodeStatus {
     NodeStatus {
+        id: NodeId(id),
         name: name.into(),
         address: "h:1".into(),
         state: "follower",
@@ -45,16 +46,18 @@ impl Stage {
     fn new() -> Self {
         let board = Arc::new(Board::new(["east".into(), "west".into()]));
         for (_, cluster) in board.clusters() {
-            let nodes = vec![node("n1"), node("n2")];
+            let nodes = vec![node(0, "n1"), node(1, "n2")];
             cluster.publish(ClusterStatus { nodes, ..ClusterStatus::default() });
         }
         let state = Arc::new(State::new(metrics::registry().unwrap(), board, || 0).unwrap());
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("control.sock");
-        let (senders, inboxes) = (0..2).map(|_| inbox()).unzip();
+        let (senders, inboxes): (Vec<_>, _) = (0..2).map(|_| inbox()).unzip();
         let (asker, workers) = census(1);
         let listener = UnixListener::bind(&path).unwrap();
-        let controls = Controls { inboxes: senders, census: asker };
+        let named = Inboxes::default();
+        named.set(["east", "west"].map(Arc::from).into_iter().zip(senders).collect());
+        let controls = Controls { inboxes: named, census: asker };
         tokio::spawn(serve_control(listener, Arc::clone(&state), controls));
         Stage { path, _folder: folder, inboxes, workers, state }
     }
@@ -158,7 +161,7 @@ async fn o6_a_cut_says_how_many_and_is_noted() {
         }
     };
     let ((status, body), filter) = tokio::join!(asked, answering);
-    assert_eq!(filter, Filter { cluster: Some(1), node: Some("n1".into()) });
+    assert_eq!(filter, Filter { cluster: Some("west".into()), node: Some("n1".into()) });
     let answer: Value = serde_json::from_str(&body).unwrap();
     assert_eq!((status, &answer["sessions"]), (200, &3.into()));
     let noted = stage.state.board.cluster("west").unwrap().history().events.pop_back().unwrap();
@@ -172,7 +175,7 @@ async fn o6_sessions_are_listed_with_the_names_that_people_know() {
     let session = Session {
         listener: "edge".into(),
         client: ([192, 0, 2, 1], 7).into(),
-        cluster: Some(1),
+        cluster: Some("west".into()),
         node: Some("n1".into()),
         epoch: Some(4),
         age: Duration::from_secs(100),
@@ -183,7 +186,7 @@ async fn o6_sessions_are_listed_with_the_names_that_people_know() {
     let answering = async {
         match stage.workers[0].recv().await {
             Some(Question::List(filter, limit, reply)) => {
-                assert_eq!((filter, limit), (Filter { cluster: Some(1), node: None }, 7));
+                assert_eq!((filter, limit), (Filter { cluster: Some("west".into()), node: None }, 7));
                 reply.send(Listing { total: 9, sessions: vec![session] }).unwrap();
             }
             other => panic!("no question but {other:?}"),

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use super::*;
 use crate::board::{Board, ClusterStatus, Happened, NodeStatus};
 use crate::intent::Certificate;
-use crate::leader::NodeState;
+use crate::leader::{NodeId, NodeState};
 
 const NASTY: &str = "<script>alert('\"&')</script>";
 
 fn node(name: &str, state: &'static str) -> NodeStatus {
     NodeStatus {
+        id: NodeId(0),
         name: name.into(),
         address: "10.0.0.1:1280".into(),
         state,

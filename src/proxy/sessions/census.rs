@@ -56,8 +56,12 @@ impl Entry {
             Stage::Joined { tenure, .. } => Some(&tenure.name),
             Stage::Arriving | Stage::Held => None,
         };
-        filter.cluster.is_none_or(|cluster| self.cluster == Some(cluster))
+        filter.cluster.as_ref().is_none_or(|wanted| self.cluster_name() == Some(wanted))
             && filter.node.as_ref().is_none_or(|wanted| node == Some(wanted))
+    }
+
+    fn cluster_name(&self) -> Option<&Arc<str>> {
+        self.cluster.as_ref().map(|cluster| &cluster.settings.name)
     }
 
     fn is_joined_as(&self, filter: &Filter) -> bool {
@@ -74,7 +78,7 @@ impl Entry {
         Session {
             listener: Arc::clone(&self.listener.name),
             client: self.trace.client(),
-            cluster: self.cluster,
+            cluster: self.cluster_name().cloned(),
             node: tenure.map(|tenure| Arc::clone(&tenure.name)),
             epoch: tenure.map(|tenure| tenure.epoch),
             age: now.saturating_duration_since(self.trace.accepted()),

@@ -16,8 +16,13 @@ fn admit(sessions: &Rc<Sessions>, listener: &Rc<Listener>) -> Slot {
     sessions.admit(listener, &Rc::new(Meter::default()), &trace)
 }
 
+/// The one to which all its clients go.
+fn cluster_of(listener: &Listener) -> Weak<Cluster> {
+    Rc::downgrade(listener.only_cluster().unwrap())
+}
+
 /// A table with so many sessions of one tenure that their cut takes [`WAVES`] waves.
-fn crowd() -> (Rc<Sessions>, Vec<Slot>, TenureWriter, Arc<Tenure>) {
+fn crowd() -> (Rc<Sessions>, Rc<Listener>, Vec<Slot>, TenureWriter, Arc<Tenure>) {
     let (worker, listener) = bare_worker();
     let (mut writer, _) = channel(Instant::now(), Arc::default());
     let tenure = writer.lead(NodeId(0), "a".into(), ([127, 0, 0, 1], 1).into(), Instant::now());
@@ -26,7 +31,7 @@ fn crowd() -> (Rc<Sessions>, Vec<Slot>, TenureWriter, Arc<Tenure>) {
     for slot in &slots {
         sessions.join(slot.key(), Arc::clone(&tenure));
     }
-    (sessions, slots, writer, tenure)
+    (sessions, listener, slots, writer, tenure)
 }
 
 fn ended(sessions: &Sessions) -> usize {
@@ -35,9 +40,10 @@ fn ended(sessions: &Sessions) -> usize {
 
 /// At which millisecond each wave came; nothing else may have happened.
 async fn cut_in_waves() -> Vec<u128> {
-    let (sessions, _slots, mut writer, tenure) = crowd();
+    let (sessions, listener, _slots, mut writer, tenure) = crowd();
+    let cluster = cluster_of(&listener);
     writer.set_fate(&tenure, Fate::Cut);
-    let mut cutting = pin!(sessions.apply_fates(0));
+    let mut cutting = pin!(sessions.apply_fates(&cluster));
     let (began, mut before, mut waves) = (Instant::now(), 0, Vec::new());
     loop {
         let over = std::future::poll_fn(|cx| Poll::Ready(cutting.as_mut().poll(cx).is_ready())).await;
@@ -69,12 +75,11 @@ async fn s5_cuts_come_in_waves_with_pauses_that_differ() {
 
 #[tokio::test(start_paused = true)]
 async fn s5_whoever_takes_the_place_of_a_session_that_was_to_be_cut_is_not() {
-    let (worker, listener) = bare_worker();
-    let (sessions, mut slots, mut writer, tenure) = crowd();
-    drop(worker);
+    let (sessions, listener, mut slots, mut writer, tenure) = crowd();
+    let cluster = cluster_of(&listener);
     writer.set_fate(&tenure, Fate::Cut);
     let newer = writer.lead(NodeId(1), "b".into(), ([127, 0, 0, 1], 2).into(), Instant::now());
-    let mut cutting = pin!(sessions.apply_fates(0));
+    let mut cutting = pin!(sessions.apply_fates(&cluster));
     while ended(&sessions) == 0 {
         let over = std::future::poll_fn(|cx| Poll::Ready(cutting.as_mut().poll(cx).is_ready())).await;
         assert!(!over, "nobody was cut");

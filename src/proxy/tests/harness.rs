@@ -13,17 +13,18 @@ use tokio::time::Instant;
 
 use super::super::access::Access;
 use super::super::connection::Journey;
-use super::super::limits::{Bounds, Places};
+use super::super::generation::{Listener, Plan};
+use super::super::limits::{Limits, Places};
 use super::super::routes::Routes;
 use super::super::routing::Newcomer;
 use super::super::sessions::Slot;
 use super::super::trace::Trace;
 use super::super::unjoined::Unjoined;
-use super::super::worker::{Listener, Order, Plan, Worker};
+use super::super::worker::{Beginning, Order, Worker};
 use super::super::{
     ClusterHandle, ClusterSettings, ListenerSettings, Metrics, Proxies, Proxy, Settings, start,
 };
-use crate::intent::{Input, Signal, inbox};
+use crate::intent::{Input, Signal, inbox, interest};
 use crate::leader::NodeId;
 use crate::sockets;
 use crate::tenure::{OfReaders, Route, Tenure, TenureReader, TenureWriter, To, channel};
@@ -68,12 +69,18 @@ impl Gate {
             route: route.clone(),
             readers: OfReaders::new(&[To::Followers], |_| readers.clone()),
             inbox: own_inbox,
+            interest: interest().0,
         }];
         let mut other_writers = Vec::new();
         for _ in &settings.clusters[1..] {
             let (writer, route) = channel(Instant::now(), Arc::default());
             other_writers.push(writer);
-            handles.push(ClusterHandle { route, readers: OfReaders::default(), inbox: inbox().0 });
+            handles.push(ClusterHandle {
+                route,
+                readers: OfReaders::default(),
+                inbox: inbox().0,
+                interest: interest().0,
+            });
         }
         let proxy = start(settings, vec![sockets], handles, metrics).unwrap();
         Gate { proxy, writer, other_writers, route, followers, address, signals, registry }
@@ -215,30 +222,27 @@ fn whole(value: f64) -> u64 {
 
 /// What one worker's connections share, without a thread, a route or a socket.
 pub(in super::super) fn bare_worker() -> (Rc<Worker>, Rc<Listener>) {
-    let settings = settings();
+    bare_worker_with(|_| {})
+}
+
+/// The same with its listener changed.
+fn bare_worker_with(change: impl FnOnce(&mut ListenerSettings)) -> (Rc<Worker>, Rc<Listener>) {
+    let mut settings = settings();
+    change(&mut settings.listeners[0]);
     let metrics = Metrics::register(&Registry::new()).unwrap();
-    let listener = Listener {
-        name: "edge".into(),
-        cluster: Some(0),
-        routes: Routes::none(),
-        proxies: Proxies::default(),
-        to: To::Leader,
-        access: Access::default(),
-        metrics: metrics.listener("edge"),
-        bounds: Bounds::new(&settings.listeners[0]),
-    };
     let (_, route) = channel(Instant::now(), Arc::default());
-    let plan = Plan {
-        places: Places::new(settings.max_connections),
-        held: vec![Places::new(1)],
+    let handle =
+        ClusterHandle { route, readers: OfReaders::default(), inbox: inbox().0, interest: interest().0 };
+    let mut limits = Limits::new();
+    limits.adapt(&settings);
+    let worker = Worker::new(Beginning {
+        places: Arc::clone(&limits.in_all),
         open: Places::new(1),
-        bounds: Vec::new(),
-        settings: Arc::new(settings),
-        clusters: vec![ClusterHandle { route, readers: OfReaders::default(), inbox: inbox().0 }],
-        metrics,
+        plan: Plan::new(settings, &limits, vec![handle], metrics),
         orders: tokio::sync::watch::channel(Order::Serve).1,
-    };
-    (Worker::new(&plan), Rc::new(listener))
+    });
+    let listener = worker.listener(0);
+    (worker, listener)
 }
 
 /// A client that has just been let in, on its way to the nodes of a cluster that this writer leads.
@@ -253,7 +257,8 @@ pub(in super::super) struct Bare {
 pub(in super::super) fn bare_journey(client: TcpStream, proxies: &[&str]) -> Bare {
     let (newcomer, slot) = bare_newcomer(client, |listener| listener.proxies = networks(proxies));
     let (writer, route) = channel(Instant::now(), Arc::default());
-    let mut journey = newcomer.bound_for(0);
+    let cluster = Rc::clone(newcomer.listener.cluster_at(0));
+    let mut journey = newcomer.bound_for(&cluster);
     journey.route = route;
     Bare { journey, writer, slot }
 }
@@ -261,12 +266,9 @@ pub(in super::super) fn bare_journey(client: TcpStream, proxies: &[&str]) -> Bar
 /// A client that belongs to no cluster yet, and what keeps its place.
 pub(in super::super) fn bare_newcomer(
     client: TcpStream,
-    change: impl FnOnce(&mut Listener),
+    change: impl FnOnce(&mut ListenerSettings),
 ) -> (Newcomer, Slot) {
-    let (worker, listener) = bare_worker();
-    let mut listener = Rc::into_inner(listener).expect("nobody else has it yet");
-    change(&mut listener);
-    let listener = Rc::new(listener);
+    let (worker, listener) = bare_worker_with(change);
     let meter = Rc::default();
     let trace = Rc::new(Trace::new(client.peer_addr().unwrap()));
     let slot = worker.sessions.admit(&listener, &meter, &trace);

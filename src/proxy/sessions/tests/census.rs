@@ -38,7 +38,7 @@ impl Table {
 }
 
 fn of_node(node: &str) -> Filter {
-    Filter { cluster: Some(0), node: Some(node.into()) }
+    Filter { cluster: Some("raft".into()), node: Some(node.into()) }
 }
 
 #[tokio::test(start_paused = true)]
@@ -47,7 +47,7 @@ async fn o6_each_session_is_told_with_who_it_is_and_how_far() {
     let old = table.lead("a");
     table.sessions.join(table.slots[0].key(), Arc::clone(&old));
     table.writer.set_fate(&old, Fate::Drain);
-    table.sessions.apply_fates(0).await;
+    table.sessions.apply_fates(&cluster_of(&table.listener)).await;
     table.sessions.entries.borrow()[table.slots[1].key().0].meter.to_node.set(7);
     tokio::time::advance(Duration::from_secs(5)).await;
     let listing = table.sessions.list(&Filter::default(), 10).await;
@@ -62,7 +62,10 @@ async fn o6_each_session_is_told_with_who_it_is_and_how_far() {
     ];
     assert_eq!(told, expected);
     let Session { listener, client, cluster, age, .. } = listing.sessions[0].clone();
-    assert_eq!((&*listener, client.to_string().as_str(), cluster), ("edge", "192.0.2.1:7", Some(0)));
+    assert_eq!(
+        (&*listener, client.to_string().as_str(), cluster),
+        ("edge", "192.0.2.1:7", Some("raft".into()))
+    );
     assert!(age >= Duration::from_secs(5) && age < Duration::from_secs(6), "{age:?}");
 }
 
@@ -73,7 +76,7 @@ async fn o6_a_list_is_bounded_and_says_how_many_there_are() {
         (Filter::default(), 2, (4, 2)),
         (of_node("b"), 10, (1, 1)),
         (of_node("c"), 10, (0, 0)),
-        (Filter { cluster: Some(1), node: None }, 10, (0, 0)),
+        (Filter { cluster: Some("other".into()), node: None }, 10, (0, 0)),
     ] {
         let listing = table.sessions.list(&filter, limit).await;
         assert_eq!((listing.total, listing.sessions.len()), expected, "{filter:?}");
@@ -92,8 +95,7 @@ async fn o6_a_cut_ends_the_nodes_sessions_of_all_tenures_and_no_others() {
 
 #[tokio::test(start_paused = true)]
 async fn o6_a_cut_comes_in_waves_and_spares_who_comes_after_it() {
-    let (sessions, mut slots, mut writer, _) = crowd();
-    let (_, listener) = bare_worker();
+    let (sessions, listener, mut slots, mut writer, _) = crowd();
     let filter = of_node("a");
     let mut cutting = pin!(sessions.cut_by_order(&filter));
     while ended(&sessions) == 0 {
