@@ -3,18 +3,18 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use prometheus::Registry;
 use thiserror::Error;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 use tracing::info;
 
 use super::admin::{AdminThread, Doors};
-use super::control::{self, Control, ControlError, Plan};
-use super::{panics, resolve, tls};
-use crate::admin::{self, Controls};
+use super::control::{self, Control, ControlError, Plan, Prepared};
+use super::listening::Listening;
+use super::{panics, tls};
+use crate::admin::{self, Controls, Request};
 use crate::board::Board;
 use crate::config::{Cluster, Config};
 use crate::follow;
@@ -27,12 +27,14 @@ use crate::sockets;
 
 /// A running gate.
 pub struct Gate {
+    pub(super) config: Config,
     board: Arc<Board>,
     proxy: Proxy,
+    listening: Listening,
     admin: Option<AdminThread>,
     control: Control,
     failed: watch::Receiver<Option<String>>,
-    drain: Duration,
+    own_metrics: admin::Metrics,
 }
 
 /// Why a gate could not start. Nothing of it is left running.
@@ -83,39 +85,76 @@ pub(super) fn refused(what: &'static str) -> impl FnOnce(io::Error) -> StartErro
 
 impl Gate {
     /// Starts a gate; it serves when this returns. `dropped_lines` tells how many log lines have
-    /// been dropped so far.
+    /// been dropped so far; what people ask of the process as a whole goes to `requests`.
     ///
     /// # Errors
     /// If an address cannot be bound, or TLS cannot be set up; see [`StartError`].
     pub fn start(
         config: &Config,
         dropped_lines: impl Fn() -> u64 + Send + Sync + 'static,
+        requests: mpsc::Sender<Request>,
     ) -> Result<Gate, StartError> {
         let registry = metrics::registry()?;
-        let board = Arc::new(Board::new(config.clusters.iter().map(|cluster| Arc::clone(&cluster.name))));
+        let board = Arc::new(Board::new([]));
         let admin_state = Arc::new(admin::State::new(registry.clone(), Arc::clone(&board), dropped_lines)?);
-        panics::watch(&admin_state.metrics);
-        let configured = admin_state.metrics.clone();
-        let plans = plan_clusters(config, &board)?;
-        // Bind before probing: a gate that cannot serve should not bother the nodes.
-        let (sockets, addresses) = bind_listeners(config)?;
-        let doors = Doors::bind(config)?;
-        let (failing, failed) = watch::channel(None);
-        let (control, handles) = control::start(plans, &control_metrics(&registry)?, failing)?;
-        let inboxes = Inboxes::default();
-        let names = config.clusters.iter().map(|cluster| Arc::clone(&cluster.name));
-        inboxes.set(names.zip(handles.iter().map(|handle| handle.inbox.clone())).collect());
+        let own_metrics = admin_state.metrics.clone();
+        panics::watch(&own_metrics);
         let proxy_metrics = proxy::Metrics::register(&registry)?;
         board.set_traffic(proxy_metrics.traffic());
-        let proxy = proxy::start(config.proxy_settings(), sockets, handles, proxy_metrics)
+        let (failing, failed) = watch::channel(None);
+        let inboxes = Inboxes::default();
+        let metrics = control_metrics(&registry, proxy_metrics.clone())?;
+        let mut control = Control::start(metrics, Arc::clone(&board), inboxes.clone(), failing)?;
+        let plans = plan_clusters(config)?;
+        // Bind before probing: a gate that cannot serve should not bother the nodes.
+        let (listening, sockets) = Listening::default().go_on(config, config.workers)?;
+        let doors = Doors::bind(config)?;
+        let prepared = control.prepare(plans)?;
+        let handles = prepared.iter().map(Prepared::handle).collect();
+        let proxy = proxy::start(settings(config, &prepared), sockets, handles, proxy_metrics)
             .map_err(refused("the workers"))?;
-        let admin = doors.open(admin_state, Controls { inboxes, census: proxy.census() })?;
-        for (listener, address) in &addresses {
+        control.adopt(prepared);
+        let admin = doors.open(admin_state, Controls { inboxes, census: proxy.census(), requests })?;
+        let gate =
+            Gate { config: config.clone(), board, proxy, listening, admin, control, failed, own_metrics };
+        gate.tell_where_it_listens(&Listening::default());
+        Ok(gate)
+    }
+
+    /// Goes over to this configuration.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start); nothing has changed then.
+    pub(super) fn adopt(&mut self, config: &Config) -> Result<(), StartError> {
+        let plans = plan_clusters(config)?;
+        let (listening, sockets) = self.listening.go_on(config, self.proxy.workers())?;
+        let prepared = self.control.prepare(plans)?;
+        let handles = prepared.iter().map(Prepared::handle).collect();
+        self.proxy
+            .change(settings(config, &prepared), sockets, handles)
+            .map_err(refused("a listener's sockets for all workers"))?;
+        self.control.adopt(prepared);
+        let before = std::mem::replace(&mut self.listening, listening);
+        self.config = config.clone();
+        self.tell_where_it_listens(&before);
+        Ok(())
+    }
+
+    /// Notes that a configuration was refused (O1).
+    pub(super) fn note_refused(&self) {
+        self.own_metrics.configuration_refused();
+    }
+
+    fn tell_where_it_listens(&self, before: &Listening) {
+        let (before, now) = (before.addresses(), self.listening.addresses());
+        for (listener, address) in now.iter().filter(|address| !before.contains(address)) {
             info!(%listener, %address, "listening");
         }
-        configured.configuration_taken();
-        board.set_bound(addresses);
-        Ok(Gate { board, proxy, admin, control, failed, drain: config.shutdown_drain })
+        for (listener, address) in before.iter().filter(|(_, old)| now.iter().all(|(_, new)| new != old)) {
+            info!(%listener, %address, "no longer listening");
+        }
+        self.own_metrics.configuration_taken();
+        self.board.set_bound(now);
     }
 
     /// The listeners with the addresses that they are bound to.
@@ -148,7 +187,7 @@ impl Gate {
         self.board.set_draining();
         self.proxy.quiesce();
         info!(active = self.proxy.active(), "stopping: no new connections, sessions drain");
-        if timeout(self.drain, self.proxy.drained()).await.is_err() {
+        if timeout(self.config.shutdown_drain, self.proxy.drained()).await.is_err() {
             info!(active = self.proxy.active(), "drain is over: what is left is cut");
         }
         self.proxy.cut();
@@ -159,49 +198,32 @@ impl Gate {
     }
 }
 
-fn control_metrics(registry: &Registry) -> Result<control::Metrics, prometheus::Error> {
+fn control_metrics(
+    registry: &Registry,
+    proxy: proxy::Metrics,
+) -> Result<control::Metrics, prometheus::Error> {
     Ok(control::Metrics {
         follow: follow::Metrics::register(registry)?,
         probe: probe::MetricFamilies::register(registry)?,
+        proxy,
     })
 }
 
-fn plan_clusters(config: &Config, board: &Board) -> Result<Vec<Plan>, StartError> {
-    let boards = board.clusters().map(|(_, board)| board);
+fn plan_clusters(config: &Config) -> Result<Vec<Plan>, StartError> {
     let mut connectors = tls::Connectors::default();
-    let plan = |(place, (cluster, board)): (usize, (&Cluster, _))| {
-        let names = resolve::enter(cluster);
-        let probes = cluster.probe_settings(&names.addresses);
-        Ok(Plan {
-            tls: connectors
-                .of(&probes)
-                .map_err(|cause| StartError::Tls { cluster: cluster.name.to_string(), cause })?,
-            probes,
-            follow: cluster.follow_settings(&names.addresses),
-            readers: config.readers_of(place),
-            names,
-            dns_refresh: cluster.dns_refresh,
-            board,
-        })
+    let plan = |(place, cluster): (usize, &Cluster)| {
+        let tls = connectors.of(cluster);
+        let tls = tls.map_err(|cause| StartError::Tls { cluster: cluster.name.to_string(), cause })?;
+        Ok(Plan { tls, readers: config.readers_of(place), config: cluster.clone() })
     };
-    config.clusters.iter().zip(boards).enumerate().map(plan).collect()
+    config.clusters.iter().enumerate().map(plan).collect()
 }
 
-type Bound = (Vec<Vec<std::net::TcpListener>>, Vec<(Arc<str>, SocketAddr)>);
-
-fn bind_listeners(config: &Config) -> Result<Bound, StartError> {
-    let mut sockets = Vec::new();
-    let mut addresses = Vec::new();
-    for listener in &config.listeners {
-        let mut of_listener = Vec::new();
-        for address in &listener.bind {
-            let bound = sockets::bind(*address, config.workers)
-                .map_err(|cause| StartError::Bind { listener: listener.name.to_string(), cause })?;
-            addresses
-                .push((Arc::clone(&listener.name), bound[0].local_addr().map_err(refused("a listener"))?));
-            of_listener.extend(bound);
-        }
-        sockets.push(of_listener);
+/// What the data plane has to know. A cluster's nodes go by the ids that they have.
+fn settings(config: &Config, prepared: &[Prepared]) -> proxy::Settings {
+    let mut settings = config.proxy_settings();
+    for (cluster, prepared) in settings.clusters.iter_mut().zip(prepared) {
+        cluster.nodes = prepared.nodes();
     }
-    Ok((sockets, addresses))
+    settings
 }

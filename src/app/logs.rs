@@ -4,7 +4,12 @@ use std::io::{self, BufWriter, Stderr, Write};
 use std::thread;
 use std::time::Duration;
 
+use tracing::Level;
+use tracing::level_filters::LevelFilter;
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
+use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{Registry, fmt, reload};
 
 use crate::config::{LogFormat, LogSettings};
 
@@ -20,6 +25,7 @@ const GATHERING: Duration = Duration::from_millis(5);
 pub(super) struct Log {
     _guard: WorkerGuard,
     dropped: tracing_appender::non_blocking::ErrorCounter,
+    level: reload::Handle<LevelFilter, Registry>,
 }
 
 impl Log {
@@ -27,6 +33,12 @@ impl Log {
     pub(super) fn dropped_lines(&self) -> impl Fn() -> u64 + Send + Sync + 'static {
         let dropped = self.dropped.clone();
         move || u64::try_from(dropped.dropped_lines()).unwrap_or(u64::MAX)
+    }
+
+    /// From now on this is the least important level that is shown.
+    pub(super) fn set_level(&self, level: Level) {
+        // It fails where somebody else's subscriber is the process's: a test's, which shows what it shows.
+        let _ = self.level.reload(LevelFilter::from_level(level));
     }
 }
 
@@ -38,18 +50,17 @@ pub(super) fn start(settings: &LogSettings) -> Log {
         .buffered_lines_limit(LINES_BUFFERED)
         .finish(Gathered::new());
     let dropped = writer.error_counter();
-    let builder = tracing_subscriber::fmt()
-        .with_writer(writer)
-        .with_max_level(settings.level)
-        .with_ansi(io::IsTerminal::is_terminal(&io::stderr()));
-    // An error means that somebody (a test) has set a subscriber already: theirs stays.
-    let _ = match settings.format {
-        LogFormat::Text => builder.with_target(false).try_init(),
+    let (filter, level) = reload::Layer::new(LevelFilter::from_level(settings.level));
+    let lines = fmt::layer().with_writer(writer).with_ansi(io::IsTerminal::is_terminal(&io::stderr()));
+    let lines = match settings.format {
+        LogFormat::Text => lines.with_target(false).boxed(),
         LogFormat::Json => {
-            builder.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init()
+            lines.json().flatten_event(true).with_current_span(false).with_span_list(false).boxed()
         }
     };
-    Log { _guard: guard, dropped }
+    // An error means that somebody (a test) has set a subscriber already: theirs stays.
+    let _ = tracing_subscriber::registry().with(filter).with(lines).try_init();
+    Log { _guard: guard, dropped, level }
 }
 
 /// Standard error, to which what has been gathered is written at once.

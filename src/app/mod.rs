@@ -7,8 +7,10 @@
 mod admin;
 mod control;
 mod gate;
+mod listening;
 mod logs;
 mod panics;
+mod reload;
 mod resolve;
 mod run;
 #[cfg(test)]
@@ -18,6 +20,7 @@ mod tls;
 
 pub use control::ControlError;
 pub use gate::{Gate, StartError};
+pub use reload::Reloaded;
 pub use resolve::resolve;
 pub use run::{RunError, run};
 pub use survey::{ClusterSurvey, NodeSurvey, PublicName, Survey, SurveyError, survey};

@@ -2,42 +2,45 @@
 
 use tokio::task::JoinSet;
 
-use crate::config::{Cluster, NodeAddresses};
+use crate::config::{Cluster, Node, NodeAddresses};
 use crate::names::{self, Directory, Host};
 
 /// A cluster's names.
-pub(super) struct Names {
-    pub(super) directory: Directory,
+struct Names {
     /// Those hosts that have to be looked up.
-    pub(super) hosts: Vec<Host>,
+    hosts: Vec<Host>,
     /// One a node, in the order of their ids.
-    pub(super) addresses: Vec<NodeAddresses>,
+    addresses: Vec<NodeAddresses>,
 }
 
 /// Enters the hosts of all nodes of one cluster in a directory.
-pub(super) fn enter(cluster: &Cluster) -> Names {
+fn enter(cluster: &Cluster) -> Names {
     let directory = Directory::default();
-    let mut hosts = Vec::new();
-    let mut addresses = Vec::new();
-    for node in &cluster.nodes {
-        let probed = directory.add(&node.probe_address.host);
-        // A node that is probed at the host to which its clients go is where the probe reached it. Of two hosts,
-        // the probe can only tell about its own.
-        let served = if node.address.host == node.probe_address.host {
-            probed.clone()
-        } else {
-            let host = directory.add(&node.address.host);
-            hosts.push(host.clone());
-            host
-        };
-        addresses.push(NodeAddresses {
-            address: served.port(node.address.port),
-            probe_address: probed.port(node.probe_address.port),
-        });
-        hosts.push(probed);
+    let nodes = cluster.nodes.iter().map(|node| enter_node(&directory, node));
+    let (addresses, hosts): (_, Vec<_>) = nodes.unzip();
+    Names { hosts: hosts.concat(), addresses }
+}
+
+/// Enters the hosts of one node in a directory; returns its addresses, and those of its hosts that have to be looked up.
+pub(super) fn enter_node(directory: &Directory, node: &Node) -> (NodeAddresses, Vec<Host>) {
+    let probed = directory.add(&node.probe_address.host);
+    // A node that is probed at the host to which its clients go is where the probe reached it. Of two hosts, the probe
+    // can only tell about its own.
+    let served = if node.address.host == node.probe_address.host {
+        probed.clone()
+    } else {
+        directory.add(&node.address.host)
+    };
+    let addresses = NodeAddresses {
+        address: served.port(node.address.port),
+        probe_address: probed.port(node.probe_address.port),
+    };
+    let mut hosts = vec![probed];
+    if node.address.host != node.probe_address.host {
+        hosts.push(served);
     }
     hosts.retain(Host::is_name);
-    Names { directory, hosts, addresses }
+    (addresses, hosts)
 }
 
 /// The addresses of all nodes of one cluster, in the order of their ids, looked up once and at the same time. A name

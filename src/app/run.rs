@@ -5,12 +5,14 @@ use std::io;
 use thiserror::Error;
 use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
 use tracing::{error, info, warn};
 
 use super::control::ControlError;
 use super::gate::{Gate, StartError};
-use super::logs;
-use crate::config::Loaded;
+use super::logs::{self, Log};
+use crate::admin::Request;
+use crate::config::{self, Loaded, Sources};
 
 /// Why `run` failed.
 #[derive(Debug, Error)]
@@ -36,11 +38,12 @@ impl RunError {
     }
 }
 
-/// Runs a gate until a signal ends it: SIGTERM and SIGINT drain, a second one ends at once.
+/// Runs a gate until a signal ends it: SIGTERM and SIGINT drain, a second one ends at once. SIGHUP has `sources` read
+/// again; `loaded` is what they have said first.
 ///
 /// # Errors
 /// If the gate cannot start, or fails; see [`RunError`].
-pub fn run(loaded: &Loaded) -> Result<(), RunError> {
+pub fn run(sources: &Sources, loaded: &Loaded) -> Result<(), RunError> {
     let log = logs::start(&loaded.config.log);
     for warning in &loaded.warnings {
         warn!("{warning}");
@@ -48,16 +51,14 @@ pub fn run(loaded: &Loaded) -> Result<(), RunError> {
     let runtime = Builder::new_current_thread().enable_all().build().map_err(RunError::Signals)?;
     // Listen before serving: a signal that comes early must not end the process the hard way.
     let mut signals = runtime.block_on(async { Signals::new() }).map_err(RunError::Signals)?;
-    let gate = Gate::start(&loaded.config, log.dropped_lines())?;
+    let (asking, requests) = mpsc::channel(1);
+    let mut gate = Gate::start(&loaded.config, log.dropped_lines(), asking)?;
     info!(version = env!("CARGO_PKG_VERSION"), workers = loaded.config.workers, "raftgate runs");
     let ended = runtime.block_on(async {
-        tokio::select! {
-            name = signals.recv() => info!(signal = name, "signal received"),
-            why = gate.failed() => return Err(RunError::Failed(why)),
-        }
+        serve(&mut gate, &mut signals, requests, sources, &log).await?;
         tokio::select! {
             () = gate.stop() => Ok(()),
-            _ = signals.recv() => Err(RunError::Impatient),
+            () = signals.end() => Err(RunError::Impatient),
         }
     });
     match &ended {
@@ -67,9 +68,57 @@ pub fn run(loaded: &Loaded) -> Result<(), RunError> {
     ended
 }
 
+/// Does what signals and people ask for, until it is to stop.
+async fn serve(
+    gate: &mut Gate,
+    signals: &mut Signals,
+    mut requests: mpsc::Receiver<Request>,
+    sources: &Sources,
+    log: &Log,
+) -> Result<(), RunError> {
+    loop {
+        tokio::select! {
+            told = signals.recv() => match told {
+                Told::Stop(signal) => { info!(signal, "signal received"); return Ok(()); }
+                Told::Reload => { let _ = reload(gate, sources, log); }
+            },
+            Some(Request::Reload(reply)) = requests.recv() => {
+                // Whoever has gone does not want to know.
+                let _ = reply.send(reload(gate, sources, log));
+            }
+            why = gate.failed() => return Err(RunError::Failed(why)),
+        }
+    }
+}
+
+/// Reads the configuration again, and goes over to it if it is sound (O1); says what has changed, or why nothing has.
+fn reload(gate: &mut Gate, sources: &Sources, log: &Log) -> Result<String, String> {
+    let outcome = config::load(sources).map_err(|error| error.to_string()).and_then(|loaded| {
+        let reloaded = gate.reload(&loaded.config).map_err(|error| error.to_string())?;
+        for warning in &loaded.warnings {
+            warn!("{warning}");
+        }
+        log.set_level(loaded.config.log.level);
+        Ok(reloaded.to_string())
+    });
+    outcome.inspect_err(|why| {
+        gate.note_refused();
+        error!("reload refused, nothing has changed: {why}");
+    })
+}
+
+/// What a signal tells.
+enum Told {
+    /// To stop, by this signal.
+    Stop(&'static str),
+    /// To read the configuration again.
+    Reload,
+}
+
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    hang_up: Signal,
 }
 
 impl Signals {
@@ -77,13 +126,20 @@ impl Signals {
         Ok(Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
         })
     }
 
-    async fn recv(&mut self) -> &'static str {
+    async fn recv(&mut self) -> Told {
         tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
+            _ = self.terminate.recv() => Told::Stop("SIGTERM"),
+            _ = self.interrupt.recv() => Told::Stop("SIGINT"),
+            _ = self.hang_up.recv() => Told::Reload,
         }
+    }
+
+    /// Waits for a signal to stop; there is nothing to reload any more.
+    async fn end(&mut self) {
+        while let Told::Reload = self.recv().await {}
     }
 }

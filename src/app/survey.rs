@@ -141,7 +141,7 @@ type Asking = Vec<JoinHandle<Result<Answer, ProberSetupError>>>;
 
 fn begin_to_ask(cluster: &Cluster, addresses: &[NodeAddresses]) -> Result<Asking, SurveyError> {
     let probes = cluster.probe_settings(addresses);
-    let connector = tls::connector(&probes)
+    let connector = tls::connector(cluster)
         .map_err(|cause| SurveyError::Tls { cluster: Arc::clone(&cluster.name), cause })?;
     let ask = |settings| {
         let connector = connector.clone();

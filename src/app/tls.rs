@@ -1,7 +1,8 @@
 //! The TLS that probes share.
 
+use crate::config::Cluster;
+use crate::probe::TlsSettings;
 use crate::probe::tls::{Connector, TlsSetupError};
-use crate::probe::{self, TlsSettings};
 
 /// Connectors by what they were made from. Clusters with the same settings have the same one: trusted certificates are
 /// read, and kept, once.
@@ -13,8 +14,8 @@ impl Connectors {
     ///
     /// # Errors
     /// If a file that the configuration names cannot be used.
-    pub(super) fn of(&mut self, probes: &[probe::Settings]) -> Result<Option<Connector>, TlsSetupError> {
-        probes.iter().find_map(|settings| settings.tls.as_ref()).map(|tls| self.made_from(tls)).transpose()
+    pub(super) fn of(&mut self, cluster: &Cluster) -> Result<Option<Connector>, TlsSetupError> {
+        cluster.nodes.first().and_then(|node| cluster.tls(node)).map(|tls| self.made_from(&tls)).transpose()
     }
 
     fn made_from(&mut self, settings: &TlsSettings) -> Result<Connector, TlsSetupError> {
@@ -33,8 +34,8 @@ impl Connectors {
 ///
 /// # Errors
 /// If a file that the configuration names cannot be used.
-pub(super) fn connector(probes: &[probe::Settings]) -> Result<Option<Connector>, TlsSetupError> {
-    Connectors::default().of(probes)
+pub(super) fn connector(cluster: &Cluster) -> Result<Option<Connector>, TlsSetupError> {
+    Connectors::default().of(cluster)
 }
 
 #[cfg(test)]

@@ -58,6 +58,7 @@ enum Command {
     Pin(orders::Pin),
     Unpin(orders::Unpin),
     Cut(orders::Cut),
+    Reload(orders::Reload),
     Completions(completions::Options),
     #[cfg(feature = "demo")]
     Demo(demo::Options),
@@ -127,6 +128,7 @@ impl Command {
             Command::Pin(order) => orders::give(&order),
             Command::Unpin(order) => orders::give(&order),
             Command::Cut(order) => orders::give(&order),
+            Command::Reload(order) => orders::give(&order),
             Command::Completions(options) => completions::run(&options),
             #[cfg(feature = "demo")]
             Command::Demo(options) => demo::run(&options),

@@ -1,4 +1,5 @@
-//! The commands that change what a running gate does: `drain`, `undrain`, `pin`, `unpin` and `cut` (L10, O6).
+//! The commands that change what a running gate does: `drain`, `undrain`, `pin`, `unpin`, `cut` and `reload` (L10, O2,
+//! O6).
 
 use clap::Args;
 use serde::Deserialize;
@@ -46,6 +47,13 @@ pub(super) struct Unpin {
 pub(super) struct Cut {
     #[command(flatten)]
     node: Node,
+}
+
+/// Have a gate read its configuration again. Sessions stay; a mistake in it changes nothing.
+#[derive(Args, Debug)]
+pub(super) struct Reload {
+    #[command(flatten)]
+    place: Where,
 }
 
 #[derive(Args, Debug)]
@@ -119,6 +127,16 @@ impl Order for Cut {
 
     fn target(&self) -> String {
         self.node.target("cut")
+    }
+}
+
+impl Order for Reload {
+    fn place(&self) -> &Where {
+        &self.place
+    }
+
+    fn target(&self) -> String {
+        "/reload".to_owned()
     }
 }
 

@@ -39,14 +39,15 @@ pub(super) struct Options {
 }
 
 pub(super) fn run(options: Options) -> Exit {
-    let loaded = match config::load(&options.into_sources()) {
+    let sources = options.into_sources();
+    let loaded = match config::load(&sources) {
         Ok(loaded) => loaded,
         Err(error) => {
             complain(error);
             return Exit::Configuration;
         }
     };
-    match app::run(&loaded) {
+    match app::run(&sources, &loaded) {
         Ok(()) => Exit::Done,
         Err(error) => {
             complain(format_args!("raftgate: {error}"));

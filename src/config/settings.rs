@@ -10,7 +10,7 @@ use crate::tenure::To;
 use crate::{follow, probe, proxy};
 
 /// A node's addresses, in the directory that keeps them true.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct NodeAddresses {
     /// Where clients' bytes go: [`Node::address`].
     pub address: Address,
@@ -67,11 +67,7 @@ impl Cluster {
     /// What each node's prober has to know. `addresses` are those of [`Cluster::nodes`], in their order.
     pub fn probe_settings(&self, addresses: &[NodeAddresses]) -> Vec<probe::Settings> {
         let nodes = self.nodes.iter().zip(addresses).enumerate();
-        nodes
-            .map(|(place, (node, looked_up))| {
-                self.prober(NodeId(place), node, looked_up.probe_address.clone())
-            })
-            .collect()
+        nodes.map(|(place, (node, looked_up))| self.prober(NodeId(place), node, looked_up)).collect()
     }
 
     /// What following this cluster needs to know. `addresses` are those of [`Cluster::nodes`], in their order.
@@ -79,36 +75,23 @@ impl Cluster {
         let nodes = self.nodes.iter().zip(addresses);
         follow::Settings {
             cluster: Arc::clone(&self.name),
-            nodes: nodes
-                .map(|(node, looked_up)| follow::NodeSettings {
-                    name: Arc::clone(&node.name),
-                    address: looked_up.address.clone(),
-                    priority: node.priority,
-                })
-                .collect(),
+            nodes: nodes.map(|(node, looked_up)| node.follow_settings(looked_up)).collect(),
             policy: self.probe.policy,
             hold_then: self.hold.then,
             fates: self.fates,
         }
     }
 
-    fn prober(&self, id: NodeId, node: &Node, address: Address) -> probe::Settings {
+    /// What the prober of a node has to know, which has these addresses and goes by this id.
+    pub fn prober(&self, id: NodeId, node: &Node, addresses: &NodeAddresses) -> probe::Settings {
         let probe = &self.probe;
         probe::Settings {
             cluster: Arc::clone(&self.name),
             node: Arc::clone(&node.name),
             id,
-            address,
+            address: addresses.probe_address.clone(),
             send_proxy: self.connect.send_proxy.filter(|_| node.probe_address == node.address),
-            tls: probe.tls.as_ref().map(|tls| probe::TlsSettings {
-                verify: tls.verify,
-                roots: tls.roots.clone(),
-                server_name: node.server_name.clone(),
-                pins: tls.pins.clone(),
-                spiffe_trust_domain: tls.spiffe_trust_domain.clone(),
-                spiffe_id: node.spiffe_id.clone(),
-                client: tls.client.clone(),
-            }),
+            tls: self.tls(node),
             request: probe::Request {
                 method: probe.method.clone(),
                 path: probe.path.clone(),
@@ -121,6 +104,19 @@ impl Cluster {
             timeout: probe.policy.timeout,
             renew: probe.renew,
         }
+    }
+
+    /// How a node proves who it is; `None`: it is asked without TLS.
+    pub fn tls(&self, node: &Node) -> Option<probe::TlsSettings> {
+        self.probe.tls.as_ref().map(|tls| probe::TlsSettings {
+            verify: tls.verify,
+            roots: tls.roots.clone(),
+            server_name: node.server_name.clone(),
+            pins: tls.pins.clone(),
+            spiffe_trust_domain: tls.spiffe_trust_domain.clone(),
+            spiffe_id: node.spiffe_id.clone(),
+            client: tls.client.clone(),
+        })
     }
 
     fn proxy_settings(&self) -> proxy::ClusterSettings {
@@ -142,6 +138,15 @@ impl Cluster {
 }
 
 impl Node {
+    /// What following its cluster needs to know of it.
+    pub fn follow_settings(&self, addresses: &NodeAddresses) -> follow::NodeSettings {
+        follow::NodeSettings {
+            name: Arc::clone(&self.name),
+            address: addresses.address.clone(),
+            priority: self.priority,
+        }
+    }
+
     /// The `Host` header that a client of this node would send: its name, and the port unless it is the scheme's own.
     fn authority(&self, tls: bool) -> String {
         let host = if self.server_name.contains(':') {

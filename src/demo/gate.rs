@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use tokio::sync::mpsc;
+
 use super::DemoError;
 use super::config_text::CLUSTER;
 use crate::app;
@@ -21,8 +23,10 @@ impl Gate {
     pub(super) fn start(text: &str) -> Result<Self, DemoError> {
         let loaded = config::load_text("demo", text).map_err(|error| DemoError::Gate(error.to_string()))?;
         // The demo keeps no log that could drop lines: the screen is its own.
-        let gate =
-            app::Gate::start(&loaded.config, || 0).map_err(|error| DemoError::Gate(error.to_string()))?;
+        // Nobody reloads it: it has no file.
+        let (requests, _) = mpsc::channel(1);
+        let gate = app::Gate::start(&loaded.config, || 0, requests)
+            .map_err(|error| DemoError::Gate(error.to_string()))?;
         let missing = |what| DemoError::Gate(format!("the configuration has no {what}"));
         let (_, address) = gate.listeners().into_iter().next().ok_or_else(|| missing("listener"))?;
         let cluster = gate.board().cluster(CLUSTER).ok_or_else(|| missing("cluster"))?;

@@ -4,6 +4,7 @@
 mod commands;
 mod history;
 mod readers;
+mod reshape;
 mod route;
 
 use std::sync::Arc;
@@ -16,7 +17,8 @@ use super::fates::{NodeFacts, PastTenures, View};
 use super::metrics::{ClusterMetrics, Metrics};
 use super::nodes::{InWords, Node};
 use super::settings::Settings;
-use crate::board::{ClusterBoard, ClusterStatus, Happened, wall_clock};
+use super::shape::Shape;
+use crate::board::{ClusterBoard, ClusterStatus, Happened, NodeStatus, wall_clock};
 use crate::intent::{Input, ProbeOrder, ProbeReport};
 use crate::leader::{Alarm, Event, NodeId, NodeState, Pace, Tracker, Verdict};
 use crate::names::Directory;
@@ -36,6 +38,8 @@ pub struct Links {
     pub orders: Vec<watch::Sender<ProbeOrder>>,
     /// Tells when a node's address changes.
     pub directory: Directory,
+    /// Where another configuration arrives.
+    pub shapes: mpsc::UnboundedReceiver<Shape>,
     /// Where the status is published.
     pub board: Arc<ClusterBoard>,
 }
@@ -103,6 +107,8 @@ impl Follow {
                 tokio::select! {
                     // What has arrived counts before what is late: an answer in the inbox outruns its own deadline.
                     biased;
+                    // First of all: what arrives later may be of nodes that only this tells of.
+                    Some(shape) = self.links.shapes.recv() => self.reshape(Instant::now(), shape),
                     input = self.links.inbox.recv() => match input {
                         Some(Input::Report(report)) => self.take_report(Instant::now(), *report),
                         Some(Input::Signal(signal)) => {
@@ -133,7 +139,8 @@ impl Follow {
     }
 
     fn take_report(&mut self, now: Instant, report: ProbeReport) {
-        let Some(node) = self.nodes.get(report.observation.node.0) else { return };
+        let node = self.nodes.get(report.observation.node.0).filter(|node| node.is_member());
+        let Some(node) = node else { return };
         let report = node.weigh(report);
         let observation = report.observation;
         let changed = self.hear(now, &report);
@@ -162,9 +169,9 @@ impl Follow {
 
     /// Notes what a node said. Returns whether that is another verdict than its last.
     fn hear(&mut self, now: Instant, report: &ProbeReport) -> bool {
-        let was_cut_off = self.nodes.iter().all(Node::is_unreachable);
+        let was_cut_off = self.is_cut_off();
         let changed = self.nodes[report.observation.node.0].hear(now, report, self.settings.policy.fall);
-        if was_cut_off && !self.nodes.iter().all(Node::is_unreachable) {
+        if was_cut_off && !self.is_cut_off() {
             // The first to be reached again is heard before the others can be.
             self.nodes
                 .iter_mut()
@@ -172,6 +179,11 @@ impl Follow {
                 .for_each(|node| node.excuse_silence(now));
         }
         changed
+    }
+
+    /// Whether no node answers at all.
+    fn is_cut_off(&self) -> bool {
+        self.nodes.iter().filter(|node| node.is_member()).all(Node::is_unreachable)
     }
 
     /// Carries out everything that the tracker has decided, and what follows from it.
@@ -279,7 +291,12 @@ impl Follow {
 
     fn publish(&self) {
         self.metrics.leaders_observed.set(i64::try_from(self.tracker.claims()).unwrap_or(i64::MAX));
-        let nodes = self.nodes.iter().enumerate();
+        let nodes = self.nodes.iter().enumerate().filter(|(_, node)| node.is_member());
+        let first_round_done = nodes.clone().all(|(_, node)| node.is_known());
+        let status =
+            |(id, node): (usize, &Node)| node.status(NodeId(id), self.state(id), self.override_of(id));
+        let mut nodes: Vec<NodeStatus> = nodes.map(status).collect();
+        nodes.sort_by(|one, other| one.name.cmp(&other.name));
         self.links.board.publish(ClusterStatus {
             leader: self.route.as_ref().map(|tenure| Arc::clone(&tenure.name)),
             epoch: self.route.as_ref().map(|tenure| tenure.epoch),
@@ -288,11 +305,9 @@ impl Follow {
             claims: self.tracker.claims(),
             leader_changes: self.leader_changes,
             alarms: self.alarms.iter().map(|alarm| alarm.as_str()).collect(),
-            nodes: nodes
-                .map(|(id, node)| node.status(NodeId(id), self.state(id), self.override_of(id)))
-                .collect(),
+            nodes,
             readers: self.readers.names(),
-            first_round_done: self.nodes.iter().all(Node::is_known),
+            first_round_done,
         });
     }
 

@@ -26,6 +26,8 @@ pub(super) struct NodeFacts {
     pub(super) addresses: Vec<SocketAddr>,
     /// Whether an operator wants no clients there (L10).
     pub(super) drained: bool,
+    /// Whether it is not one of the cluster's nodes any more (O2).
+    pub(super) removed: bool,
 }
 
 /// The tenures that are over but may still have sessions.
@@ -65,6 +67,9 @@ pub(super) struct View<'a> {
 
 impl View<'_> {
     fn fate(&self, tenure: &Tenure) -> Option<Fate> {
+        if self.node(tenure.node)?.removed {
+            return self.demotion(); // it can lead no more: as if it had said so
+        }
         if self.node(tenure.node)?.drained {
             return Some(Fate::Drain);
         }
@@ -82,14 +87,16 @@ impl View<'_> {
                 }
             }
             _ if tenure.is_stand_in() => (!self.serving.is_empty()).then_some(Fate::Drain), // S2
-            state @ (NodeState::Leader | NodeState::Follower) if !self.to.suits(state) => {
-                match self.settings.on_demotion {
-                    OnDemotion::Keep => None,
-                    OnDemotion::Drain => Some(Fate::Drain),
-                    OnDemotion::Cut => Some(Fate::Cut),
-                }
-            }
+            state @ (NodeState::Leader | NodeState::Follower) if !self.to.suits(state) => self.demotion(),
             _ => None,
+        }
+    }
+
+    fn demotion(&self) -> Option<Fate> {
+        match self.settings.on_demotion {
+            OnDemotion::Keep => None,
+            OnDemotion::Drain => Some(Fate::Drain),
+            OnDemotion::Cut => Some(Fate::Cut),
         }
     }
 
@@ -140,6 +147,7 @@ mod tests {
             answered: Some(at),
             addresses: vec![address(1)],
             drained: false,
+            removed: false,
         }
     }
 
@@ -151,6 +159,7 @@ mod tests {
             answered: None,
             addresses: vec![address(1)],
             drained: false,
+            removed: false,
         }
     }
 

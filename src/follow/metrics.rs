@@ -104,7 +104,30 @@ impl Metrics {
             leaderless: self.leaderless.with(&[cluster]),
             failover: self.failover.with_label_values(&[cluster]),
             nodes: nodes.map(|node| self.node(cluster, node)).collect(),
+            families: self.clone(),
         }
+    }
+
+    /// Shows nothing of a cluster any more that is not followed any more.
+    pub fn forget(&self, cluster: &str) {
+        for family in
+            [&self.leaders_observed, &self.leader, &self.node_state, &self.node_override, &self.healthy]
+        {
+            family.forget(&[cluster]);
+        }
+        self.leader_changes.forget(&[cluster]);
+        for family in [&self.last_change, &self.leaderless, &self.last_verdict] {
+            family.forget(&[cluster]);
+        }
+        // It fails if it is not there: so it shall be.
+        let _ = self.failover.remove_label_values(&[cluster]);
+    }
+
+    fn forget_node(&self, cluster: &str, node: &str) {
+        for family in [&self.leader, &self.node_state, &self.node_override, &self.healthy] {
+            family.forget(&[cluster, node]);
+        }
+        self.last_verdict.forget(&[cluster, node]);
     }
 
     fn node(&self, cluster: &str, node: &str) -> NodeMetrics {
@@ -130,10 +153,26 @@ pub(super) struct ClusterMetrics {
     pub(super) last_change: FloatGauge,
     pub(super) leaderless: FloatCounter,
     pub(super) failover: Histogram,
+    /// By the nodes' ids; the numbers of one that has gone are not shown.
     pub(super) nodes: Vec<NodeMetrics>,
+    families: Metrics,
 }
 
 impl ClusterMetrics {
+    /// Shows a node that is new in this place.
+    pub(super) fn show_node(&mut self, cluster: &str, id: usize, node: &str) {
+        let shown = self.families.node(cluster, node);
+        match self.nodes.get_mut(id) {
+            Some(before) => *before = shown,
+            None => self.nodes.push(shown),
+        }
+    }
+
+    /// Shows nothing any more of a node that has gone.
+    pub(super) fn forget_node(&self, cluster: &str, node: &str) {
+        self.families.forget_node(cluster, node);
+    }
+
     /// Shows `route` as the only leader, or none.
     pub(super) fn set_leader(&self, route: Option<NodeId>) {
         for (id, node) in self.nodes.iter().enumerate() {

@@ -10,6 +10,7 @@ mod metrics;
 mod nodes;
 mod readers;
 mod settings;
+mod shape;
 mod stand_in;
 #[cfg(test)]
 mod tests;
@@ -17,3 +18,4 @@ mod tests;
 pub use drive::{Follow, Links};
 pub use metrics::Metrics;
 pub use settings::{FateSettings, HoldThen, NodeSettings, OnDemotion, OnUnreachable, Settings};
+pub use shape::Shape;

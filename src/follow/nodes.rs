@@ -17,6 +17,8 @@ use crate::leader::{NodeId, NodeState, Override, ProbeFailure, ProbeId, Verdict}
 #[derive(Debug)]
 pub(super) struct Node {
     pub(super) settings: NodeSettings,
+    /// Whether it is still one of the cluster's nodes (O2).
+    member: bool,
     newest: Option<Heard>,
     /// Begin of the newest probe that brought a leader statement.
     pub(super) led_at: Option<Instant>,
@@ -48,6 +50,7 @@ impl Node {
     pub(super) fn new(settings: NodeSettings) -> Self {
         Node {
             settings,
+            member: true,
             newest: None,
             led_at: None,
             followed_at: None,
@@ -58,6 +61,15 @@ impl Node {
             answered: None,
             reconnected: None,
         }
+    }
+
+    /// It is not one of the cluster's nodes any more: what is known of it is forgotten.
+    pub(super) fn leave(&mut self) {
+        *self = Node { member: false, ..Node::new(self.settings.clone()) };
+    }
+
+    pub(super) fn is_member(&self) -> bool {
+        self.member
     }
 
     pub(super) fn name(&self) -> &Arc<str> {
@@ -157,6 +169,7 @@ impl Node {
             answered: self.answered,
             addresses: self.settings.address.all(),
             drained: overridden == Some(Override::Drain),
+            removed: !self.member,
         }
     }
 
@@ -168,7 +181,7 @@ impl Node {
             led_at: self.led_at,
             followed_at: self.followed_at,
             address: self.address(),
-            drained: overridden == Some(Override::Drain),
+            drained: !self.member || overridden == Some(Override::Drain),
         }
     }
 

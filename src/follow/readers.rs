@@ -71,6 +71,11 @@ impl Roster {
         Roster { to, serving: vec![None; nodes], grace: None }
     }
 
+    /// There are so many nodes from now on; those that are new serve nobody yet.
+    pub(super) fn grow(&mut self, nodes: usize) {
+        self.serving.resize(nodes.max(self.serving.len()), None);
+    }
+
     /// Whether readers go to this node.
     pub(super) fn has(&self, node: NodeId) -> bool {
         self.serving.get(node.0).is_some_and(Option::is_some)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus::Registry;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, advance};
 
 use super::*;
@@ -20,6 +20,7 @@ mod fates;
 mod history;
 mod overrides;
 mod readers;
+mod reshape;
 
 const SILENCE: Verdict = Verdict::Unreachable { failure: ProbeFailure::Timeout };
 
@@ -29,6 +30,7 @@ struct Followed {
     reader: TenureReader,
     readers: OfReaders<TenureReader>,
     orders: Vec<watch::Receiver<ProbeOrder>>,
+    shape: mpsc::UnboundedSender<Shape>,
     board: Arc<ClusterBoard>,
     registry: Registry,
     ids: ProbeIds,
@@ -51,6 +53,7 @@ impl Followed {
         let (writer, reader) = channel();
         let (writers, readers) = OfReaders::new(&To::READERS, |_| channel()).unzip();
         let (sender, receiver) = inbox();
+        let (shape, shapes) = mpsc::unbounded_channel();
         let (orders, ordered) = (0..3).map(|_| watch::channel(ProbeOrder::default())).unzip();
         let (board, registry) = (Arc::<ClusterBoard>::default(), Registry::new());
         let settings = Settings {
@@ -64,8 +67,15 @@ impl Followed {
                 unreachable_after: Duration::from_secs(10),
             },
         };
-        let links =
-            Links { writer, readers: writers, inbox: receiver, orders, directory, board: Arc::clone(&board) };
+        let links = Links {
+            writer,
+            readers: writers,
+            inbox: receiver,
+            orders,
+            directory,
+            shapes,
+            board: Arc::clone(&board),
+        };
         let follow = Follow::new(settings, links, &Metrics::register(&registry).unwrap(), now);
         tokio::spawn(follow.run());
         Followed {
@@ -73,6 +83,7 @@ impl Followed {
             reader,
             readers,
             orders: ordered,
+            shape,
             board,
             registry,
             ids: ProbeIds::default(),

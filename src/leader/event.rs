@@ -66,6 +66,8 @@ pub enum LossCause {
     Drained,
     /// An operator unpinned it, and it does not claim to lead (L10).
     Unpinned,
+    /// It is not one of the cluster's nodes any more (O2).
+    Removed,
 }
 
 impl LossCause {
@@ -77,6 +79,7 @@ impl LossCause {
             LossCause::LeaseExpired => "lease expired",
             LossCause::Drained => "drained",
             LossCause::Unpinned => "unpinned",
+            LossCause::Removed => "removed",
         }
     }
 }

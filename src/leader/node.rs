@@ -25,6 +25,8 @@ pub(super) struct Node {
     pub(super) claim: Option<Claim>,
     /// What an operator has ordered for it (L10); what it says is taken in all the same.
     pub(super) overridden: Option<Override>,
+    /// Whether it is still one of the cluster's nodes (O2).
+    member: bool,
     state: NodeState,
     newest_probe: Option<ProbeId>,
     /// When the probe began that brought its newest follower statement.
@@ -42,12 +44,23 @@ impl Node {
             priority,
             claim: None,
             overridden: None,
+            member: true,
             state: NodeState::Unknown,
             newest_probe: None,
             followed: None,
             silences: 0,
             leader_statements: 0,
         }
+    }
+
+    /// The place of a node that the cluster has not any more.
+    pub(super) fn absent() -> Self {
+        Node { member: false, ..Node::new(0) }
+    }
+
+    /// Whether it is one of the cluster's nodes.
+    pub(super) fn is_member(&self) -> bool {
+        self.member
     }
 
     /// Counts one verdict. What it counts as changes once there were enough in a row (L2).
@@ -110,9 +123,9 @@ impl Node {
         self.state
     }
 
-    /// Whether any verdict of it has arrived yet.
+    /// Whether any verdict of it has arrived yet, if one is to be expected.
     pub(super) fn was_heard_of(&self) -> bool {
-        self.newest_probe.is_some()
+        !self.member || self.newest_probe.is_some()
     }
 
     /// Whether this probe is newer than all that were applied (L4).

@@ -92,7 +92,10 @@ pub(super) fn order(
     route: Option<NodeId>,
     command: Command,
 ) -> Result<Vec<Change>, Refusal> {
-    let of = |id: NodeId| nodes.get(id.0).map(|node| node.overridden).ok_or(Refusal::UnknownNode(id));
+    let of = |id: NodeId| {
+        let node = nodes.get(id.0).filter(|node| node.is_member());
+        node.map(|node| node.overridden).ok_or(Refusal::UnknownNode(id))
+    };
     let wanted = match command {
         Command::Drain { node, force } => match of(node)? {
             Some(Override::Pin) => return Err(Refusal::Pinned(node)),

@@ -1,5 +1,7 @@
 //! The leader tracker: observations, signals, commands and time in; elections, losses and alarms out.
 
+mod reshape;
+
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -71,6 +73,7 @@ impl Tracker {
     pub fn handle_observation(&mut self, now: Instant, observation: Observation) {
         let now = self.advance(now);
         match self.nodes.get(observation.node.0) {
+            Some(node) if !node.is_member() => {}
             Some(node) if node.is_news(observation.probe) => self.apply(now, observation),
             Some(node) if node.is_contradicted_by(observation.verdict) => {
                 self.events.push_back(Event::ProbeNode(observation.node));
@@ -376,7 +379,10 @@ impl Tracker {
         for (alarm, in_force) in [
             (Alarm::Leaderless, self.incumbent.is_none()),
             (Alarm::Conflict, claims > 1),
-            (Alarm::Unanimity, claims > 1 && claims == self.nodes.len()),
+            (
+                Alarm::Unanimity,
+                claims > 1 && claims == self.nodes.iter().filter(|node| node.is_member()).count(),
+            ),
             (Alarm::Flapping, flapping),
             (Alarm::Override, self.nodes.iter().any(|node| node.overridden.is_some())),
         ] {

@@ -93,6 +93,12 @@ impl<A: Atomic + 'static> Family<A> {
         sum
     }
 
+    /// Shows those no more whose labels' values begin with these. Whoever has such a number goes on with it by himself.
+    pub fn forget(&self, first: &[&str]) {
+        let first = packed(first);
+        self.numbers().retain(|values, _| !values.starts_with(&first));
+    }
+
     fn numbers(&self) -> MutexGuard<'_, BTreeMap<Box<[u8]>, Number<A>>> {
         self.0.numbers.lock().unwrap_or_else(PoisonError::into_inner)
     }

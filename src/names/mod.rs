@@ -141,6 +141,14 @@ impl Address {
     }
 }
 
+/// The same port of the same host of the same directory, wherever that is now.
+impl PartialEq for Address {
+    fn eq(&self, other: &Self) -> bool {
+        let same_directory = self.host.directory.0.same_channel(&other.host.directory.0);
+        same_directory && (self.host.place, self.port) == (other.host.place, other.port)
+    }
+}
+
 /// The current address or, as long as there is none, the name.
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -51,6 +51,14 @@ impl MetricFamilies {
         Ok(families)
     }
 
+    /// Shows nothing any more of a node that is not probed any more.
+    pub fn forget(&self, cluster: &str, node: &str) {
+        self.probes.forget(&[cluster, node]);
+        self.certificate_expiry.forget(&[cluster, node]);
+        // It fails if it is not there: so it shall be.
+        let _ = self.duration.remove_label_values(&[cluster, node]);
+    }
+
     /// One node's metrics, with every label resolved.
     pub fn node(&self, cluster: &str, node: &str) -> Metrics {
         let result = |name: &str| self.probes.with(&[cluster, node, name]);

@@ -11,7 +11,7 @@ use crate::names::Address;
 use crate::wire::proxy_header::Version;
 
 /// One node's prober.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     /// The cluster's name.
     pub cluster: Arc<str>,
@@ -40,7 +40,7 @@ pub struct Settings {
 }
 
 /// The HTTP request of a probe.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
     /// The method.
     pub method: String,

@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::{Arc, OnceLock};
 
+use ::aws_lc_rs::digest::{Context, Digest, SHA256};
 use rustls::client::{Resumption, WantsClientCert, WebPkiServerVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::ServerName;
@@ -39,6 +40,8 @@ pub struct Connector {
     config: Arc<ClientConfig>,
     rules: Arc<Rules>,
     verify: Verify,
+    /// Of all that was read from files.
+    fingerprint: Option<Digest>,
 }
 
 /// Whom a connection should lead to.
@@ -57,19 +60,30 @@ impl Connector {
     /// If the trusted certificates or the client certificate cannot be used.
     pub fn new(settings: &TlsSettings) -> Result<Self, TlsSetupError> {
         let provider = Arc::new(aws_lc_rs::default_provider());
-        let rules = Arc::new(rules(settings, &provider)?);
+        let mut fingerprint = Context::new(&SHA256);
+        let rules = Arc::new(rules(settings, &provider, &mut fingerprint)?);
         let builder = builder(Arc::clone(&provider), &rules);
         let mut config = match &settings.client {
             None => builder.with_no_client_auth(),
             Some(files) => {
                 let identity = load::client_identity(files, &provider)?;
+                // The key belongs to the first of them.
+                identity.cert.iter().for_each(|certificate| fingerprint.update(certificate));
                 builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(identity)))
             }
         };
         config.alpn_protocols = vec![ALPN.to_vec()];
         // A resumed session would not show the node's certificate (L6).
         config.resumption = Resumption::disabled();
-        Ok(Connector { config: Arc::new(config), rules, verify: settings.verify })
+        let fingerprint = Some(fingerprint.finish());
+        Ok(Connector { config: Arc::new(config), rules, verify: settings.verify, fingerprint })
+    }
+
+    /// Whether the files that the other one was made from held the same: of two that were made from the same settings
+    /// this tells whether it matters which is used.
+    pub fn has_read_the_same(&self, other: &Connector) -> bool {
+        let read = |connector: &Connector| connector.fingerprint.map(|digest| digest.as_ref().to_vec());
+        read(self) == read(other)
     }
 
     /// One that accepts anybody and offers no protocol: what it is shown is what a client is shown.
@@ -79,7 +93,7 @@ impl Connector {
         let rules = Arc::new(Rules { trust: Trust::Anybody, trust_domain: None, algorithms });
         let mut config = builder(provider, &rules).with_no_client_auth();
         config.resumption = Resumption::disabled();
-        Connector { config: Arc::new(config), rules, verify: Verify::None }
+        Connector { config: Arc::new(config), rules, verify: Verify::None, fingerprint: None }
     }
 
     /// What is verified.
@@ -128,9 +142,17 @@ pub fn check_client_files(files: &ClientFiles) -> Result<(), TlsSetupError> {
     load::client_identity(files, &aws_lc_rs::default_provider()).map(|_| ())
 }
 
-fn rules(settings: &TlsSettings, provider: &Arc<CryptoProvider>) -> Result<Rules, TlsSetupError> {
-    let webpki = || {
+fn rules(
+    settings: &TlsSettings,
+    provider: &Arc<CryptoProvider>,
+    fingerprint: &mut Context,
+) -> Result<Rules, TlsSetupError> {
+    let mut webpki = || {
         let roots = load::roots(&settings.roots)?;
+        for root in &roots.roots {
+            fingerprint.update(&root.subject);
+            fingerprint.update(&root.subject_public_key_info);
+        }
         let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
         Ok(verifier.build().expect("there are roots, and no revocation lists that could be malformed"))
     };

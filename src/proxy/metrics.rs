@@ -120,6 +120,20 @@ impl Metrics {
         }
     }
 
+    /// Shows nothing of a cluster any more that has no client any more.
+    pub fn forget_cluster(&self, cluster: &str) {
+        for gauge in [&self.held, &self.sessions] {
+            gauge.forget(&[cluster]);
+        }
+        for counter in [&self.hold_timeouts, &self.moved, &self.connect_failures] {
+            counter.forget(&[cluster]);
+        }
+        for histogram in [&self.hold_duration, &self.connect_duration] {
+            // It fails if it is not there: so it shall be.
+            let _ = histogram.remove_label_values(&[cluster]);
+        }
+    }
+
     /// One listener's share.
     pub(super) fn listener(&self, name: &str) -> ListenerMetrics {
         ListenerMetrics {

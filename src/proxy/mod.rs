@@ -96,7 +96,7 @@ pub struct Proxy {
     census: Census,
 }
 
-/// Where the clients of one address of a listener arrive after a change.
+/// Where the clients of one address of a listener arrive.
 #[derive(Debug)]
 pub enum Sockets {
     /// At the sockets that are bound to this address already.
@@ -105,19 +105,20 @@ pub enum Sockets {
     New(Vec<TcpListener>),
 }
 
-/// Starts the workers' threads. `listeners` are the bound sockets of each of `settings.listeners`, for all its
-/// addresses; `clusters` belong to `settings.clusters`. Both are in the settings' order.
+/// Starts the workers' threads. `sockets` are those of each of `settings.listeners`, for all its addresses, all new;
+/// `clusters` belong to `settings.clusters`. Both are in the settings' order.
 ///
 /// # Errors
 /// If a thread, its runtime or one of its sockets cannot be had, or the three arguments do not fit together.
 pub fn start(
     settings: Settings,
-    listeners: Vec<Vec<TcpListener>>,
+    sockets: Vec<Vec<Sockets>>,
     clusters: Vec<ClusterHandle>,
     metrics: Metrics,
 ) -> io::Result<Proxy> {
-    check_fit(&settings, listeners.len(), &clusters)?;
-    let shares = distribute(listeners, settings.workers.max(1))?;
+    check_fit(&settings, sockets.len(), &clusters)?;
+    let (_, new) = tell_apart(sockets);
+    let shares = distribute(new, settings.workers.max(1))?;
     let (census, questions) = census::census(shares.len());
     let (orders, received) = watch::channel(Order::Serve);
     let mut limits = Limits::new();
@@ -179,18 +180,7 @@ impl Proxy {
         clusters: Vec<ClusterHandle>,
     ) -> io::Result<()> {
         check_fit(&settings, sockets.len(), &clusters)?;
-        let mut kept = Vec::new();
-        let mut new = Vec::new();
-        for (place, sockets) in sockets.into_iter().enumerate() {
-            let mut of_listener = Vec::new();
-            for sockets in sockets {
-                match sockets {
-                    Sockets::Kept(address) => kept.push((address, place)),
-                    Sockets::New(sockets) => of_listener.extend(sockets),
-                }
-            }
-            new.push(of_listener);
-        }
+        let (kept, new) = tell_apart(sockets);
         let shares = distribute(new, self.changes.len())?;
         let settings = Settings { workers: self.changes.len(), ..settings };
         self.limits.adapt(&settings);
@@ -213,6 +203,11 @@ impl Proxy {
             }
             serving
         });
+    }
+
+    /// How many workers there are.
+    pub fn workers(&self) -> usize {
+        self.changes.len()
     }
 
     /// Connections at this moment, held ones included.
@@ -258,6 +253,23 @@ impl Drop for Proxy {
             thread::sleep(Duration::from_millis(1));
         }
     }
+}
+
+/// The addresses that are bound already, with their listener's place, and the new sockets of each listener.
+fn tell_apart(sockets: Vec<Vec<Sockets>>) -> (Vec<(SocketAddr, usize)>, Vec<Vec<TcpListener>>) {
+    let mut kept = Vec::new();
+    let mut new = Vec::new();
+    for (place, sockets) in sockets.into_iter().enumerate() {
+        let mut of_listener = Vec::new();
+        for sockets in sockets {
+            match sockets {
+                Sockets::Kept(address) => kept.push((address, place)),
+                Sockets::New(sockets) => of_listener.extend(sockets),
+            }
+        }
+        new.push(of_listener);
+    }
+    (kept, new)
 }
 
 /// Each worker's listening sockets. Of each address every worker gets one: where there are fewer sockets than

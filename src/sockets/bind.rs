@@ -75,13 +75,27 @@ pub enum BindError {
 /// # Errors
 /// [`BindError`], nothing staying bound.
 pub fn bind(address: SocketAddr, count: usize) -> Result<Vec<TcpListener>, BindError> {
-    let mut listeners = open_group(address, count).map_err(|error| BindError::new(address, error))?;
+    bind_group(address, count, false)
+}
+
+/// The same beside sockets of this gate that share the port from the start, such as those of 0.0.0.0, which are about to
+/// be closed. Only a socket of the same user that shares its port, too, is not in the way.
+///
+/// # Errors
+/// As [`bind`].
+pub fn bind_beside(address: SocketAddr, count: usize) -> Result<Vec<TcpListener>, BindError> {
+    bind_group(address, count, true)
+}
+
+fn bind_group(address: SocketAddr, count: usize, beside: bool) -> Result<Vec<TcpListener>, BindError> {
+    let mut listeners = open_group(address, count, beside).map_err(|error| BindError::new(address, error))?;
     Ok(listeners.drain(..).map(TcpListener::from).collect())
 }
 
 #[cfg(target_os = "linux")]
-fn open_group(address: SocketAddr, count: usize) -> io::Result<Vec<Socket>> {
+fn open_group(address: SocketAddr, count: usize, beside: bool) -> io::Result<Vec<Socket>> {
     let first = new_socket(address)?;
+    first.set_reuse_port(beside)?;
     listen(&first, address)?;
     first.set_reuse_port(true)?;
     let mut group = vec![first];
@@ -98,8 +112,9 @@ fn open_group(address: SocketAddr, count: usize) -> io::Result<Vec<Socket>> {
 
 /// Elsewhere `SO_REUSEPORT` spreads nothing: all are one socket, and whoever accepts first has the client.
 #[cfg(not(target_os = "linux"))]
-fn open_group(address: SocketAddr, count: usize) -> io::Result<Vec<Socket>> {
+fn open_group(address: SocketAddr, count: usize, beside: bool) -> io::Result<Vec<Socket>> {
     let first = new_socket(address)?;
+    first.set_reuse_port(beside)?;
     listen(&first, address)?;
     let mut group = vec![first];
     while group.len() < count {

@@ -8,7 +8,7 @@ mod quiesce;
 mod tests;
 mod tune;
 
-pub use bind::{BindError, bind};
+pub use bind::{BindError, bind, bind_beside};
 pub use connect::{FirstWord, connect, is_source_exhausted};
 pub use local::{LocalSocketError, SocketFile, bind_local};
 pub use quiesce::quiesce;

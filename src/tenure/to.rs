@@ -68,6 +68,12 @@ impl<T> OfReaders<T> {
         }
     }
 
+    /// Adds what there is in `more`; what is there already stays.
+    pub fn extend(&mut self, more: Self) {
+        self.followers = self.followers.take().or(more.followers);
+        self.any = self.any.take().or(more.any);
+    }
+
     /// All there are.
     pub fn iter(&self) -> impl Iterator<Item = &T> {
         self.followers.iter().chain(&self.any)

@@ -39,6 +39,8 @@ mod presets;
 mod proxy_protocol;
 mod readers;
 mod readme;
+mod reload;
+mod reload_load;
 mod routes;
 mod routes_of_haproxy;
 mod sessions;

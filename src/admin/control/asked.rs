@@ -38,6 +38,8 @@ pub(super) enum Asked<'r> {
         /// The cluster.
         cluster: &'r str,
     },
+    /// The configuration is to be read again.
+    Reload,
     /// The sessions with one node are to be reset.
     Cut {
         /// Its cluster.
@@ -73,6 +75,11 @@ pub(super) fn parse<'r>(
             expect(method, &[Method::GET, Method::HEAD])?;
             let [cluster, node, limit] = parameters(query, ["cluster", "node", "limit"])?;
             Asked::Sessions { cluster, node, limit: limit.map_or(Ok(DEFAULT_LIMIT), self::limit)? }
+        }
+        ["reload"] => {
+            expect(method, &[Method::POST])?;
+            let [] = parameters(query, [])?;
+            Asked::Reload
         }
         ["clusters", cluster, "unpin"] => {
             expect(method, &[Method::POST])?;
@@ -187,7 +194,8 @@ mod tests {
         let cut = Asked::Cut { cluster: "c", node: "n" };
         assert_eq!(post("/clusters/c/nodes/n/cut", None), Ok(Some(cut)));
         assert_eq!(post("/clusters/c/unpin", None), Ok(Some(Asked::Unpin { cluster: "c" })));
-        for path in ["/clusters/c/nodes/n/drain", "/clusters/c/nodes/n/cut", "/clusters/c/unpin"] {
+        assert_eq!(post("/reload", None), Ok(Some(Asked::Reload)));
+        for path in ["/clusters/c/nodes/n/drain", "/clusters/c/nodes/n/cut", "/clusters/c/unpin", "/reload"] {
             assert_eq!(refused(get(path, None)).0, 405, "{path}");
         }
         assert_eq!(refused(post("/sessions", None)).0, 405);

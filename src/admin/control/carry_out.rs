@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use hyper::StatusCode;
+use tokio::sync::oneshot;
 use tracing::info;
 
 use super::answer::Answer;
 use super::asked::{Asked, Order};
-use super::{Caller, Control};
+use super::{Caller, Control, Request};
 use crate::board::{ClusterBoard, Happened};
 use crate::census::Filter;
 use crate::intent::{Command, CommandError, NodeId};
@@ -22,6 +24,7 @@ impl Control {
         let outcome = match *asked {
             Asked::Sessions { cluster, node, limit } => self.sessions(cluster, node, limit).await,
             Asked::Override { order, cluster, node } => self.order(caller, order, cluster, node).await,
+            Asked::Reload => self.reload(caller).await,
             Asked::Unpin { cluster } => self.unpin(caller, cluster).await,
             Asked::Cut { cluster, node } => self.cut(caller, cluster, node).await,
         };
@@ -98,6 +101,16 @@ impl Control {
         log(caller, &cluster, None, "unpin", outcome);
         outcome.map_err(|error| Answer::refused(&cluster.name, "the pinned node", error))?;
         Ok(Answer::done(format!("no node of {} is pinned: clients go to the leader", cluster.name)))
+    }
+
+    async fn reload(&self, caller: Caller) -> Result<Answer, Answer> {
+        let Caller { uid, pid } = caller;
+        info!(command = "reload", uid, pid, "operator's command");
+        let (reply, replied) = oneshot::channel();
+        let stopping = || Answer::error(StatusCode::SERVICE_UNAVAILABLE, "the gate is about to stop");
+        self.controls.requests.send(Request::Reload(reply)).await.map_err(|_| stopping())?;
+        let outcome = replied.await.map_err(|_| stopping())?;
+        outcome.map(Answer::done).map_err(|why| Answer::error(StatusCode::CONFLICT, why))
     }
 
     async fn send(&self, cluster: &Found, command: Command) -> Result<(), CommandError> {

@@ -21,9 +21,10 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Request, Response, StatusCode};
+use hyper::{Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::doors::keep_open;
@@ -46,6 +47,15 @@ pub struct Controls {
     pub inboxes: Inboxes,
     /// Where to ask for sessions.
     pub census: Census,
+    /// Where to ask for what concerns the process as a whole.
+    pub requests: mpsc::Sender<Request>,
+}
+
+/// What is asked of the process as a whole, and where to say what came of it, or why nothing did.
+#[derive(Debug)]
+pub enum Request {
+    /// To read its configuration again (O2).
+    Reload(oneshot::Sender<Result<String, String>>),
 }
 
 /// What all connections share.
@@ -77,7 +87,7 @@ pub async fn serve_control(listener: UnixListener, state: Arc<State>, controls: 
 
 async fn serve_connection(stream: UnixStream, control: Arc<Control>) -> Result<(), hyper::Error> {
     let caller = Caller::of(&stream);
-    let service = service_fn(move |request: Request<Incoming>| {
+    let service = service_fn(move |request: hyper::Request<Incoming>| {
         let control = Arc::clone(&control);
         async move { Ok::<_, Infallible>(control.respond(caller, &request).await) }
     });
@@ -90,7 +100,7 @@ async fn serve_connection(stream: UnixStream, control: Arc<Control>) -> Result<(
 }
 
 impl Control {
-    async fn respond(&self, caller: Caller, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+    async fn respond(&self, caller: Caller, request: &hyper::Request<Incoming>) -> Response<Full<Bytes>> {
         let uri = request.uri();
         let answer = match asked::parse(request.method(), uri.path(), uri.query()) {
             Ok(None) => return respond(&self.state, request),

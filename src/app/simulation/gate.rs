@@ -63,6 +63,7 @@ impl Gate {
             inbox: receiver,
             orders,
             directory,
+            shapes: mpsc::unbounded_channel().1,
             board: Arc::clone(&board),
         };
         let metrics = follow::Metrics::register(&registry).expect("a new registry");

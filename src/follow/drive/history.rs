@@ -10,9 +10,10 @@ use crate::board::{Happened, Silence};
 use crate::leader::{NodeId, NodeState};
 
 impl Follow {
-    /// Nothing is known of any node yet (L1).
+    /// These are the nodes from now on; of those that are new nothing is known yet (L1).
     pub(super) fn begin_history(&self) {
-        self.links.board.begin(self.nodes.iter().map(|node| Arc::clone(node.name())));
+        let nodes = self.nodes.iter().filter(|node| node.is_member());
+        self.links.board.begin(nodes.map(|node| Arc::clone(node.name())));
     }
 
     pub(super) fn note_state(&mut self, id: NodeId, state: NodeState) {

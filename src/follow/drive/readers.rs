@@ -141,6 +141,12 @@ impl Readers {
         Readers { lanes, alerts: Alerts::default() }
     }
 
+    /// There are so many nodes from now on, and these kinds of readers, too.
+    pub(super) fn reshape(&mut self, writers: OfReaders<TenureWriter>, nodes: usize, now: Instant) {
+        self.lanes.iter_mut().for_each(|lane| lane.roster.grow(nodes));
+        self.lanes.extend(Readers::new(writers, nodes, now).lanes);
+    }
+
     /// Notes what a node has said in the tenures that rest on it.
     pub(super) fn confirm(&self, observation: &Observation) {
         for lane in self.lanes.iter() {

@@ -65,7 +65,7 @@ impl Follow {
     /// Begins another tenure of the same leader if its address has changed, so that its clients go to the new one.
     pub(super) fn follow_address(&mut self, now: Instant) {
         let Some(old) = &self.route else { return };
-        if self.nodes[old.node.0].address() == Some(old.address) {
+        if self.nodes[old.node.0].address().is_none_or(|address| address == old.address) {
             return;
         }
         let (id, from) = (old.node, old.address);
@@ -129,7 +129,7 @@ impl Follow {
             .map(|(id, node)| Candidate {
                 state: self.state(id),
                 priority: node.settings.priority,
-                drained: self.override_of(id) == Some(Override::Drain),
+                drained: !node.is_member() || self.override_of(id) == Some(Override::Drain),
             })
             .collect();
         let chosen = stand_in::choose(self.settings.hold_then, self.last_leader, &states);

@@ -22,7 +22,7 @@ use super::super::trace::Trace;
 use super::super::unjoined::Unjoined;
 use super::super::worker::{Beginning, Order, Worker};
 use super::super::{
-    ClusterHandle, ClusterSettings, ListenerSettings, Metrics, Proxies, Proxy, Settings, start,
+    ClusterHandle, ClusterSettings, ListenerSettings, Metrics, Proxies, Proxy, Settings, Sockets, start,
 };
 use crate::intent::{Input, Signal, inbox, interest};
 use crate::leader::NodeId;
@@ -82,7 +82,7 @@ impl Gate {
                 interest: interest().0,
             });
         }
-        let proxy = start(settings, vec![sockets], handles, metrics).unwrap();
+        let proxy = start(settings, vec![vec![Sockets::New(sockets)]], handles, metrics).unwrap();
         Gate { proxy, writer, other_writers, route, followers, address, signals, registry }
     }
 

@@ -1,0 +1,134 @@
+//! The control plane: every cluster's probers and tracker, on a thread and runtime of their own, so that bulk traffic
+//! cannot delay a failover (D5). A reload changes it under way (O2).
+//!
+//! ```text
+//! hands      spawns tasks there, and sees whether they live      plan       one cluster as configured
+//! followed   one cluster under way                               prepared   what is to be: checked, and not begun
+//! leaving    clusters that are configured no more, but have sessions
+//! ```
+
+mod followed;
+mod hands;
+mod leaving;
+mod prepared;
+
+use std::io;
+use std::sync::Arc;
+use std::thread;
+
+use tokio::runtime::Builder;
+use tokio::sync::{oneshot, watch};
+
+use crate::board::Board;
+use crate::config;
+use crate::follow;
+use crate::intent::Inboxes;
+use crate::probe::tls::Connector;
+use crate::probe::{self, ProberSetupError};
+use crate::proxy;
+use crate::tenure::To;
+use followed::Followed;
+use hands::Hands;
+use leaving::Leaving;
+pub(super) use prepared::Prepared;
+
+/// One cluster, as it is configured.
+pub(super) struct Plan {
+    pub(super) config: config::Cluster,
+    /// The kinds of readers that listeners have.
+    pub(super) readers: Vec<To>,
+    /// The TLS that its probes share, if they speak it.
+    pub(super) tls: Option<Connector>,
+}
+
+/// The metrics of the control plane's roles.
+#[derive(Clone)]
+pub(super) struct Metrics {
+    pub(super) follow: follow::Metrics,
+    pub(super) probe: probe::MetricFamilies,
+    /// The data plane's, where clusters are forgotten, too.
+    pub(super) proxy: proxy::Metrics,
+}
+
+/// The running thread, and the clusters that are followed on it. Dropping it stops the probes.
+pub(super) struct Control {
+    // Dropped in this order: the tasks end before their thread does.
+    clusters: Vec<Followed>,
+    leaving: Arc<Leaving>,
+    hands: Hands,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+/// Why the control plane could not start, or not be changed.
+#[derive(Debug, thiserror::Error)]
+pub enum ControlError {
+    /// The operating system refused a thread or a poller.
+    #[error("cannot start the thread for probes: {0}")]
+    Thread(#[from] io::Error),
+    /// A prober's settings cannot work.
+    #[error(transparent)]
+    Probe(#[from] ProberSetupError),
+}
+
+impl Control {
+    /// Starts the thread; no cluster is followed yet. `failed` is told if a task panics: what remains could no longer be
+    /// trusted to follow. The clusters are shown on the board, and can be reached by the inboxes.
+    ///
+    /// # Errors
+    /// If the operating system has no thread or no poller.
+    pub(super) fn start(
+        metrics: Metrics,
+        board: Arc<Board>,
+        inboxes: Inboxes,
+        failed: watch::Sender<Option<String>>,
+    ) -> Result<Self, ControlError> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let leaving = Arc::new(Leaving::new(board, inboxes, metrics.clone()));
+        let hands = Hands::new(runtime.handle().clone(), metrics, failed);
+        let (stop, stopped) = oneshot::channel::<()>();
+        let thread = thread::Builder::new().name("control".to_owned()).spawn(move || {
+            // Told, or abandoned: both mean the end.
+            let _ = runtime.block_on(stopped);
+        })?;
+        Ok(Control { clusters: Vec::new(), leaving, hands, stop: Some(stop), thread: Some(thread) })
+    }
+
+    /// Prepares to follow these clusters, and no others. Nothing changes yet.
+    ///
+    /// # Errors
+    /// If a prober's settings cannot work.
+    pub(super) fn prepare(&self, plans: Vec<Plan>) -> Result<Vec<Prepared>, ControlError> {
+        let prepare = |plan: Plan| {
+            let before = self.clusters.iter().find(|cluster| *cluster.name() == plan.config.name);
+            let before =
+                before.map(|cluster| cluster.view.clone()).or_else(|| self.leaving.view(&plan.config.name));
+            Prepared::new(plan, before, &self.hands)
+        };
+        plans.into_iter().map(prepare).collect()
+    }
+
+    /// From now on these are followed as prepared, and the others until their last session has ended.
+    pub(super) fn adopt(&mut self, prepared: Vec<Prepared>) {
+        let names: Vec<_> = prepared.iter().map(|next| (Arc::clone(next.name()), next.inbox())).collect();
+        let is_named = |cluster: &Followed| names.iter().any(|(name, _)| name == cluster.name());
+        let (mut known, leaving): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.clusters).into_iter().partition(is_named);
+        known.extend(self.leaving.turn_over(names, leaving, &self.hands));
+        for next in prepared {
+            let place = known.iter().position(|cluster| cluster.name() == next.name());
+            let board = self.leaving.board_of(next.name());
+            self.clusters.push(next.begin(place.map(|place| known.swap_remove(place)), board, &self.hands));
+        }
+    }
+}
+
+impl Drop for Control {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            // A panic was reported through `failed`; there is nobody else to tell.
+            let _ = thread.join();
+        }
+    }
+}

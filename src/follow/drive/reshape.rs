@@ -1,0 +1,66 @@
+//! Carries out another configuration for the cluster (O2): nodes come and go while those who stay lead on.
+
+use tokio::time::Instant;
+use tracing::info;
+
+use super::super::nodes::Node;
+use super::super::settings::NodeSettings;
+use super::super::shape::Shape;
+use super::Follow;
+use crate::leader::NodeId;
+
+impl Follow {
+    pub(super) fn reshape(&mut self, now: Instant, shape: Shape) {
+        self.settings.policy = shape.policy;
+        self.settings.hold_then = shape.hold_then;
+        self.settings.fates = shape.fates;
+        let priority = |node: &Option<NodeSettings>| node.as_ref().map(|node| node.priority);
+        let members: Vec<Option<i32>> = shape.nodes.iter().map(priority).collect();
+        for (id, settings) in shape.nodes.into_iter().enumerate() {
+            match settings {
+                Some(settings) => self.admit(id, settings),
+                None => self.dismiss(id),
+            }
+        }
+        for (NodeId(id), order) in shape.orders {
+            match self.links.orders.get_mut(id) {
+                Some(known) => *known = order,
+                None => self.links.orders.push(order),
+            }
+        }
+        self.readers.reshape(shape.readers, self.nodes.len(), now);
+        self.begin_history();
+        // What a node had said counts for nothing if no client can go to it any more: it is as if it had just come.
+        let addressed = self.nodes.iter().map(|node| node.address().is_some());
+        let reachable: Vec<Option<i32>> =
+            members.iter().zip(addressed).map(|(member, addressed)| member.filter(|_| addressed)).collect();
+        if reachable != members {
+            self.tracker.reshape(now.into_std(), &reachable, shape.policy);
+            self.carry_out(now);
+        }
+        self.tracker.reshape(now.into_std(), &members, shape.policy);
+        self.carry_out(now);
+    }
+
+    /// Has a node in its place, with what is known of it if it was there before.
+    fn admit(&mut self, id: usize, settings: NodeSettings) {
+        match self.nodes.get_mut(id) {
+            Some(node) if node.is_member() => {
+                node.settings = settings;
+                return;
+            }
+            Some(node) => *node = Node::new(settings),
+            None => self.nodes.push(Node::new(settings)),
+        }
+        let name = self.nodes[id].name();
+        info!(cluster = %self.cluster, node = %name, "node added");
+        self.metrics.show_node(&self.cluster, id, name);
+    }
+
+    fn dismiss(&mut self, id: usize) {
+        let Some(node) = self.nodes.get_mut(id).filter(|node| node.is_member()) else { return };
+        node.leave();
+        info!(cluster = %self.cluster, node = %node.name(), "node removed");
+        self.metrics.forget_node(&self.cluster, node.name());
+    }
+}

@@ -1,0 +1,148 @@
+//! Nodes come and go, and numbers change, while the cluster is followed (O2).
+
+use super::*;
+
+/// The cluster of the tests with these of its nodes by id; a fourth is at port 1003.
+fn shape(present: &[usize], on_demotion: OnDemotion) -> (Shape, Vec<watch::Receiver<ProbeOrder>>) {
+    let last = present.iter().copied().max().unwrap_or(0).max(2);
+    let settings = |id: usize| {
+        present.contains(&id).then(|| node_settings((id, address(1000 + u16::try_from(id).unwrap()).into())))
+    };
+    let new = || (3..=last).map(|id| (NodeId(id), watch::channel(ProbeOrder::default())));
+    let (orders, ordered) = new().map(|(id, (order, ordered))| ((id, order), ordered)).unzip();
+    let shape = Shape {
+        nodes: (0..=last).map(settings).collect(),
+        orders,
+        readers: OfReaders::default(),
+        policy: Policy::default(),
+        hold_then: HoldThen::Refuse,
+        fates: FateSettings {
+            on_demotion,
+            on_unreachable: OnUnreachable::Cut,
+            unreachable_after: Duration::from_secs(10),
+        },
+    };
+    (shape, ordered)
+}
+
+impl Followed {
+    async fn reshape(&self, shape: Shape) {
+        self.shape.send(shape).unwrap();
+        tokio::task::yield_now().await;
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.board.status().nodes.iter().map(|node| node.name.to_string()).collect()
+    }
+
+    fn shows(&self, text: &str) -> bool {
+        String::from_utf8(crate::metrics::render(&self.registry).unwrap()).unwrap().contains(text)
+    }
+}
+
+const LED_BY_0: [Verdict; 3] = [Verdict::Leader, Verdict::Follower, Verdict::Follower];
+
+#[tokio::test(start_paused = true)]
+async fn o2_a_node_that_comes_changes_nothing_for_the_route() {
+    let followed = Followed::start(HoldThen::Refuse, OnDemotion::Cut);
+    followed.round(LED_BY_0).await;
+    let tenure = followed.tenure();
+    let (shape, _orders) = shape(&[0, 1, 2, 3], OnDemotion::Cut);
+    followed.reshape(shape).await;
+    assert!(Arc::ptr_eq(&followed.tenure(), &tenure), "another tenure has begun");
+    assert_eq!((followed.names().len(), tenure.fate()), (4, Fate::Keep));
+    // It is heard like any other, and what was known of the others still is: its claim is proven to be newer.
+    followed.says(3, Verdict::Follower).await;
+    followed.says(3, Verdict::Leader).await;
+    assert_eq!(followed.leader(), Some(3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn o2_a_leader_that_goes_is_the_route_no_more_and_its_sessions_are_treated_as_demoted() {
+    for (on_demotion, fate) in
+        [(OnDemotion::Keep, Fate::Keep), (OnDemotion::Drain, Fate::Drain), (OnDemotion::Cut, Fate::Cut)]
+    {
+        let followed = Followed::start(HoldThen::Refuse, on_demotion);
+        followed.round(LED_BY_0).await;
+        let tenure = followed.tenure();
+        followed.reshape(shape(&[1, 2], on_demotion).0).await;
+        assert_eq!((followed.leader(), tenure.fate()), (None, fate));
+        // What it says now is nobody's word.
+        followed.says(0, Verdict::Leader).await;
+        followed.says(0, Verdict::Leader).await;
+        assert_eq!(followed.leader(), None);
+        assert_eq!(followed.names().len(), 2);
+        followed.says(1, Verdict::Leader).await;
+        followed.says(1, Verdict::Leader).await;
+        assert_eq!(followed.leader(), Some(1));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn o2_a_node_that_has_gone_is_shown_nowhere_and_comes_back_as_unknown() {
+    let followed = Followed::start(HoldThen::Refuse, OnDemotion::Keep);
+    followed.round(LED_BY_0).await;
+    let name = followed.names().remove(0);
+    let label = format!("node=\"{name}\"");
+    assert!(followed.shows(&label));
+    followed.reshape(shape(&[1, 2], OnDemotion::Keep).0).await;
+    assert!(!followed.shows(&label));
+    followed.reshape(shape(&[0, 1, 2], OnDemotion::Keep).0).await;
+    assert!(followed.shows(&label));
+    assert_eq!(followed.board.status().nodes[0].state, "unknown");
+    assert_eq!(followed.leader(), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn o2_numbers_that_change_are_the_ones_that_count() {
+    let followed = Followed::start(HoldThen::Refuse, OnDemotion::Keep);
+    followed.round(LED_BY_0).await;
+    let tenure = followed.tenure();
+    let mut shape = shape(&[0, 1, 2], OnDemotion::Cut).0;
+    shape.policy.fall = 3;
+    followed.reshape(shape).await;
+    for _ in 0..2 {
+        followed.says(0, SILENCE).await;
+        assert_eq!(followed.leader(), Some(0), "it takes three silences now");
+    }
+    followed.says(0, SILENCE).await;
+    assert_eq!(followed.leader(), None);
+    followed.round([Verdict::Follower, Verdict::Leader, Verdict::Follower]).await;
+    assert_eq!(tenure.fate(), Fate::Cut, "and a demotion cuts now");
+}
+
+#[tokio::test(start_paused = true)]
+async fn o2_l10_overrides_survive_and_go_with_their_node() {
+    let followed = Followed::start(HoldThen::Refuse, OnDemotion::Keep);
+    followed.round(LED_BY_0).await;
+    for (node, force) in [(NodeId(1), false), (NodeId(2), false)] {
+        followed.inbox.command(crate::intent::Command::Drain { node, force }).await.unwrap();
+    }
+    followed.reshape(shape(&[0, 1], OnDemotion::Keep).0).await;
+    let overridden = || followed.board.status().nodes.iter().filter(|node| node.overridden.is_some()).count();
+    assert_eq!(overridden(), 1);
+    let undrain = followed.inbox.command(crate::intent::Command::Undrain(NodeId(2))).await;
+    assert!(undrain.is_err(), "there is no such node any more");
+    followed.inbox.command(crate::intent::Command::Undrain(NodeId(1))).await.unwrap();
+    assert_eq!(overridden(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn o2_a_leader_whose_address_changes_is_dialled_there_by_a_new_tenure() {
+    let followed = Followed::start(HoldThen::Refuse, OnDemotion::Keep);
+    followed.round(LED_BY_0).await;
+    let tenure = followed.tenure();
+    let mut elsewhere = shape(&[0, 1, 2], OnDemotion::Keep).0;
+    elsewhere.nodes[0].as_mut().unwrap().address = address(2000).into();
+    followed.reshape(elsewhere).await;
+    let next = followed.tenure();
+    assert_eq!((next.node, next.address), (NodeId(0), address(2000)));
+    assert!(next.epoch > tenure.epoch);
+    // A name that nobody has looked up yet is nowhere to go: no client is sent, and nothing panics.
+    let mut nowhere = shape(&[0, 1, 2], OnDemotion::Keep).0;
+    nowhere.nodes[0].as_mut().unwrap().address = Directory::default().add("node.test").port(1);
+    followed.reshape(nowhere).await;
+    followed.says(0, Verdict::Leader).await;
+    followed.says(0, Verdict::Leader).await;
+    assert_eq!(followed.leader(), None);
+}

@@ -1,0 +1,37 @@
+//! Another configuration for a cluster under way (O2): nodes come and go, numbers change, and what is known of those who
+//! stay is kept.
+
+use std::time::Instant;
+
+use super::{Event, LossCause, NodeId, Policy, Tracker};
+use crate::leader::node::Node;
+
+impl Tracker {
+    /// Goes on with these nodes, each with its priority, and these numbers. A node keeps its [`NodeId`] for ever: one that
+    /// is not there any more is `None` in its place, and those that are new come after all others. What a node that has
+    /// gone had said or been ordered is forgotten, also if it comes back.
+    pub fn reshape(&mut self, now: Instant, priorities: &[Option<i32>], policy: Policy) {
+        let now = self.advance(now);
+        self.policy = policy;
+        for (id, priority) in priorities.iter().enumerate() {
+            match (self.nodes.get_mut(id), priority) {
+                (None, Some(priority)) => self.nodes.push(Node::new(*priority)),
+                (None, None) => self.nodes.push(Node::absent()),
+                (Some(node), Some(priority)) if node.is_member() => node.priority = *priority,
+                (Some(node), Some(priority)) => *node = Node::new(*priority),
+                (Some(node), None) if node.is_member() => self.dismiss(now, NodeId(id)),
+                (Some(_), None) => {}
+            }
+        }
+        self.settle(now);
+    }
+
+    fn dismiss(&mut self, now: Instant, id: NodeId) {
+        let Some(node) = self.nodes.get_mut(id.0) else { return };
+        if node.overridden.take().is_some() {
+            self.events.push_back(Event::OverrideChanged { node: id, to: None });
+        }
+        *node = Node::absent();
+        self.end_route_of(now, id, LossCause::Removed);
+    }
+}
