@@ -42,6 +42,14 @@ impl Door for UnixListener {
     }
 }
 
+impl<D: Door> Door for Arc<D> {
+    type Stream = D::Stream;
+
+    async fn next(&self) -> io::Result<D::Stream> {
+        (**self).next().await
+    }
+}
+
 /// Serves clients until it is dropped: as many at once as there are `places`, each with a place of its own; and, for want
 /// of descriptors, one without.
 pub(super) async fn keep_open<D, S>(

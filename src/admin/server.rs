@@ -92,7 +92,7 @@ impl fmt::Debug for State {
 }
 
 /// Serves until it is dropped. Must run on a current-thread runtime (see [`State::metrics`]).
-pub async fn serve(listener: TcpListener, state: Arc<State>) {
+pub async fn serve(listener: Arc<TcpListener>, state: Arc<State>) {
     tokio::select! {
         () = keep_open(listener, MAX_CONNECTIONS, |stream, place| serve_connection(stream, Arc::clone(&state), place)) => {}
         () = state.events.tell() => {}

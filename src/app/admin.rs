@@ -15,6 +15,7 @@ use super::gate::{StartError, refused};
 use crate::admin::{self, Controls, State};
 use crate::config::{Config, DEFAULT_SOCKET};
 use crate::sockets::{self, SocketFile};
+use crate::supervise::supervised;
 
 /// What it was that the operating system refused.
 const WHAT: &str = "the admin listener";
@@ -103,7 +104,11 @@ fn bind_socket(path: &Path) -> Result<Option<(StdUnixListener, SocketFile, PathB
 /// Without a listener it waits for ever.
 async fn serve(listener: Option<StdTcpListener>, state: Arc<State>) {
     match listener.map(TcpListener::from_std) {
-        Some(Ok(listener)) => return admin::serve(listener, state).await,
+        Some(Ok(listener)) => {
+            let listener = Arc::new(listener);
+            let serve = || admin::serve(Arc::clone(&listener), Arc::clone(&state));
+            return supervised("admin listener", serve).await;
+        }
         Some(Err(error)) => error!(%error, "admin listener cannot be served"),
         None => {}
     }
@@ -113,7 +118,11 @@ async fn serve(listener: Option<StdTcpListener>, state: Arc<State>) {
 /// Without a socket it waits for ever.
 async fn serve_control(socket: Option<StdUnixListener>, state: Arc<State>, controls: Controls) {
     match socket.map(UnixListener::from_std) {
-        Some(Ok(socket)) => return admin::serve_control(socket, state, controls).await,
+        Some(Ok(socket)) => {
+            let socket = Arc::new(socket);
+            let serve = || admin::serve_control(Arc::clone(&socket), Arc::clone(&state), controls.clone());
+            return supervised("control socket", serve).await;
+        }
         Some(Err(error)) => error!(%error, "control socket cannot be served"),
         None => {}
     }

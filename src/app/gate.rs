@@ -104,15 +104,16 @@ impl Gate {
         let (failing, failed) = watch::channel(None);
         let inboxes = Inboxes::default();
         let metrics = control_metrics(&registry, proxy_metrics.clone())?;
-        let mut control = Control::start(metrics, Arc::clone(&board), inboxes.clone(), failing)?;
+        let mut control = Control::start(metrics, Arc::clone(&board), inboxes.clone(), failing.clone())?;
         let plans = plan_clusters(config)?;
         // Bind before probing: a gate that cannot serve should not bother the nodes.
         let (listening, sockets) = Listening::default().go_on(config, config.workers)?;
         let doors = Doors::bind(config)?;
         let prepared = control.prepare(plans)?;
         let handles = prepared.iter().map(Prepared::handle).collect();
-        let proxy = proxy::start(settings(config, &prepared), sockets, handles, proxy_metrics)
-            .map_err(refused("the workers"))?;
+        let proxy =
+            proxy::start(settings(config, &prepared), sockets, handles, proxy_metrics, failing.clone())
+                .map_err(refused("the workers"))?;
         control.adopt(prepared);
         let admin = doors.open(admin_state, Controls { inboxes, census: proxy.census(), requests })?;
         let gate =

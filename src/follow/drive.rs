@@ -1,6 +1,7 @@
 //! Drives the tracker: one loop a cluster that takes in reports, signals, commands and time, and carries out what the
 //! tracker decides.
 
+mod anew;
 mod commands;
 mod history;
 mod readers;
@@ -21,7 +22,8 @@ use super::shape::Shape;
 use crate::board::{ClusterBoard, ClusterStatus, Happened, NodeStatus, wall_clock};
 use crate::intent::{Input, ProbeOrder, ProbeReport};
 use crate::leader::{Alarm, Event, NodeId, NodeState, Pace, Tracker, Verdict};
-use crate::names::Directory;
+use crate::names::{Book, Directory};
+use crate::supervise::caught;
 use crate::tenure::{Fate, OfReaders, Tenure, TenureWriter, To};
 use readers::Readers;
 
@@ -42,6 +44,19 @@ pub struct Links {
     pub shapes: mpsc::UnboundedReceiver<Shape>,
     /// Where the status is published.
     pub board: Arc<ClusterBoard>,
+}
+
+/// What has come to be taken in.
+#[derive(Debug)]
+enum Turn {
+    Shape(Box<Shape>),
+    Input(Input),
+    /// Clients wait for a newer statement of the leader, or readers for one of their nodes (`max_age`).
+    Confirmation,
+    ReadersConfirmation,
+    /// A name stands for other addresses.
+    Addresses,
+    Timeout,
 }
 
 /// Follows one cluster.
@@ -102,38 +117,56 @@ impl Follow {
         async move {
             let mut addresses = self.links.directory.changes();
             loop {
-                let due = self.tracker.poll_timeout().map(Instant::from_std).into_iter();
-                let due = due.chain(self.readers_timeout()).min();
-                tokio::select! {
-                    // What has arrived counts before what is late: an answer in the inbox outruns its own deadline.
-                    biased;
-                    // First of all: what arrives later may be of nodes that only this tells of.
-                    Some(shape) = self.links.shapes.recv() => self.reshape(Instant::now(), shape),
-                    input = self.links.inbox.recv() => match input {
-                        Some(Input::Report(report)) => self.take_report(Instant::now(), *report),
-                        Some(Input::Signal(signal)) => {
-                            let now = Instant::now();
-                            debug!(cluster = %self.cluster, node = signal.node.0, why = signal.suspicion.as_str(), "suspicion");
-                            self.tracker.handle_signal(now.into_std(), signal);
-                            self.ask_reader(now, signal.node);
-                            self.carry_out(now);
-                        }
-                        Some(Input::Command(command, reply)) => {
-                            // Whoever has gone does not want to know.
-                            let _ = reply.send(self.take_command(Instant::now(), command));
-                        }
-                        None => return,
-                    },
-                    () = self.links.writer.wanted_more() => self.order_confirmation(),
-                    () = self.readers.wanted_more() => self.order_readers_confirmation(),
-                    // Its sender lives as long as `self`.
-                    _ = addresses.changed() => self.carry_out(Instant::now()),
-                    () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
-                        let now = Instant::now();
-                        self.tracker.handle_timeout(now.into_std());
-                        self.carry_out(now);
-                    }
+                let turn = self.next_turn(&mut addresses).await;
+                let Some(turn) = turn else { return };
+                let now = Instant::now();
+                if caught(|| self.take(now, turn)).is_err() {
+                    self.begin_anew(now);
                 }
+            }
+        }
+    }
+
+    /// Waits for whatever comes first; `None` once every sender of the inbox is gone.
+    async fn next_turn(&mut self, addresses: &mut watch::Receiver<Book>) -> Option<Turn> {
+        let due = self.tracker.poll_timeout().map(Instant::from_std).into_iter();
+        let due = due.chain(self.readers_timeout()).min();
+        let turn = tokio::select! {
+            // What has arrived counts before what is late: an answer in the inbox outruns its own deadline.
+            biased;
+            // First of all: what arrives later may be of nodes that only this tells of.
+            Some(shape) = self.links.shapes.recv() => Turn::Shape(Box::new(shape)),
+            input = self.links.inbox.recv() => Turn::Input(input?),
+            () = self.links.writer.wanted_more() => Turn::Confirmation,
+            () = self.readers.wanted_more() => Turn::ReadersConfirmation,
+            // Its sender lives as long as `self`.
+            _ = addresses.changed() => Turn::Addresses,
+            () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => Turn::Timeout,
+        };
+        Some(turn)
+    }
+
+    fn take(&mut self, now: Instant, turn: Turn) {
+        match turn {
+            Turn::Shape(shape) => self.reshape(now, *shape),
+            Turn::Input(Input::Report(report)) => self.take_report(now, *report),
+            Turn::Input(Input::Signal(signal)) => {
+                let why = signal.suspicion.as_str();
+                debug!(cluster = %self.cluster, node = signal.node.0, why, "suspicion");
+                self.tracker.handle_signal(now.into_std(), signal);
+                self.ask_reader(now, signal.node);
+                self.carry_out(now);
+            }
+            Turn::Input(Input::Command(command, reply)) => {
+                // Whoever has gone does not want to know.
+                let _ = reply.send(self.take_command(now, command));
+            }
+            Turn::Confirmation => self.order_confirmation(),
+            Turn::ReadersConfirmation => self.order_readers_confirmation(),
+            Turn::Addresses => self.carry_out(now),
+            Turn::Timeout => {
+                self.tracker.handle_timeout(now.into_std());
+                self.carry_out(now);
             }
         }
     }

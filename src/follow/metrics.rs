@@ -173,6 +173,15 @@ impl ClusterMetrics {
         self.families.forget_node(cluster, node);
     }
 
+    /// Shows nothing as known of any node.
+    pub(super) fn begin_anew(&self) {
+        self.set_leader(None);
+        for node in &self.nodes {
+            node.set_state(NodeState::Unknown);
+            node.set_override(None);
+        }
+    }
+
     /// Shows `route` as the only leader, or none.
     pub(super) fn set_leader(&self, route: Option<NodeId>) {
         for (id, node) in self.nodes.iter().enumerate() {

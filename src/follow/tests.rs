@@ -10,7 +10,9 @@ use tokio::time::{Instant, advance};
 
 use super::*;
 use crate::board::ClusterBoard;
-use crate::intent::{Inbox, NodeId, Pace, ProbeId, ProbeIds, ProbeOrder, ProbeReport, Suspicion, inbox};
+use crate::intent::{
+    Command, Inbox, NodeId, Pace, ProbeId, ProbeIds, ProbeOrder, ProbeReport, Suspicion, inbox,
+};
 use crate::leader::{Observation, Policy, ProbeFailure, Verdict};
 use crate::names::{Address, Directory};
 use crate::tenure::{self, Fate, OfReaders, Route, Tenure, TenureReader, To};
@@ -323,4 +325,50 @@ async fn l4_a_late_verdict_is_not_shown_as_the_newest() {
     let status = followed.board.status();
     assert_eq!((status.leader.as_deref(), &*status.nodes[0].detail), (Some("n0"), "scripted"));
     assert_eq!(status.nodes[0].last_verdict, verdict_arrived);
+}
+
+#[tokio::test(start_paused = true)]
+async fn o5_after_a_panic_all_nodes_are_asked_anew_and_sessions_stay() {
+    let mut followed = Followed::start(HoldThen::Refuse, OnDemotion::Drain);
+    followed.round([Verdict::Leader, Verdict::Follower, Verdict::Follower]).await;
+    let tenure = followed.tenure();
+    followed.inbox.command(Command::Drain { node: NodeId(2), force: false }).await.unwrap();
+    let rounds: Vec<u64> =
+        followed.orders.iter_mut().map(|orders| orders.borrow_and_update().round).collect();
+    // A shape with a node and no order for its prober: a contract that is broken is a defect, and a panic.
+    let nodes = (0..5).map(|id| Some(node_settings((id, address(1000).into()))));
+    let broken = Shape {
+        nodes: nodes.collect(),
+        orders: Vec::new(),
+        readers: OfReaders::default(),
+        policy: Policy::default(),
+        hold_then: HoldThen::Refuse,
+        fates: FateSettings {
+            on_demotion: OnDemotion::Drain,
+            on_unreachable: OnUnreachable::Cut,
+            unreachable_after: Duration::from_secs(10),
+        },
+    };
+    followed.shape.send(broken).unwrap();
+    tokio::task::yield_now().await;
+    followed.inbox.command(Command::Drain { node: NodeId(4), force: false }).await.unwrap();
+    assert_eq!(followed.leader(), Some(0));
+    let undrained = followed.inbox.command(Command::Undrain(NodeId(4))).await;
+    assert!(undrained.is_err(), "it is to be asked, and there is no way to");
+    assert_eq!((followed.leader(), tenure.fate()), (None, Fate::Keep));
+    let asked: Vec<u64> = followed.orders.iter_mut().map(|orders| orders.borrow_and_update().round).collect();
+    assert!(asked.iter().zip(&rounds).all(|(now, before)| now > before), "{rounds:?}, {asked:?}");
+    followed.round([Verdict::Leader, Verdict::Follower, Verdict::Follower]).await;
+    // Two nodes have not been heard of: they are waited for a moment (L3).
+    advance(Duration::from_millis(200)).await;
+    tokio::task::yield_now().await;
+    assert_eq!(followed.leader(), Some(0));
+    assert!(followed.tenure().epoch > tenure.epoch);
+    let status = followed.board.status();
+    let overridden: Vec<_> = status.nodes.iter().filter(|node| node.overridden.is_some()).collect();
+    assert_eq!(
+        overridden.iter().map(|node| &*node.name).collect::<Vec<_>>(),
+        ["n2"],
+        "an operator's word holds on"
+    );
 }

@@ -54,6 +54,11 @@ impl Directory {
 }
 
 impl Host {
+    /// As it is configured.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Whether it has to be looked up.
     pub fn is_name(&self) -> bool {
         self.name.parse::<IpAddr>().is_err()

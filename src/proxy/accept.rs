@@ -1,6 +1,6 @@
 //! Takes clients in at one listening socket, and stops without losing the queued ones (O4).
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::connection::Connection;
 use super::generation::Listener;
-use super::limits::{Admission, Place};
+use super::limits::Admission;
 use super::outcome::Refusal;
 use super::worker::{Order, Worker};
 use crate::sockets::{self, AcceptError};
@@ -26,13 +26,12 @@ const ROOM: usize = 16;
 /// a client its round trip.
 const QUIET: Duration = Duration::from_millis(500);
 
-/// Accepts until told otherwise. `open` says to the outside that the socket is not closed yet.
+/// Accepts until told otherwise; the socket can be closed then.
 pub(super) async fn accept(
     worker: Rc<Worker>,
     doorway: Rc<Doorway>,
-    socket: TcpListener,
+    socket: Rc<TcpListener>,
     mut orders: watch::Receiver<Order>,
-    open: Place,
 ) {
     let mut door = Door { worker, doorway: Rc::clone(&doorway), paused: false };
     let order = loop {
@@ -41,7 +40,7 @@ pub(super) async fn accept(
             biased;
             // Without a sender the proxy itself is gone.
             order = orders.wait_for(|order| *order != Order::Serve) => break order.map_or(Order::Cut, |order| *order),
-            () = doorway.closing.notified() => break Order::Quiesce,
+            () = doorway.closed() => break Order::Quiesce,
             accepted = door.next(&socket) => door.admit(accepted).await,
         }
     };
@@ -52,8 +51,6 @@ pub(super) async fn accept(
             () = door.empty(&socket) => {}
         }
     }
-    drop(socket);
-    drop(open);
 }
 
 /// What a worker has to say about one of its listening sockets.
@@ -63,12 +60,14 @@ pub(super) struct Doorway {
     pub(super) address: SocketAddr,
     /// Whose clients come in there.
     listener: RefCell<Rc<Listener>>,
-    closing: Notify,
+    closing: Cell<bool>,
+    /// Rung when it is to be closed.
+    told: Notify,
 }
 
 impl Doorway {
     pub(super) fn new(address: SocketAddr, listener: Rc<Listener>) -> Self {
-        Doorway { address, listener: RefCell::new(listener), closing: Notify::new() }
+        Doorway { address, listener: RefCell::new(listener), closing: Cell::new(false), told: Notify::new() }
     }
 
     pub(super) fn listener(&self) -> Rc<Listener> {
@@ -82,7 +81,14 @@ impl Doorway {
 
     /// Has the socket closed as by [`Order::Quiesce`].
     pub(super) fn close(&self) {
-        self.closing.notify_one();
+        self.closing.set(true);
+        self.told.notify_one();
+    }
+
+    async fn closed(&self) {
+        while !self.closing.get() {
+            self.told.notified().await;
+        }
     }
 }
 
@@ -181,10 +187,11 @@ impl Door {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::AsyncReadExt;
     use tokio::task::LocalSet;
     use tokio::time::Instant;
 
-    use super::super::tests::harness::bare_worker;
+    use super::super::tests::harness::{bare_worker, until};
     use super::*;
 
     fn failed(errno: i32) -> io::Result<(TcpStream, SocketAddr)> {
@@ -210,5 +217,28 @@ mod tests {
             }
         };
         LocalSet::new().run_until(admissions).await;
+    }
+
+    #[tokio::test]
+    #[expect(clippy::await_holding_refcell_ref, reason = "the very defect that makes the acceptor panic")]
+    async fn o5_an_acceptor_that_panics_accepts_again_at_the_same_socket() {
+        let serves = async {
+            let (worker, listener) = bare_worker();
+            let socket = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+            let address = socket.local_addr().unwrap();
+            let doorway = worker.open(Rc::clone(&listener), socket).unwrap();
+            let come = async |clients: u64| {
+                let _client = TcpStream::connect(address).await.unwrap();
+                until("the client is counted", || listener.metrics.connections.get() == clients).await;
+            };
+            come(1).await;
+            // Whoever looks for the listener while it is being replaced finds a defect, and panics.
+            let broken = doorway.listener.borrow_mut();
+            let mut lost = TcpStream::connect(address).await.unwrap();
+            assert!(matches!(lost.read(&mut [0]).await, Ok(0) | Err(_)));
+            drop(broken);
+            come(2).await;
+        };
+        LocalSet::new().run_until(serves).await;
     }
 }

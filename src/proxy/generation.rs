@@ -2,10 +2,10 @@
 //! who came under an older one keeps its cluster, with its fates, until it leaves.
 
 use std::cell::{Cell, RefCell};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
-use tokio::task::AbortHandle;
+use tokio::task::{AbortHandle, spawn_local};
 
 use super::ClusterHandle;
 use super::access::Access;
@@ -19,6 +19,7 @@ use super::sessions::{Sessions, Timeouts};
 use super::settings::{ClusterSettings, ListenerSettings, Settings};
 use super::source_addresses::SourceAddresses;
 use crate::intent::{Inbox, Interest};
+use crate::supervise::supervised;
 use crate::tenure::{OfReaders, Tenure, TenureReader, To};
 
 /// What a generation is made from, the same for every worker.
@@ -248,10 +249,13 @@ impl Cluster {
             return;
         }
         // Neither holds the cluster: it would never end.
-        let fates = Rc::clone(sessions).follow_fates(Rc::downgrade(self), self.route.clone());
-        let late = Rc::clone(&self.dials).watch(self.inbox.clone());
-        mailboxes.push(tokio::task::spawn_local(fates).abort_handle());
-        mailboxes.push(tokio::task::spawn_local(late).abort_handle());
+        let (sessions, cluster, route) = (Rc::clone(sessions), Rc::downgrade(self), self.route.clone());
+        let fates = move || Rc::clone(&sessions).follow_fates(Weak::clone(&cluster), route.clone());
+        let (dials, inbox) = (Rc::clone(&self.dials), self.inbox.clone());
+        let late = move || Rc::clone(&dials).watch(inbox.clone());
+        let name = &self.settings.name;
+        mailboxes.push(spawn_local(supervised(format!("fates of {name}"), fates)).abort_handle());
+        mailboxes.push(spawn_local(supervised(format!("dials to {name}"), late)).abort_handle());
     }
 }
 

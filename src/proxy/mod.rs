@@ -56,6 +56,7 @@ use tokio::time::Instant;
 
 use crate::census::{self, Census};
 use crate::intent::{Inbox, Interest};
+use crate::supervise::Failing;
 use crate::tenure::{OfReaders, TenureReader, To};
 pub use access::Access;
 use generation::Plan;
@@ -106,7 +107,8 @@ pub enum Sockets {
 }
 
 /// Starts the workers' threads. `sockets` are those of each of `settings.listeners`, for all its addresses, all new;
-/// `clusters` belong to `settings.clusters`. Both are in the settings' order.
+/// `clusters` belong to `settings.clusters`. Both are in the settings' order. `failing` is told if a worker's thread ends
+/// by a panic.
 ///
 /// # Errors
 /// If a thread, its runtime or one of its sockets cannot be had, or the three arguments do not fit together.
@@ -115,6 +117,7 @@ pub fn start(
     sockets: Vec<Vec<Sockets>>,
     clusters: Vec<ClusterHandle>,
     metrics: Metrics,
+    failing: Failing,
 ) -> io::Result<Proxy> {
     check_fit(&settings, sockets.len(), &clusters)?;
     let (_, new) = tell_apart(sockets);
@@ -128,6 +131,7 @@ pub fn start(
         open: Places::new(usize::MAX),
         plan: Plan::new(settings, &limits, clusters, metrics.clone()),
         orders: received,
+        failing,
     };
     let (started, starts) = mpsc::channel();
     let open = Arc::clone(&beginning.open);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, LocalOptions};
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Mutex, Notify, mpsc, watch};
 
 use super::accept::{Doorway, accept};
 use super::generation::{Generation, Listener, Plan};
@@ -18,6 +18,7 @@ use super::outcome::Outcome;
 use super::sessions::Sessions;
 use crate::census::Question;
 use crate::relay::Gear;
+use crate::supervise::{Alarm, Failing, caught, supervised};
 
 /// What all sessions of a worker read through (D2).
 const BUFFER: usize = 256 * 1024;
@@ -47,6 +48,8 @@ pub(super) struct Beginning {
     /// Counts listening sockets that are not closed yet.
     pub(super) open: Arc<Places>,
     pub(super) orders: watch::Receiver<Order>,
+    /// Told if a worker's thread ends by a panic.
+    pub(super) failing: Failing,
 }
 
 /// What one worker shares with nobody.
@@ -96,6 +99,7 @@ pub(super) struct Worker {
 /// The body of a worker's thread. Says by `started` whether it serves; returns when its last client has left after
 /// [`Order::Quiesce`], or after [`Order::Cut`].
 pub(super) fn run(beginning: Beginning, share: Share, started: &std::sync::mpsc::Sender<io::Result<()>>) {
+    let _alarm = Alarm::new("a worker's thread", beginning.failing.clone());
     let runtime = Builder::new_current_thread()
         .enable_all()
         .event_interval(POLLS_BETWEEN_EVENTS)
@@ -123,7 +127,7 @@ pub(super) fn run(beginning: Beginning, share: Share, started: &std::sync::mpsc:
 }
 
 impl Worker {
-    pub(super) fn new(Beginning { plan, places, open, orders }: Beginning) -> Rc<Self> {
+    pub(super) fn new(Beginning { plan, places, open, orders, .. }: Beginning) -> Rc<Self> {
         let worker = Worker {
             present: RefCell::new(Generation::new(&plan, None)),
             doorways: RefCell::default(),
@@ -147,28 +151,36 @@ impl Worker {
 
     /// Starts to accept at each socket.
     fn open_all(self: &Rc<Self>, sockets: Vec<Socket>) -> io::Result<()> {
-        sockets.into_iter().try_for_each(|(place, socket)| self.open(self.listener(place), socket))
+        sockets.into_iter().try_for_each(|(place, socket)| self.open(self.listener(place), socket).map(drop))
     }
 
-    fn open(self: &Rc<Self>, listener: Rc<Listener>, socket: std::net::TcpListener) -> io::Result<()> {
+    /// Accepts at this socket until told otherwise, and closes it then.
+    pub(super) fn open(
+        self: &Rc<Self>,
+        listener: Rc<Listener>,
+        socket: std::net::TcpListener,
+    ) -> io::Result<Rc<Doorway>> {
         socket.set_nonblocking(true)?;
         let address = socket.local_addr()?;
         let socket = TcpListener::from_std(socket)?;
         let open = self.open.take().ok_or_else(|| io::Error::other("too many listening sockets"))?;
         let doorway = Rc::new(Doorway::new(address, listener));
-        let door = accept(Rc::clone(self), Rc::clone(&doorway), socket, self.orders.clone(), open);
-        let door = tokio::task::spawn_local(door);
         self.doorways.borrow_mut().push(Rc::clone(&doorway));
-        let worker = Rc::clone(self);
+        let opened = Rc::clone(&doorway);
+        let (worker, socket) = (Rc::clone(self), Rc::new(socket));
         tokio::task::spawn_local(async move {
-            if let Err(error) = door.await {
-                let listener = &doorway.listener().name;
-                tracing::error!(%listener, %error, "a listening socket is lost: its acceptor failed");
-            }
+            let role = format!("acceptor at {address}");
+            let orders = || worker.orders.clone();
+            supervised(role, || {
+                accept(Rc::clone(&worker), Rc::clone(&doorway), Rc::clone(&socket), orders())
+            })
+            .await;
+            drop(socket);
+            drop(open);
             worker.doorways.borrow_mut().retain(|other| !Rc::ptr_eq(other, &doorway));
             worker.closed.notify_one();
         });
-        Ok(())
+        Ok(opened)
     }
 
     /// Goes over to the next generation (O2). Nothing waits in here: no client sees one half of it.
@@ -192,15 +204,21 @@ impl Worker {
 
     async fn serve(self: Rc<Self>, questions: Questions, mut changes: mpsc::UnboundedReceiver<Change>) {
         let mut orders = self.orders.clone();
-        tokio::task::spawn_local(Rc::clone(&self.sessions).sweep());
-        tokio::task::spawn_local(Rc::clone(&self.sessions).answer(questions));
+        let sessions = Rc::clone(&self.sessions);
+        tokio::task::spawn_local(supervised("sweep", move || Rc::clone(&sessions).sweep()));
+        let (sessions, questions) = (Rc::clone(&self.sessions), Rc::new(Mutex::new(questions)));
+        let answer = move || Rc::clone(&sessions).answer(Rc::clone(&questions));
+        tokio::task::spawn_local(supervised("census", answer));
         self.present.borrow().open_mailboxes(&self.sessions);
         loop {
             tokio::select! {
                 biased;
                 // Without a sender the proxy itself is gone, and so is everybody's wish to serve.
                 _ = orders.wait_for(|order| *order != Order::Serve) => break,
-                Some(change) = changes.recv() => self.change(change),
+                Some(change) = changes.recv() => {
+                    // Whatever it was that went wrong, clients who come are served as before, or by what is new of it.
+                    let _ = caught(|| self.change(change));
+                }
             }
         }
         while !self.doorways.borrow().is_empty() {

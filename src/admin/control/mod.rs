@@ -72,7 +72,7 @@ struct Caller {
 }
 
 /// Serves until it is dropped. Must run on the same current-thread runtime as [`serve`](super::serve).
-pub async fn serve_control(listener: UnixListener, state: Arc<State>, controls: Controls) {
+pub async fn serve_control(listener: Arc<UnixListener>, state: Arc<State>, controls: Controls) {
     let control = Arc::new(Control { state, controls });
     keep_open(listener, MAX_CONNECTIONS, |stream, place| {
         let connection = serve_connection(stream, Arc::clone(&control));

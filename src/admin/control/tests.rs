@@ -58,7 +58,7 @@ impl Stage {
         let named = Inboxes::default();
         named.set(["east", "west"].map(Arc::from).into_iter().zip(senders).collect());
         let controls = Controls { inboxes: named, census: asker, requests: mpsc::channel(1).0 };
-        tokio::spawn(serve_control(listener, Arc::clone(&state), controls));
+        tokio::spawn(serve_control(Arc::new(listener), Arc::clone(&state), controls));
         Stage { path, _folder: folder, inboxes, workers, state }
     }
 

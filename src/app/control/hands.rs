@@ -2,14 +2,13 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::thread;
 
 use tokio::runtime::Handle;
-use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 use super::Metrics;
 use crate::intent::ProbeIds;
+use crate::supervise::{Alarm, Failing, supervised};
 use crate::tenure::Epochs;
 
 /// What all clusters' tasks are made with.
@@ -20,21 +19,31 @@ pub(super) struct Hands {
     pub(super) epochs: Arc<Epochs>,
     /// Of the whole process (L4).
     pub(super) ids: Arc<ProbeIds>,
-    failed: watch::Sender<Option<String>>,
+    failing: Failing,
 }
 
 /// A task under way. Dropped, it ends where it waits.
 pub(super) struct Task(AbortHandle);
 
 impl Hands {
-    pub(super) fn new(runtime: Handle, metrics: Metrics, failed: watch::Sender<Option<String>>) -> Self {
-        Hands { runtime, metrics, epochs: Arc::default(), ids: Arc::default(), failed }
+    pub(super) fn new(runtime: Handle, metrics: Metrics, failing: Failing) -> Self {
+        Hands { runtime, metrics, epochs: Arc::default(), ids: Arc::default(), failing }
     }
 
-    /// Runs a task that ends only when it is dropped. If it panics, the gate is told that it has failed.
+    /// Runs a role until it is dropped; whenever it panics it is begun anew.
     #[must_use]
-    pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> Task {
-        let alarm = Alarm(self.failed.clone());
+    pub(super) fn spawn<F: Future<Output = ()> + Send + 'static>(
+        &self,
+        role: String,
+        begin: impl FnMut() -> F + Send + 'static,
+    ) -> Task {
+        Task(self.runtime.spawn(supervised(role, begin)).abort_handle())
+    }
+
+    /// Runs what cannot be begun anew until it is dropped. If it panics, the gate is told that it has failed.
+    #[must_use]
+    pub(super) fn spawn_once(&self, task: impl Future<Output = ()> + Send + 'static) -> Task {
+        let alarm = Alarm::new("a task of the control plane", self.failing.clone());
         let task = self.runtime.spawn(async move {
             let _alarm = alarm;
             task.await;
@@ -51,17 +60,5 @@ impl Hands {
 impl Drop for Task {
     fn drop(&mut self) {
         self.0.abort();
-    }
-}
-
-/// Tells of a panic that passes by.
-struct Alarm(watch::Sender<Option<String>>);
-
-impl Drop for Alarm {
-    fn drop(&mut self) {
-        if thread::panicking() {
-            let why = "a task of the control plane panicked: what is left cannot be trusted to follow";
-            self.0.send_replace(Some(why.to_owned()));
-        }
     }
 }

@@ -47,7 +47,7 @@ impl Leaving {
         for cluster in leaving {
             let name = Arc::clone(cluster.name());
             info!(cluster = %name, "cluster removed: it is followed until its last session has ended");
-            let end = hands.spawn(Arc::clone(self).wait_for_end(&cluster));
+            let end = hands.spawn_once(Arc::clone(self).wait_for_end(&cluster));
             known.leaving.insert(name, (cluster, end));
         }
         self.show_all(&known);

@@ -4,12 +4,14 @@
 //! ```text
 //! hands      spawns tasks there, and sees whether they live      plan       one cluster as configured
 //! followed   one cluster under way                               prepared   what is to be: checked, and not begun
+//! new_prober a prober that can be begun anew
 //! leaving    clusters that are configured no more, but have sessions
 //! ```
 
 mod followed;
 mod hands;
 mod leaving;
+mod new_prober;
 mod prepared;
 
 use std::io;
@@ -17,7 +19,7 @@ use std::sync::Arc;
 use std::thread;
 
 use tokio::runtime::Builder;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 
 use crate::board::Board;
 use crate::config;
@@ -26,6 +28,7 @@ use crate::intent::Inboxes;
 use crate::probe::tls::Connector;
 use crate::probe::{self, ProberSetupError};
 use crate::proxy;
+use crate::supervise::Failing;
 use crate::tenure::To;
 use followed::Followed;
 use hands::Hands;
@@ -72,8 +75,8 @@ pub enum ControlError {
 }
 
 impl Control {
-    /// Starts the thread; no cluster is followed yet. `failed` is told if a task panics: what remains could no longer be
-    /// trusted to follow. The clusters are shown on the board, and can be reached by the inboxes.
+    /// Starts the thread; no cluster is followed yet. `failing` is told if a task panics that cannot be begun
+    /// anew. The clusters are shown on the board, and can be reached by the inboxes.
     ///
     /// # Errors
     /// If the operating system has no thread or no poller.
@@ -81,11 +84,11 @@ impl Control {
         metrics: Metrics,
         board: Arc<Board>,
         inboxes: Inboxes,
-        failed: watch::Sender<Option<String>>,
+        failing: Failing,
     ) -> Result<Self, ControlError> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let leaving = Arc::new(Leaving::new(board, inboxes, metrics.clone()));
-        let hands = Hands::new(runtime.handle().clone(), metrics, failed);
+        let hands = Hands::new(runtime.handle().clone(), metrics, failing);
         let (stop, stopped) = oneshot::channel::<()>();
         let thread = thread::Builder::new().name("control".to_owned()).spawn(move || {
             // Told, or abandoned: both mean the end.

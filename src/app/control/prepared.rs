@@ -7,13 +7,13 @@ use tokio::time::Instant;
 
 use super::followed::{Followed, Member, NodeTasks, Present, View};
 use super::hands::Hands;
+use super::new_prober::NewProber;
 use super::{ControlError, Plan};
 use crate::app::resolve;
 use crate::board::ClusterBoard;
 use crate::follow::{self, Follow, Links, Shape};
 use crate::intent::{Inbox, Input, Interest, NodeId, ProbeOrder, inbox, interest};
 use crate::names::{self, Directory, Host};
-use crate::probe::Prober;
 use crate::proxy::ClusterHandle;
 use crate::tenure::{self, OfReaders, TenureWriter, To};
 
@@ -38,7 +38,7 @@ enum How {
 /// The tasks that one node is to have from now on, where they are not those that it has.
 #[derive(Default)]
 struct Change {
-    prober: Option<Prober>,
+    prober: Option<NewProber>,
     look_ups: Option<Vec<Host>>,
 }
 
@@ -145,18 +145,21 @@ impl Prepared {
                 let directory = self.view.directory.clone();
                 let links = Links { writer, readers, inbox, orders, directory, shapes, board };
                 let follow = Follow::new(*settings, links, &hands.metrics.follow, Instant::now());
-                let follow = hands.spawn(follow.run());
+                let follow = hands.spawn_once(follow.run());
                 (Followed { view: self.view, tasks: Vec::new(), _follow: follow }, nodes)
             }
         };
         followed.tasks.resize_with(changes.len(), NodeTasks::default);
         for (tasks, change) in followed.tasks.iter_mut().zip(changes) {
             if let Some(hosts) = change.look_ups {
-                let look_up = |host| hands.spawn(names::keep(host, refresh, names::system));
+                let look_up = |host: Host| {
+                    let role = format!("look-up of {}", host.name());
+                    hands.spawn(role, move || names::keep(host.clone(), refresh, names::system))
+                };
                 tasks.look_ups = hosts.into_iter().map(look_up).collect();
             }
             if let Some(prober) = change.prober {
-                tasks.prober = Some(hands.spawn(prober.run()));
+                tasks.prober = Some(prober.spawn(hands));
             }
         }
         followed.end_absent(hands);
@@ -227,10 +230,8 @@ fn changes(
             if !asks_alike {
                 let (order, ordered) = watch::channel(ProbeOrder::default());
                 orders.push((NodeId(id), order));
-                let (settings, ids) = (present.probe.clone(), Arc::clone(&hands.ids));
-                let metrics = hands.metrics.probe.node(&settings.cluster, &settings.node);
                 let tls = plan.tls.clone();
-                change.prober = Some(Prober::new(settings, tls, ordered, inbox.clone(), ids, metrics)?);
+                change.prober = Some(NewProber::new(present.probe.clone(), tls, ordered, inbox, hands)?);
             }
             let looked_up_alike = refresh_stays && was.is_some_and(|was| was.addresses == present.addresses);
             change.look_ups = (!looked_up_alike).then(|| present.hosts.clone());

@@ -141,6 +141,19 @@ impl Readers {
         Readers { lanes, alerts: Alerts::default() }
     }
 
+    /// Nobody serves them any more, as far as is known.
+    pub(super) fn begin_anew(&mut self, now: Instant, nodes: usize) {
+        self.alerts = Alerts::default();
+        for lane in self.lanes.iter_mut() {
+            lane.roster = Roster::new(lane.to, nodes);
+            for tenure in lane.tenures.drain(..).chain(lane.stand_in.take()) {
+                lane.past.push(&tenure);
+            }
+            lane.since = now;
+            lane.writer.leaderless(now, None);
+        }
+    }
+
     /// There are so many nodes from now on, and these kinds of readers, too.
     pub(super) fn reshape(&mut self, writers: OfReaders<TenureWriter>, nodes: usize, now: Instant) {
         self.lanes.iter_mut().for_each(|lane| lane.roster.grow(nodes));

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, mpsc};
 use tokio::time::Instant;
 
 use super::{Entry, Sessions, Stage};
@@ -11,7 +11,9 @@ use crate::census::{Filter, Listing, Question, Session, State};
 
 impl Sessions {
     /// Answers questions one after the other, a batch of the table at a time, for as long as somebody may ask.
-    pub(in super::super) async fn answer(self: Rc<Self>, mut questions: mpsc::Receiver<Question>) {
+    pub(in super::super) async fn answer(self: Rc<Self>, questions: Rc<Mutex<mpsc::Receiver<Question>>>) {
+        // Nobody else takes any: it is shared only so that whoever answers can be begun anew.
+        let mut questions = questions.lock().await;
         while let Some(question) = questions.recv().await {
             // Whoever has gone does not want to know.
             match question {

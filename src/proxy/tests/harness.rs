@@ -82,7 +82,14 @@ impl Gate {
                 interest: interest().0,
             });
         }
-        let proxy = start(settings, vec![vec![Sockets::New(sockets)]], handles, metrics).unwrap();
+        let proxy = start(
+            settings,
+            vec![vec![Sockets::New(sockets)]],
+            handles,
+            metrics,
+            tokio::sync::watch::channel(None).0,
+        )
+        .unwrap();
         Gate { proxy, writer, other_writers, route, followers, address, signals, registry }
     }
 
@@ -181,7 +188,7 @@ impl Gate {
     }
 
     /// Waits until a metric has a value.
-    pub(super) async fn until(&self, name: &str, labels: &[&str], value: u64) {
+    pub(in super::super) async fn until(&self, name: &str, labels: &[&str], value: u64) {
         until(&format!("{name} {labels:?} is {value}"), || self.metric(name, labels) == value).await;
     }
 
@@ -235,11 +242,15 @@ fn bare_worker_with(change: impl FnOnce(&mut ListenerSettings)) -> (Rc<Worker>, 
         ClusterHandle { route, readers: OfReaders::default(), inbox: inbox().0, interest: interest().0 };
     let mut limits = Limits::new();
     limits.adapt(&settings);
+    let (orders, received) = tokio::sync::watch::channel(Order::Serve);
+    // Without who gives orders it would end.
+    std::mem::forget(orders);
     let worker = Worker::new(Beginning {
         places: Arc::clone(&limits.in_all),
         open: Places::new(1),
         plan: Plan::new(settings, &limits, vec![handle], metrics),
-        orders: tokio::sync::watch::channel(Order::Serve).1,
+        orders: received,
+        failing: tokio::sync::watch::channel(None).0,
     });
     let listener = worker.listener(0);
     (worker, listener)
@@ -378,7 +389,7 @@ pub(in super::super) async fn within<T>(what: &str, future: impl Future<Output =
     tokio::time::timeout(DEADLINE, future).await.unwrap_or_else(|_| panic!("in vain: {what}"))
 }
 
-pub(super) async fn until(what: &str, mut condition: impl FnMut() -> bool) {
+pub(in super::super) async fn until(what: &str, mut condition: impl FnMut() -> bool) {
     within(what, async {
         while !condition() {
             tokio::time::sleep(Duration::from_millis(2)).await;

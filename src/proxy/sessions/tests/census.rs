@@ -1,5 +1,7 @@
 //! What is told of the sessions, and who is cut by an operator's order (O6).
 
+use tokio::sync::Mutex;
+
 use super::*;
 use crate::census::{Filter, Question, Session, State, census};
 
@@ -141,7 +143,7 @@ async fn o6_a_workers_answers_are_joined_up_to_the_limit() {
     let answering = tables
         .iter()
         .zip(workers)
-        .map(|(table, questions)| Rc::clone(&table.sessions).answer(questions))
+        .map(|(table, questions)| Rc::clone(&table.sessions).answer(Rc::new(Mutex::new(questions))))
         .collect::<Vec<_>>();
     let asking = async {
         let listing = asker.list(&Filter::default(), 6).await;

@@ -1,0 +1,56 @@
+//! A prober that has not begun, and that can be begun anew (O5).
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use super::hands::{Hands, Task};
+use crate::intent::{Inbox, ProbeOrder};
+use crate::probe::tls::Connector;
+use crate::probe::{Prober, ProberSetupError, Settings};
+
+/// One whose settings have been tried.
+pub(super) struct NewProber {
+    role: String,
+    begin: Box<dyn Fn() -> Result<Prober, ProberSetupError> + Send>,
+    first: Prober,
+}
+
+impl NewProber {
+    /// Tries the settings.
+    ///
+    /// # Errors
+    /// If they cannot work.
+    pub(super) fn new(
+        settings: Settings,
+        tls: Option<Connector>,
+        ordered: watch::Receiver<ProbeOrder>,
+        inbox: &Inbox,
+        hands: &Hands,
+    ) -> Result<Self, ProberSetupError> {
+        let role = format!("prober of {} in {}", settings.node, settings.cluster);
+        let metrics = hands.metrics.probe.node(&settings.cluster, &settings.node);
+        let (inbox, ids) = (inbox.clone(), Arc::clone(&hands.ids));
+        let begin = Box::new(move || {
+            let (settings, tls, ordered) = (settings.clone(), tls.clone(), ordered.clone());
+            Prober::new(settings, tls, ordered, inbox.clone(), Arc::clone(&ids), metrics.clone())
+        });
+        let first = begin()?;
+        Ok(NewProber { role, begin, first })
+    }
+
+    /// Has it probe.
+    pub(super) fn spawn(self, hands: &Hands) -> Task {
+        let NewProber { role, begin, first } = self;
+        let mut first = Some(first);
+        hands.spawn(role, move || {
+            // What could be begun once can be begun again.
+            let prober = first.take().map_or_else(&begin, Ok);
+            async move {
+                if let Ok(prober) = prober {
+                    prober.run().await;
+                }
+            }
+        })
+    }
+}

@@ -1,0 +1,133 @@
+//! Has roles begin anew that have panicked (O5): a defect in one must not take another with it, nor go on unnoticed. That
+//! it is counted, and its place told, is the panic hook's business.
+
+use std::fmt::Display;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::thread;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::sleep;
+
+/// How long a role rests before it begins anew: one that panics at once, again and again, must not use up a core.
+const REST: Duration = Duration::from_millis(100);
+
+/// Runs what `begin` makes, and what it makes then whenever that has panicked, until one of them has ended. `role` is told
+/// in the log.
+pub async fn supervised<F: Future>(role: impl Display, mut begin: impl FnMut() -> F) -> F::Output {
+    loop {
+        if let Ok(output) = Caught(Box::pin(begin())).await {
+            return output;
+        }
+        tracing::error!(%role, "a role has panicked: it begins anew");
+        sleep(REST).await;
+    }
+}
+
+/// Does one thing, which may panic. What it had begun to change is in the state in which the panic has left it: the caller
+/// has to make something sound of that.
+///
+/// # Errors
+/// It has panicked.
+pub fn caught<T>(act: impl FnOnce() -> T) -> Result<T, Panicked> {
+    catch_unwind(AssertUnwindSafe(act)).map_err(|_| Panicked)
+}
+
+/// There was a panic, which the hook has told of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Panicked;
+
+struct Caught<F>(Pin<Box<F>>);
+
+impl<F: Future> Future for Caught<F> {
+    type Output = Result<F::Output, Panicked>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        // After a panic nobody polls what is in there again.
+        match caught(|| self.0.as_mut().poll(cx)) {
+            Ok(polled) => polled.map(Ok),
+            Err(panicked) => Poll::Ready(Err(panicked)),
+        }
+    }
+}
+
+/// Where it is told that what remains cannot do the gate's work any more, and why.
+pub type Failing = watch::Sender<Option<String>>;
+
+/// Tells of a panic that nobody has caught, when it ends what this belongs to.
+#[derive(Debug)]
+pub struct Alarm {
+    what: &'static str,
+    failing: Failing,
+}
+
+impl Alarm {
+    /// One for this thread or task, as it is told.
+    pub fn new(what: &'static str, failing: Failing) -> Self {
+        Alarm { what, failing }
+    }
+}
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.failing
+                .send_replace(Some(format!("{} has panicked, and nobody does its work now", self.what)));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    /// Counts how often one was dropped.
+    struct Guard<'c>(&'c Cell<u32>);
+
+    impl Drop for Guard<'_> {
+        fn drop(&mut self) {
+            self.0.set(self.0.get() + 1);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn o5_what_panics_begins_anew_after_a_rest_until_it_ends() {
+        let (began, dropped) = (Cell::new(0), Cell::new(0));
+        let before = tokio::time::Instant::now();
+        let output = supervised("a test", || {
+            began.set(began.get() + 1);
+            let guard = Guard(&dropped);
+            let times = began.get();
+            async move {
+                let _guard = guard;
+                tokio::task::yield_now().await;
+                assert!(times == 3, "the {times}th time");
+                times
+            }
+        });
+        assert_eq!(output.await, 3);
+        assert_eq!(dropped.get(), 3, "what it held is given back");
+        assert_eq!(before.elapsed(), REST * 2);
+    }
+
+    #[test]
+    fn o5_a_thread_that_ends_by_a_panic_is_told_of_and_one_that_ends_is_not() {
+        let (failing, failed) = watch::channel(None);
+        let alarm = Alarm::new("a thread", failing.clone());
+        thread::spawn(move || drop(alarm)).join().unwrap();
+        assert_eq!(*failed.borrow(), None);
+        let alarm = Alarm::new("a thread", failing);
+        thread::spawn(move || {
+            let _alarm = alarm;
+            panic!("as a test");
+        })
+        .join()
+        .unwrap_err();
+        assert!(failed.borrow().as_ref().is_some_and(|why| why.contains("a thread")));
+    }
+}
