@@ -12,7 +12,7 @@ const FLOORS: [&[&str]; 8] = [
     &["app"],
     &["config"],
     &["admin", "follow", "probe", "proxy"],
-    &["relay", "wire", "sockets", "names", "usual", "nearest", "style"],
+    &["relay", "wire", "sockets", "names", "usual", "nearest", "style", "supervise"],
     &["tenure", "intent", "board", "census", "metrics"],
 ];
 /// Below all floors.
