@@ -12,6 +12,7 @@ use std::mem;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -177,6 +178,12 @@ impl Future for Connection {
     }
 }
 
+impl Awaited {
+    fn is_of_use(&self) -> bool {
+        self.released.is_some() || self.trial.is_some()
+    }
+}
+
 impl Joined {
     fn note_first_byte(&mut self) {
         let Some(awaited) = self.awaited.take() else { return };
@@ -229,64 +236,75 @@ impl Journey {
         let mut setbacks = Setbacks::default();
         loop {
             let tenure = wait_for_route(&mut self, &setbacks).await?;
-            // Who was waited for has spoken (D10), and a header goes first of all.
-            let settings = &self.cluster.settings;
-            let spoken = settings.on_first_byte || settings.send_proxy.is_some() || opening.has_words();
-            let first_word = if spoken { FirstWord::Ours } else { FirstWord::Anybodys };
-            let node = match dial(&mut self, &tenure, first_word).await? {
-                Dialled::Connected(node) => node,
-                Dialled::Overtaken => {
-                    self.has_left_a_node = true;
-                    continue;
-                }
-                Dialled::Failed { failure, at } => {
-                    if let Some(approach) = self.approach.take()
-                        && failure.fault() != Fault::Local
-                    {
-                        approach.failed(at);
-                    }
-                    setbacks.note(&tenure, failure.fault(), at, fastrand::f64());
-                    continue;
-                }
-            };
+            let spoken = opening.has_words();
+            let Some(node) = self.reach(&tenure, spoken, &mut setbacks).await? else { continue };
             let counted = self.cluster.metrics.sessions(tenure.node).map(Counted::by);
             let trial = self.approach.take().map(Approach::accepted);
             let setback = setbacks.of(&tenure);
-            let opened = match open(&mut self, opening, tenure, node, setback).await {
-                Ok(opened) => opened,
+            match open(&mut self, opening, tenure, node, setback).await {
+                Ok(Opened::Joined { node, tenure, first, unsent, finished }) => {
+                    self.worker.sessions.join(self.key, tenure);
+                    let awaited = Awaited { released: self.released.take(), trial };
+                    let has_spoken = !first.is_empty();
+                    let mut joined = Joined {
+                        awaited: awaited.is_of_use().then(|| Box::new(awaited)),
+                        _counted: counted,
+                        _of_source: self.of_source.take(),
+                        relay: self.relay(node, first, unsent, finished),
+                    };
+                    if has_spoken {
+                        joined.note_first_byte();
+                    }
+                    return Ok(joined);
+                }
+                Ok(Opened::Moved { opening: kept, closed_early }) => {
+                    opening = kept;
+                    self.note_moved();
+                    if let Some((tenure, at)) = closed_early {
+                        fail(trial, Outcome::Node);
+                        setbacks.note(&tenure, Fault::ClosedEarly, at, fastrand::f64());
+                    }
+                }
                 Err(ending) => {
                     if let Ending::Closed(outcome) = ending {
                         fail(trial, outcome);
                     }
                     return Err(ending);
                 }
-            };
-            match opened {
-                Opened::Joined { node, tenure, first, unsent, finished } => {
-                    self.worker.sessions.join(self.key, tenure);
-                    let (released, of_source) = (self.released.take(), self.of_source.take());
-                    let spoken = !first.is_empty();
-                    let relay = self.relay(node, first, unsent, finished);
-                    let is_awaited = released.is_some() || trial.is_some();
-                    let awaited = is_awaited.then(|| Box::new(Awaited { released, trial }));
-                    let mut joined = Joined { relay, awaited, _counted: counted, _of_source: of_source };
-                    if spoken {
-                        joined.note_first_byte();
-                    }
-                    return Ok(joined);
-                }
-                Opened::Moved { opening: kept, closed_early } => {
-                    opening = kept;
-                    self.has_left_a_node = true;
-                    self.cluster.metrics.moved.inc();
-                    self.trace.moves.set(self.trace.moves.get() + 1);
-                    if let Some((tenure, at)) = closed_early {
-                        fail(trial, Outcome::Node);
-                        setbacks.note(&tenure, Fault::ClosedEarly, at, fastrand::f64());
-                    }
-                }
             }
         }
+    }
+
+    /// Dials the node of this tenure for a client that has `spoken` or not; `None`: another one is to be chosen.
+    async fn reach(
+        &mut self,
+        tenure: &Arc<Tenure>,
+        spoken: bool,
+        setbacks: &mut Setbacks,
+    ) -> Result<Option<Unjoined>, Ending> {
+        // Who was waited for has spoken (D10), and a header goes first of all.
+        let settings = &self.cluster.settings;
+        let spoken = settings.on_first_byte || settings.send_proxy.is_some() || spoken;
+        let first_word = if spoken { FirstWord::Ours } else { FirstWord::Anybodys };
+        match dial(self, tenure, first_word).await? {
+            Dialled::Connected(node) => return Ok(Some(node)),
+            Dialled::Overtaken => self.has_left_a_node = true,
+            Dialled::Failed { failure, at } => {
+                if let Some(approach) = self.approach.take()
+                    && failure.fault() != Fault::Local
+                {
+                    approach.failed(at);
+                }
+                setbacks.note(tenure, failure.fault(), at, fastrand::f64());
+            }
+        }
+        Ok(None)
+    }
+
+    fn note_moved(&mut self) {
+        self.has_left_a_node = true;
+        self.cluster.metrics.moved.inc();
+        self.trace.moves.set(self.trace.moves.get() + 1);
     }
 
     /// Notes the connection to a node for the log; the last one is told.
