@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use crate::leader::Observation;
 pub use crate::leader::{Command, NodeId, Pace, ProbeId, Refusal, Signal, Suspicion};
+use crate::memory::ClusterMemory;
 
 /// What `follow` wants of one node's prober; sent through a `watch` channel, so only the newest counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,6 +82,8 @@ pub enum Input {
     Signal(Signal),
     /// An operator's command (L10), and where to say what came of it.
     Command(Command, oneshot::Sender<Result<(), CommandError>>),
+    /// Somebody wants to know all that another process would have to know to go on from here (O3).
+    Remember(oneshot::Sender<ClusterMemory>),
 }
 
 /// Why an operator's command was not carried out; nothing has changed.
@@ -170,6 +173,11 @@ impl Inboxes {
         self.0.load().iter().find_map(|(name, inbox)| (**name == *cluster).then(|| inbox.clone()))
     }
 
+    /// All of them.
+    pub fn all(&self) -> Vec<(Arc<str>, Inbox)> {
+        self.0.load().to_vec()
+    }
+
     /// From now on there are these.
     pub fn set(&self, inboxes: Vec<(Arc<str>, Inbox)>) {
         self.0.store(Arc::new(inboxes));
@@ -186,6 +194,14 @@ impl Inbox {
     /// what fills it makes `follow` probe anyway.
     pub fn signal(&self, node: NodeId, suspicion: Suspicion) {
         let _ = self.0.try_send(Input::Signal(Signal { node, suspicion }));
+    }
+
+    /// All that another process has to know to follow this cluster from here on (O3); `None` once `follow` is gone. An
+    /// answer also says that it is alive.
+    pub async fn remember(&self) -> Option<ClusterMemory> {
+        let (reply, replied) = oneshot::channel();
+        self.0.send(Input::Remember(reply)).await.ok()?;
+        replied.await.ok()
     }
 
     /// Has an operator's command carried out (L10); it is in force when this returns.

@@ -28,6 +28,7 @@
 //! intent    what the roles ask of one another
 //! board     what is published for people to read
 //! census    who asks the data plane for its sessions, and has them cut
+//! memory    what one process remembers for the next
 //! metrics   the registry, and numbers by labels
 //! -- ground --
 //! leader/   which node leads, as a pure state machine: no socket, no clock, no tokio
@@ -46,6 +47,7 @@ pub mod demo;
 pub mod follow;
 pub mod intent;
 pub mod leader;
+pub mod memory;
 pub mod metrics;
 pub mod names;
 pub mod nearest;

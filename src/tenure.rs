@@ -48,6 +48,15 @@ pub struct Tenure {
     spared_until: AtomicU64,
 }
 
+/// On what a tenure rests that began in another process.
+#[derive(Clone, Copy, Debug)]
+pub enum Resumed {
+    /// On its node's own statement, to a probe begun then.
+    Confirmed(Instant),
+    /// On an operator's word (L10), now.
+    Pinned(Instant),
+}
+
 /// What is to become of a tenure's sessions (S5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -148,6 +157,16 @@ pub enum Route {
 pub struct Epochs(AtomicU64);
 
 impl Epochs {
+    /// Goes on after another process's last one.
+    pub fn go_on_after(&self, last: u64) {
+        self.0.fetch_max(last, Ordering::Relaxed);
+    }
+
+    /// The last one that was given out; 0 if none was.
+    pub fn last(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
     fn next(&self) -> u64 {
         self.0.fetch_add(1, Ordering::Relaxed) + 1
     }
@@ -251,6 +270,24 @@ impl TenureWriter {
     pub fn pin(&mut self, node: NodeId, name: Arc<str>, address: SocketAddr, now: Instant) -> Arc<Tenure> {
         let tenure = Tenure { pinned: true, ..Tenure::new(node, name, address, self.epochs.next(), now) };
         let tenure = Arc::new(tenure);
+        self.publish(Route::Led(Arc::clone(&tenure)));
+        tenure
+    }
+
+    /// Goes on with a tenure that began in another process (O3), under the same epoch.
+    pub fn resume(
+        &mut self,
+        node: NodeId,
+        name: Arc<str>,
+        address: SocketAddr,
+        epoch: u64,
+        standing: Resumed,
+    ) -> Arc<Tenure> {
+        let (confirmed, pinned) = match standing {
+            Resumed::Confirmed(at) => (at, false),
+            Resumed::Pinned(at) => (at, true),
+        };
+        let tenure = Arc::new(Tenure { pinned, ..Tenure::new(node, name, address, epoch, confirmed) });
         self.publish(Route::Led(Arc::clone(&tenure)));
         tenure
     }

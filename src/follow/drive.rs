@@ -4,6 +4,7 @@
 mod anew;
 mod commands;
 mod history;
+mod memory;
 mod readers;
 mod reshape;
 mod route;
@@ -22,6 +23,7 @@ use super::shape::Shape;
 use crate::board::{ClusterBoard, ClusterStatus, Happened, NodeStatus, wall_clock};
 use crate::intent::{Input, ProbeOrder, ProbeReport};
 use crate::leader::{Alarm, Event, NodeId, NodeState, Pace, Tracker, Verdict};
+use crate::memory::ClusterMemory;
 use crate::names::{Book, Directory};
 use crate::supervise::caught;
 use crate::tenure::{Fate, OfReaders, Tenure, TenureWriter, To};
@@ -80,11 +82,26 @@ pub struct Follow {
     since_wall_clock: f64,
     /// Up to when leaderless time has been counted.
     counted_until: Instant,
+    /// The epoch of the route that another process had (O3); 0 if none had one.
+    resumed_epoch: u64,
+    /// Whether another process had heard of every node.
+    recalled: bool,
 }
 
 impl Follow {
     /// A cluster without a route; `links.writer` must say so since `now`.
-    pub fn new(settings: Settings, mut links: Links, metrics: &Metrics, now: Instant) -> Self {
+    pub fn new(settings: Settings, links: Links, metrics: &Metrics, now: Instant) -> Self {
+        Self::recalling(settings, links, metrics, now, None)
+    }
+
+    /// The same, going on where another process left off (O3); what it remembers has to be of `now` or later.
+    pub fn recalling(
+        settings: Settings,
+        mut links: Links,
+        metrics: &Metrics,
+        now: Instant,
+        memory: Option<&ClusterMemory>,
+    ) -> Self {
         let priorities: Vec<i32> = settings.nodes.iter().map(|node| node.priority).collect();
         let names = settings.nodes.iter().map(|node| &*node.name);
         let mut follow = Follow {
@@ -104,8 +121,13 @@ impl Follow {
             since: now,
             since_wall_clock: wall_clock(),
             counted_until: now,
+            resumed_epoch: 0,
+            recalled: false,
         };
         follow.begin_history();
+        if let Some(memory) = memory {
+            follow.recall(now, memory);
+        }
         follow.carry_out(now);
         follow
     }
@@ -161,6 +183,7 @@ impl Follow {
                 // Whoever has gone does not want to know.
                 let _ = reply.send(self.take_command(now, command));
             }
+            Turn::Input(Input::Remember(reply)) => drop(reply.send(self.remember(now))),
             Turn::Confirmation => self.order_confirmation(),
             Turn::ReadersConfirmation => self.order_readers_confirmation(),
             Turn::Addresses => self.carry_out(now),
@@ -241,6 +264,7 @@ impl Follow {
                 self.elect(now, node, ordinal, previous_last_good.map(Instant::from_std));
             }
             Event::Pinned(node) => self.pin(now, node),
+            Event::Resumed(node) => self.resume(now, node),
             Event::Lost { node, cause } => self.lose(now, node, cause),
             Event::OverrideChanged { node, to } => self.note_override(node, to),
             Event::NodeChanged { node, to, .. } => self.note_state(node, to),
@@ -340,7 +364,7 @@ impl Follow {
             alarms: self.alarms.iter().map(|alarm| alarm.as_str()).collect(),
             nodes,
             readers: self.readers.names(),
-            first_round_done,
+            first_round_done: self.recalled || first_round_done,
         });
     }
 

@@ -11,7 +11,7 @@ use super::readers::Candidate;
 use super::settings::NodeSettings;
 use crate::board::{NodeStatus, wall_clock};
 use crate::intent::{Certificate, ProbeReport};
-use crate::leader::{NodeId, NodeState, Override, ProbeFailure, ProbeId, Verdict};
+use crate::leader::{self, NodeId, NodeState, Override, ProbeFailure, ProbeId, Verdict};
 
 /// One node, as last heard.
 #[derive(Debug)]
@@ -70,6 +70,18 @@ impl Node {
 
     pub(super) fn is_member(&self) -> bool {
         self.member
+    }
+
+    /// Takes in what another process knew of it (O3), as far as clients may go there on its word.
+    pub(super) fn recall(&mut self, now: Instant, memory: &leader::NodeMemory) {
+        let moment = |age| now.checked_sub(age);
+        self.led_at = memory.claim.and_then(|claim| moment(claim.last_good));
+        self.followed_at = memory.followed.and_then(moment);
+        self.alike = match memory.state {
+            NodeState::Leader => memory.leader_statements,
+            NodeState::Follower => u32::from(memory.silences == 0),
+            NodeState::Unknown | NodeState::Unfit | NodeState::Unreachable => 0,
+        };
     }
 
     pub(super) fn name(&self) -> &Arc<str> {

@@ -7,6 +7,8 @@
 
 use std::time::Instant;
 
+use super::memory::{ClaimMemory, Standing};
+
 /// A node's claim to lead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Claim {
@@ -21,15 +23,6 @@ pub(super) struct Claim {
     standing: Standing,
     /// A leader statement from a probe begun at this time or later is wanted before the claim may be the route.
     confirm_from: Option<Instant>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Standing {
-    /// Not yet said `rise` times in a row (L2).
-    Rising,
-    Stands,
-    /// The node fell silent, or its lease ended.
-    Asleep,
 }
 
 impl Claim {
@@ -80,6 +73,32 @@ impl Claim {
     /// From now on wants a leader statement of a probe begun at `from` or later.
     pub(super) fn doubt(&mut self, from: Instant) {
         self.confirm_from = Some(from);
+    }
+
+    /// All of it, for another process.
+    pub(super) fn remember(self, now: Instant) -> ClaimMemory {
+        let age = |moment: Instant| now.saturating_duration_since(moment);
+        ClaimMemory {
+            ordinal: self.ordinal,
+            elected_after: self.elected_after.map(age),
+            elected_before: age(self.elected_before),
+            last_good: age(self.last_good),
+            standing: self.standing,
+            doubted: self.confirm_from.map(age),
+        }
+    }
+
+    /// The claim that another process remembered; `None` if it is older than this machine's clock can tell.
+    pub(super) fn recall(now: Instant, memory: &ClaimMemory) -> Option<Self> {
+        let moment = |age| now.checked_sub(age);
+        Some(Claim {
+            ordinal: memory.ordinal,
+            elected_after: memory.elected_after.map(moment).map_or(Some(None), |at| at.map(Some))?,
+            elected_before: moment(memory.elected_before)?,
+            last_good: moment(memory.last_good)?,
+            standing: memory.standing,
+            confirm_from: memory.doubted.map(|age| moment(age).unwrap_or(now)),
+        })
     }
 
     /// Its place in the order of claims.

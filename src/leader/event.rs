@@ -20,6 +20,8 @@ pub enum Event {
     /// `node` is the route from now on, by an operator's command and whatever it says (L10); it replaces the route
     /// that there was, if any, which may have been itself.
     Pinned(NodeId),
+    /// `node` is the route, as it was in the process before this one (O3).
+    Resumed(NodeId),
     /// There is no route any more.
     Lost {
         /// The node that was the route.

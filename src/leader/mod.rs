@@ -8,6 +8,7 @@ mod arbitration;
 mod claim;
 mod event;
 mod incumbent;
+mod memory;
 mod node;
 mod overrides;
 mod policy;
@@ -15,6 +16,7 @@ mod statement;
 mod tracker;
 
 pub use event::{Alarm, Event, LossCause};
+pub use memory::{ClaimMemory, Memory, NodeMemory, Standing};
 pub use overrides::{Command, Override, Refusal};
 pub use policy::{Pace, Policy};
 pub use statement::{NodeId, NodeState, Observation, ProbeFailure, ProbeId, Signal, Suspicion, Verdict};

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::claim::Claim;
+use super::memory::NodeMemory;
 use super::{NodeState, Observation, Override, Policy, ProbeId, Verdict};
 
 /// What a leader statement means for its node's claim.
@@ -61,6 +62,34 @@ impl Node {
     /// Whether it is one of the cluster's nodes.
     pub(super) fn is_member(&self) -> bool {
         self.member
+    }
+
+    /// All that is known of it, for another process.
+    pub(super) fn remember(&self, now: Instant) -> NodeMemory {
+        NodeMemory {
+            claim: self.claim.map(|claim| claim.remember(now)),
+            overridden: self.overridden,
+            state: self.state,
+            heard: self.was_heard_of(),
+            followed: self.followed.map(|at| now.saturating_duration_since(at)),
+            silences: self.silences,
+            leader_statements: self.leader_statements,
+        }
+    }
+
+    /// Takes in what another process remembered of it. This process's probes are all newer than that one's.
+    pub(super) fn recall(&mut self, now: Instant, memory: &NodeMemory) {
+        *self = Node {
+            priority: self.priority,
+            claim: memory.claim.and_then(|claim| Claim::recall(now, &claim)),
+            overridden: memory.overridden,
+            member: self.member,
+            state: memory.state,
+            newest_probe: memory.heard.then_some(ProbeId(0)),
+            followed: memory.followed.and_then(|age| now.checked_sub(age)),
+            silences: memory.silences,
+            leader_statements: memory.leader_statements,
+        };
     }
 
     /// Counts one verdict. What it counts as changes once there were enough in a row (L2).

@@ -1,5 +1,6 @@
 //! The leader tracker: observations, signals, commands and time in; elections, losses and alarms out.
 
+mod memory;
 mod reshape;
 
 use std::collections::VecDeque;

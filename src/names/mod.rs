@@ -127,6 +127,24 @@ impl Address {
         self.host.directory.0.send_if_modified(|book| book.note_reached(self.host.place, address.ip()));
     }
 
+    /// As it is configured: a name or an address, and the port.
+    pub fn configured(&self) -> String {
+        format!("{}:{}", self.host.name, self.port)
+    }
+
+    /// Begins with what another process knew of a name (O3). Nothing is to be known yet; an address stays what it is.
+    pub fn recall(&self, listed: &[IpAddr], current: Option<IpAddr>) {
+        if self.host.is_name() && !listed.is_empty() {
+            let place = self.host.place;
+            self.host.directory.0.send_modify(|book| {
+                book.take(place, Ok(listed.to_vec()));
+                if let Some(current) = current {
+                    book.note_reached(place, current);
+                }
+            });
+        }
+    }
+
     /// Waits until a first look-up has brought something, be it a failure.
     pub async fn looked_up(&self) {
         self.host.looked_up().await;

@@ -13,7 +13,7 @@ const FLOORS: [&[&str]; 8] = [
     &["config"],
     &["admin", "follow", "probe", "proxy"],
     &["relay", "wire", "sockets", "names", "usual", "nearest", "style", "supervise"],
-    &["tenure", "intent", "board", "census", "metrics"],
+    &["tenure", "intent", "board", "census", "memory", "metrics"],
 ];
 /// Below all floors.
 const GROUND: &str = "leader";

@@ -106,7 +106,7 @@ impl Judge {
                 let what = format_args!("n{}: {}", signal.node.0, signal.suspicion.as_str());
                 self.world.lock().cluster.trace.note(now, what);
             }
-            Input::Command(..) => unreachable!("no operator has a say here"),
+            Input::Command(..) | Input::Remember(_) => unreachable!("no operator has a say here"),
         }
     }
 

@@ -4,6 +4,7 @@ mod alarms;
 mod claims;
 mod doubts;
 pub(crate) mod judge;
+mod memory;
 mod overrides;
 pub(crate) mod raft;
 mod script;

@@ -33,6 +33,8 @@ pub(super) struct Probe {
 /// A tracker, and the time as the script tells it.
 pub(super) struct Script {
     pub(super) tracker: Tracker,
+    policy: Policy,
+    priorities: Vec<i32>,
     base: Instant,
     now: u64,
     probes: u64,
@@ -49,6 +51,8 @@ impl Script {
         let base = base();
         let mut script = Script {
             tracker: Tracker::new(base, priorities, policy),
+            policy,
+            priorities: priorities.to_vec(),
             base,
             now: 0,
             probes: 0,
@@ -91,6 +95,16 @@ impl Script {
     pub(super) fn oversleep(&mut self, ms: u64) -> &mut Self {
         self.skip_to(ms);
         self.tracker.handle_timeout(self.instant(ms));
+        self.collect();
+        self
+    }
+
+    /// Another process goes on from here.
+    pub(super) fn hand_over(&mut self) -> &mut Self {
+        let now = self.instant(self.now);
+        let memory = self.tracker.remember(now);
+        self.tracker = Tracker::new(now, &self.priorities, self.policy);
+        self.tracker.recall(now, &memory);
         self.collect();
         self
     }
