@@ -83,6 +83,8 @@ pub enum Question {
     List(Filter, usize, oneshot::Sender<Listing>),
     /// Cut these sessions. How many were there?
     Cut(Filter, oneshot::Sender<usize>),
+    /// Does the worker work?
+    Works(oneshot::Sender<()>),
 }
 
 /// Asks all workers; cheap to clone.
@@ -110,6 +112,11 @@ impl Census {
     /// Resets the sessions that are meant, and returns how many there were.
     pub async fn cut(&self, filter: &Filter) -> usize {
         self.ask(|reply| Question::Cut(filter.clone(), reply)).await.into_iter().sum()
+    }
+
+    /// Whether all workers work: one that does not get to answer keeps this waiting.
+    pub async fn works(&self) -> bool {
+        self.ask(Question::Works).await.len() == self.0.len()
     }
 
     /// Asks all workers at once. One that has ended has no sessions, and does not answer.

@@ -12,6 +12,6 @@ mod reserve;
 mod server;
 mod status;
 
-pub use control::{Controls, Request, serve_control};
+pub use control::{Controls, Reply, Request, serve_control};
 pub use metrics::Metrics;
 pub use server::{State, serve};

@@ -1,46 +1,64 @@
 //! The thread of the admin listener and of the control socket (O6).
 
+use std::future::pending;
+use std::io;
 use std::net::{SocketAddr, TcpListener as StdTcpListener};
 use std::os::unix::net::UnixListener as StdUnixListener;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 
 use tokio::net::{TcpListener, UnixListener};
 use tokio::runtime::Builder;
-use tokio::sync::oneshot;
-use tracing::{error, info, warn};
+use tokio::sync::{oneshot, watch};
+use tracing::{error, info};
 
 use super::gate::{StartError, refused};
+use super::inherited::{Inherited, Key, Opened, OpenedLocal};
 use crate::admin::{self, Controls, State};
-use crate::config::{Config, DEFAULT_SOCKET};
+use crate::config::Config;
 use crate::sockets::{self, SocketFile};
 use crate::supervise::supervised;
 
 /// What it was that the operating system refused.
 const WHAT: &str = "the admin listener";
-
-/// The places where people are heard, before anybody is.
-pub(super) struct Doors {
-    tcp: Option<(StdTcpListener, SocketAddr)>,
-    socket: Option<(StdUnixListener, SocketFile, PathBuf)>,
-}
+/// What the admin listener is known by to the next gate.
+const ADMIN: &str = "admin.bind";
 
 /// The running thread. Dropping it closes the listener and removes the socket.
 pub(super) struct AdminThread {
     /// Where it listens, if it does.
     pub(super) address: Option<SocketAddr>,
+    open: watch::Sender<bool>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<thread::JoinHandle<()>>,
-    _socket: Option<SocketFile>,
+    socket: Option<SocketFile>,
+    keys: Vec<Key>,
+}
+
+/// The places where people are heard, before anybody is.
+pub(super) struct Doors {
+    tcp: Option<Opened>,
+    control: Option<OpenedLocal>,
 }
 
 impl Doors {
-    /// Binds what the configuration names.
-    pub(super) fn bind(config: &Config) -> Result<Self, StartError> {
-        let tcp = config.admin_bind.map(bind_tcp).transpose()?;
-        let socket = config.admin_socket.as_deref().map(bind_socket).transpose()?.flatten();
-        Ok(Doors { tcp, socket })
+    /// Takes what was passed for the places that the configuration names, else binds them.
+    pub(super) fn bind(config: &Config, inherited: &mut Inherited) -> Result<Self, StartError> {
+        let tcp = |address| {
+            let passed = inherited.tcp(ADMIN, address)?;
+            let bind = || Ok(Opened { sockets: sockets::bind(address, 1)?, shared: false });
+            passed.map_or_else(bind, Ok)
+        };
+        let tcp = config.admin_bind.map(tcp).transpose().map_err(StartError::BindAdmin)?;
+        let control = config.admin_socket.as_deref().map(|path| inherited.local(path)).transpose()?.flatten();
+        Ok(Doors { tcp, control })
+    }
+
+    /// All their sockets, to be passed on.
+    fn keys(&self) -> io::Result<Vec<Key>> {
+        let tcp = self.tcp.iter();
+        let tcp = tcp.map(|opened| Key::new(ADMIN.to_owned(), opened.shared, &opened.sockets[0]));
+        tcp.chain(self.control.iter().map(Key::of_control)).collect()
     }
 
     /// Starts to serve at them; `None` if there are none.
@@ -49,21 +67,22 @@ impl Doors {
         state: Arc<State>,
         controls: Controls,
     ) -> Result<Option<AdminThread>, StartError> {
-        if self.tcp.is_none() && self.socket.is_none() {
+        if self.tcp.is_none() && self.control.is_none() {
             return Ok(None);
         }
-        let (listener, address) = self.tcp.unzip();
-        let (socket, file, path) = match self.socket {
-            Some((socket, file, path)) => (Some(socket), Some(file), Some(path)),
-            None => (None, None, None),
-        };
+        let keys = self.keys().map_err(refused(WHAT))?;
+        let listener = self.tcp.map(|mut opened| opened.sockets.swap_remove(0));
+        let address = listener.as_ref().map(StdTcpListener::local_addr).transpose().map_err(refused(WHAT))?;
+        let (control, file) = self.control.map(|opened| (opened.socket, opened.file)).unzip();
+        let path = control.as_ref().and_then(|control| control.local_addr().ok());
         let runtime = Builder::new_current_thread().enable_all().build().map_err(refused(WHAT))?;
         let (stop, stopped) = oneshot::channel::<()>();
+        let (open, opened) = watch::channel(true);
         let thread = thread::Builder::new().name("admin".to_owned()).spawn(move || {
             runtime.block_on(async {
                 tokio::select! {
-                    () = serve(listener, Arc::clone(&state)) => {}
-                    () = serve_control(socket, state, controls) => {}
+                    () = serve(listener, Arc::clone(&state), opened.clone()) => {}
+                    () = serve_control(control, state, controls, opened) => {}
                     _ = stopped => {}
                 }
             });
@@ -72,61 +91,73 @@ impl Doors {
         if let Some(address) = address {
             info!(%address, "admin listening");
         }
-        if let Some(path) = path {
+        if let Some(path) = path.as_ref().and_then(|address| address.as_pathname()) {
             info!(path = %path.display(), "control socket listening");
         }
-        Ok(Some(AdminThread { address, stop: Some(stop), thread: Some(thread), _socket: file }))
+        let socket = file.flatten();
+        Ok(Some(AdminThread { address, open, stop: Some(stop), thread: Some(thread), socket, keys }))
     }
 }
 
-fn bind_tcp(address: SocketAddr) -> Result<(StdTcpListener, SocketAddr), StartError> {
-    let listener = sockets::bind(address, 1).map_err(StartError::BindAdmin)?.swap_remove(0);
-    let address = listener.local_addr().map_err(refused(WHAT))?;
-    Ok((listener, address))
-}
+impl AdminThread {
+    /// Leaves new connections to another process that has the same sockets, or takes them in again. Those that are
+    /// there are served on.
+    pub(super) fn set_open(&self, open: bool) {
+        self.open.send_replace(open);
+    }
 
-/// Who has not asked for a socket does without where there can be none.
-fn bind_socket(path: &Path) -> Result<Option<(StdUnixListener, SocketFile, PathBuf)>, StartError> {
-    match sockets::bind_local(path) {
-        Ok((listener, file)) => Ok(Some((listener, file, path.to_owned()))),
-        Err(error) if path == Path::new(DEFAULT_SOCKET) => {
-            warn!(
-                %error,
-                "no control socket: `raftgate status`, `drain` and the like cannot reach this gate; admin.socket names \
-                 another path, or is \"\" for none"
-            );
-            Ok(None)
-        }
-        Err(error) => Err(StartError::BindSocket(error)),
+    /// Its sockets, to be passed on.
+    pub(super) fn keys(&self) -> &[Key] {
+        &self.keys
+    }
+
+    /// The control socket's name in the file system, if it is this process's or is to become so.
+    pub(super) fn socket_file(&mut self) -> Option<&mut SocketFile> {
+        self.socket.as_mut()
     }
 }
 
 /// Without a listener it waits for ever.
-async fn serve(listener: Option<StdTcpListener>, state: Arc<State>) {
+async fn serve(listener: Option<StdTcpListener>, state: Arc<State>, open: watch::Receiver<bool>) {
     match listener.map(TcpListener::from_std) {
         Some(Ok(listener)) => {
             let listener = Arc::new(listener);
             let serve = || admin::serve(Arc::clone(&listener), Arc::clone(&state));
-            return supervised("admin listener", serve).await;
+            while_open(open, || supervised("admin listener", serve)).await;
         }
         Some(Err(error)) => error!(%error, "admin listener cannot be served"),
         None => {}
     }
-    std::future::pending::<()>().await;
+    pending::<()>().await;
 }
 
 /// Without a socket it waits for ever.
-async fn serve_control(socket: Option<StdUnixListener>, state: Arc<State>, controls: Controls) {
+async fn serve_control(
+    socket: Option<StdUnixListener>,
+    state: Arc<State>,
+    controls: Controls,
+    open: watch::Receiver<bool>,
+) {
     match socket.map(UnixListener::from_std) {
         Some(Ok(socket)) => {
             let socket = Arc::new(socket);
             let serve = || admin::serve_control(Arc::clone(&socket), Arc::clone(&state), controls.clone());
-            return supervised("control socket", serve).await;
+            while_open(open, || supervised("control socket", serve)).await;
         }
         Some(Err(error)) => error!(%error, "control socket cannot be served"),
         None => {}
     }
-    std::future::pending::<()>().await;
+    pending::<()>().await;
+}
+
+/// Serves whenever it is to, until that ends or the thread is about to.
+async fn while_open<F: Future<Output = ()>>(mut open: watch::Receiver<bool>, serve: impl Fn() -> F) {
+    while open.wait_for(|open| *open).await.is_ok() {
+        tokio::select! {
+            () = serve() => return,
+            _ = open.wait_for(|open| !*open) => {}
+        }
+    }
 }
 
 impl Drop for AdminThread {

@@ -11,7 +11,8 @@ use tokio::time::timeout;
 use tracing::info;
 
 use super::admin::{AdminThread, Doors};
-use super::control::{self, Control, ControlError, Plan, Prepared};
+use super::control::{self, Control, ControlError, Memory, Plan, Prepared};
+use super::inherited::Inherited;
 use super::listening::Listening;
 use super::{panics, tls};
 use crate::admin::{self, Controls, Request};
@@ -22,19 +23,29 @@ use crate::intent::Inboxes;
 use crate::metrics;
 use crate::probe;
 use crate::probe::tls::TlsSetupError;
-use crate::proxy::{self, Proxy, Totals};
+use crate::proxy::{self, Proxy, Sockets, Totals};
 use crate::sockets;
 
 /// A running gate.
 pub struct Gate {
     pub(super) config: Config,
-    board: Arc<Board>,
-    proxy: Proxy,
-    listening: Listening,
-    admin: Option<AdminThread>,
-    control: Control,
+    pub(super) board: Arc<Board>,
+    pub(super) proxy: Proxy,
+    pub(super) listening: Listening,
+    pub(super) admin: Option<AdminThread>,
+    pub(super) inboxes: Inboxes,
+    pub(super) control: Control,
     failed: watch::Receiver<Option<String>>,
     own_metrics: admin::Metrics,
+}
+
+/// What a gate begins with, besides its configuration.
+#[derive(Default)]
+pub(super) struct Heritage {
+    /// Sockets that were passed to this process.
+    pub(super) inherited: Inherited,
+    /// What the process before remembers.
+    pub(super) memory: Memory,
 }
 
 /// Why a gate could not start. Nothing of it is left running.
@@ -94,6 +105,19 @@ impl Gate {
         dropped_lines: impl Fn() -> u64 + Send + Sync + 'static,
         requests: mpsc::Sender<Request>,
     ) -> Result<Gate, StartError> {
+        Self::inherit(config, dropped_lines, requests, Heritage::default())
+    }
+
+    /// The same, with what the process before, or the service manager, has left to this one.
+    ///
+    /// # Errors
+    /// Those of [`start`](Self::start).
+    pub(super) fn inherit(
+        config: &Config,
+        dropped_lines: impl Fn() -> u64 + Send + Sync + 'static,
+        requests: mpsc::Sender<Request>,
+        Heritage { mut inherited, memory }: Heritage,
+    ) -> Result<Gate, StartError> {
         let registry = metrics::registry()?;
         let board = Arc::new(Board::new([]));
         let admin_state = Arc::new(admin::State::new(registry.clone(), Arc::clone(&board), dropped_lines)?);
@@ -105,19 +129,23 @@ impl Gate {
         let inboxes = Inboxes::default();
         let metrics = control_metrics(&registry, proxy_metrics.clone())?;
         let mut control = Control::start(metrics, Arc::clone(&board), inboxes.clone(), failing.clone())?;
+        control.recall(memory);
         let plans = plan_clusters(config)?;
         // Bind before probing: a gate that cannot serve should not bother the nodes.
-        let (listening, sockets) = Listening::default().go_on(config, config.workers)?;
-        let doors = Doors::bind(config)?;
+        let opened = open(config, &mut inherited);
+        // Whoever reads why something could not be bound wants to know of these, too.
+        inherited.close();
+        let (listening, sockets, doors) = opened?;
         let prepared = control.prepare(plans)?;
         let handles = prepared.iter().map(Prepared::handle).collect();
-        let proxy =
-            proxy::start(settings(config, &prepared), sockets, handles, proxy_metrics, failing.clone())
-                .map_err(refused("the workers"))?;
+        let settings = proxy::Settings { shared: listening.shared(), ..settings(config, &prepared) };
+        let proxy = proxy::start(settings, sockets, handles, proxy_metrics, failing.clone())
+            .map_err(refused("the workers"))?;
         control.adopt(prepared);
-        let admin = doors.open(admin_state, Controls { inboxes, census: proxy.census(), requests })?;
-        let gate =
-            Gate { config: config.clone(), board, proxy, listening, admin, control, failed, own_metrics };
+        let controls = Controls { inboxes: inboxes.clone(), census: proxy.census(), requests };
+        let admin = doors.open(admin_state, controls)?;
+        let config = config.clone();
+        let gate = Gate { config, board, proxy, listening, admin, inboxes, control, failed, own_metrics };
         gate.tell_where_it_listens(&Listening::default());
         Ok(gate)
     }
@@ -128,7 +156,8 @@ impl Gate {
     /// As [`start`](Self::start); nothing has changed then.
     pub(super) fn adopt(&mut self, config: &Config) -> Result<(), StartError> {
         let plans = plan_clusters(config)?;
-        let (listening, sockets) = self.listening.go_on(config, self.proxy.workers())?;
+        let (listening, sockets) =
+            self.listening.go_on(config, self.proxy.workers(), &mut Inherited::default())?;
         let prepared = self.control.prepare(plans)?;
         let handles = prepared.iter().map(Prepared::handle).collect();
         self.proxy
@@ -184,19 +213,35 @@ impl Gate {
 
     /// Stops (O4): not ready, no new connections but none lost, sessions drain up to
     /// `shutdown.drain` while leaders are still followed, then what is left is cut.
-    pub async fn stop(self) {
+    pub async fn stop(mut self) {
         self.board.set_draining();
         self.proxy.quiesce();
+        // They would keep open what the workers close.
+        self.listening = Listening::default();
         info!(active = self.proxy.active(), "stopping: no new connections, sessions drain");
         if timeout(self.config.shutdown_drain, self.proxy.drained()).await.is_err() {
             info!(active = self.proxy.active(), "drain is over: what is left is cut");
         }
+        self.finish();
+    }
+
+    /// Cuts what is left, and says what became of all its connections.
+    pub(super) fn finish(self) {
         self.proxy.cut();
         let Totals { accepted, refused, closed, active } = self.proxy.join();
         info!(accepted, refused, closed, active, "stopped");
         drop(self.control);
         drop(self.admin);
     }
+}
+
+/// Opens everything that listens.
+fn open(
+    config: &Config,
+    inherited: &mut Inherited,
+) -> Result<(Listening, Vec<Vec<Sockets>>, Doors), StartError> {
+    let (listening, sockets) = Listening::default().go_on(config, config.workers, inherited)?;
+    Ok((listening, sockets, Doors::bind(config, inherited)?))
 }
 
 fn control_metrics(

@@ -6,17 +6,24 @@
 
 mod admin;
 mod control;
+mod estate;
 mod gate;
+mod inherited;
+mod life;
 mod listening;
 mod logs;
+mod notify;
 mod panics;
 mod reload;
 mod resolve;
 mod run;
+mod signals;
 #[cfg(test)]
 mod simulation;
+mod supervision;
 mod survey;
 mod tls;
+mod upgrade;
 
 pub use control::ControlError;
 pub use gate::{Gate, StartError};
@@ -24,3 +31,4 @@ pub use reload::Reloaded;
 pub use resolve::resolve;
 pub use run::{RunError, run};
 pub use survey::{ClusterSurvey, NodeSurvey, PublicName, Survey, SurveyError, survey};
+pub use upgrade::Arrival;

@@ -9,6 +9,7 @@ mod orders;
 mod run;
 mod sessions;
 mod socket;
+mod stage;
 mod status;
 mod table;
 
@@ -59,6 +60,9 @@ enum Command {
     Unpin(orders::Unpin),
     Cut(orders::Cut),
     Reload(orders::Reload),
+    Upgrade(orders::Upgrade),
+    #[command(hide = true)]
+    Stage(stage::Options),
     Completions(completions::Options),
     #[cfg(feature = "demo")]
     Demo(demo::Options),
@@ -129,6 +133,8 @@ impl Command {
             Command::Unpin(order) => orders::give(&order),
             Command::Cut(order) => orders::give(&order),
             Command::Reload(order) => orders::give(&order),
+            Command::Upgrade(order) => orders::give(&order),
+            Command::Stage(options) => stage::run(&options),
             Command::Completions(options) => completions::run(&options),
             #[cfg(feature = "demo")]
             Command::Demo(options) => demo::run(&options),

@@ -1,5 +1,5 @@
-//! The commands that change what a running gate does: `drain`, `undrain`, `pin`, `unpin`, `cut` and `reload` (L10, O2,
-//! O6).
+//! The commands that change what a running gate does: `drain`, `undrain`, `pin`, `unpin`, `cut`, `reload` and `upgrade` (L10, O2,
+//! O3, O6).
 
 use clap::Args;
 use serde::Deserialize;
@@ -52,6 +52,13 @@ pub(super) struct Cut {
 /// Have a gate read its configuration again. Sessions stay; a mistake in it changes nothing.
 #[derive(Args, Debug)]
 pub(super) struct Reload {
+    #[command(flatten)]
+    place: Where,
+}
+
+/// Start the binary anew and hand over to it: no client is lost, and sessions stay with the old process until they end.
+#[derive(Args, Debug)]
+pub(super) struct Upgrade {
     #[command(flatten)]
     place: Where,
 }
@@ -117,6 +124,16 @@ impl Order for Unpin {
 
     fn target(&self) -> String {
         format!("/clusters/{}/unpin", self.cluster)
+    }
+}
+
+impl Order for Upgrade {
+    fn place(&self) -> &Where {
+        &self.place
+    }
+
+    fn target(&self) -> String {
+        "/upgrade".to_owned()
     }
 }
 

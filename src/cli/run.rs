@@ -39,15 +39,17 @@ pub(super) struct Options {
 }
 
 pub(super) fn run(options: Options) -> Exit {
+    let arrival = app::Arrival::from_environment();
     let sources = options.into_sources();
     let loaded = match config::load(&sources) {
         Ok(loaded) => loaded,
         Err(error) => {
+            arrival.give_up(&error.to_string());
             complain(error);
             return Exit::Configuration;
         }
     };
-    match app::run(&sources, &loaded) {
+    match app::run(&sources, &loaded, arrival) {
         Ok(()) => Exit::Done,
         Err(error) => {
             complain(format_args!("raftgate: {error}"));

@@ -28,6 +28,8 @@ impl Config {
         page.set("connections", self.log.connections);
         page.table(&["shutdown"]);
         page.set("drain", span(self.shutdown_drain));
+        page.table(&["upgrade"]);
+        page.set("drain", span_or_off(self.upgrade_drain));
         page.table(&["admin"]);
         page.set("bind", self.admin_bind.map_or_else(String::new, |address| address.to_string()));
         let socket = self.admin_socket.as_deref().map_or_else(String::new, |path| path.display().to_string());

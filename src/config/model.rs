@@ -29,6 +29,8 @@ pub struct Config {
     pub log: LogSettings,
     /// How long sessions may take to end by themselves at a stop (O4).
     pub shutdown_drain: Duration,
+    /// How long sessions may stay with a process that has handed over to a new one (O3); `None`: as long as they like.
+    pub upgrade_drain: Option<Duration>,
     /// Where metrics, health and status are served; `None`: nowhere.
     pub admin_bind: Option<SocketAddr>,
     /// The Unix socket on which the gate is controlled (O6), an absolute path; `None`: nowhere.

@@ -17,6 +17,7 @@ pub(super) struct Raw {
     pub(super) max_connections: Option<usize>,
     pub(super) log: Log,
     pub(super) shutdown: Shutdown,
+    pub(super) upgrade: Upgrade,
     pub(super) admin: Admin,
     pub(super) listeners: BTreeMap<String, Listener>,
     pub(super) clusters: BTreeMap<String, Cluster>,
@@ -34,6 +35,12 @@ pub(super) struct Log {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Shutdown {
     pub(super) drain: Option<Span>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Upgrade {
+    pub(super) drain: Option<SpanOrOff>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -38,13 +38,15 @@ pub(super) async fn accept(
         // The runtime's budget makes this yield after a batch.
         tokio::select! {
             biased;
-            // Without a sender the proxy itself is gone.
-            order = orders.wait_for(|order| *order != Order::Serve) => break order.map_or(Order::Cut, |order| *order),
+            order = other_than(Order::Serve, &mut orders) => match order {
+                Order::Pause => _ = other_than(Order::Pause, &mut orders).await,
+                order => break order,
+            },
             () = doorway.closed() => break Order::Quiesce,
             accepted = door.next(&socket) => door.admit(accepted).await,
         }
     };
-    if order == Order::Quiesce {
+    if order == Order::Quiesce && !doorway.shared {
         tokio::select! {
             biased;
             _ = orders.wait_for(|order| *order == Order::Cut) => {}
@@ -53,11 +55,18 @@ pub(super) async fn accept(
     }
 }
 
+/// Waits for another order than this. Without a sender the proxy itself is gone.
+async fn other_than(present: Order, orders: &mut watch::Receiver<Order>) -> Order {
+    orders.wait_for(|order| *order != present).await.map_or(Order::Cut, |order| *order)
+}
+
 /// What a worker has to say about one of its listening sockets.
 #[derive(Debug)]
 pub(super) struct Doorway {
     /// What the socket is bound to.
     pub(super) address: SocketAddr,
+    /// Whether another process has it, too, and goes on with it: whatever is done to it here is done to that one.
+    shared: bool,
     /// Whose clients come in there.
     listener: RefCell<Rc<Listener>>,
     closing: Cell<bool>,
@@ -66,8 +75,14 @@ pub(super) struct Doorway {
 }
 
 impl Doorway {
-    pub(super) fn new(address: SocketAddr, listener: Rc<Listener>) -> Self {
-        Doorway { address, listener: RefCell::new(listener), closing: Cell::new(false), told: Notify::new() }
+    pub(super) fn new(address: SocketAddr, shared: bool, listener: Rc<Listener>) -> Self {
+        Doorway {
+            address,
+            shared,
+            listener: RefCell::new(listener),
+            closing: Cell::new(false),
+            told: Notify::new(),
+        }
     }
 
     pub(super) fn listener(&self) -> Rc<Listener> {
@@ -203,7 +218,7 @@ mod tests {
         const EMFILE: i32 = 24;
         const ECONNABORTED: i32 = 103;
         let (worker, listener) = bare_worker();
-        let doorway = Rc::new(Doorway::new(([127, 0, 0, 1], 1).into(), Rc::clone(&listener)));
+        let doorway = Rc::new(Doorway::new(([127, 0, 0, 1], 1).into(), false, Rc::clone(&listener)));
         let mut door = Door { worker, doorway, paused: false };
         let admissions = async {
             let before = Instant::now();

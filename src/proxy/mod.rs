@@ -200,12 +200,33 @@ impl Proxy {
     /// Stops taking new clients without losing those who are in the kernel's queue, and closes the listening sockets
     /// (O4). Returns at once; clients that are there stay, held ones too, and the workers end with the last of them.
     pub fn quiesce(&self) {
+        self.turn(&[Order::Serve], Order::Quiesce);
+    }
+
+    /// Leaves new clients to another process that has the same listening sockets, and keeps them for
+    /// [`resume`](Self::resume).
+    pub fn pause(&self) {
+        self.turn(&[Order::Serve], Order::Pause);
+    }
+
+    /// Takes new clients again after [`pause`](Self::pause).
+    pub fn resume(&self) {
+        self.turn(&[Order::Pause], Order::Serve);
+    }
+
+    /// Closes the listening sockets at once: another process has the same, and takes in who waits there. Clients that
+    /// are here stay, and the workers end with the last of them.
+    pub fn leave(&self) {
+        self.turn(&[Order::Serve, Order::Pause], Order::Leave);
+    }
+
+    fn turn(&self, from: &[Order], to: Order) {
         self.orders.send_if_modified(|order| {
-            let serving = *order == Order::Serve;
-            if serving {
-                *order = Order::Quiesce;
+            let turns = from.contains(order);
+            if turns {
+                *order = to;
             }
-            serving
+            turns
         });
     }
 

@@ -33,8 +33,12 @@ const POLLS_BETWEEN_EVENTS: u32 = 256;
 pub(super) enum Order {
     /// Take clients in.
     Serve,
+    /// Leave new ones to another process, and keep the sockets: it may be back to `Serve`.
+    Pause,
     /// Take no new ones, and end once the last has left.
     Quiesce,
+    /// The same, where another process has the same sockets: whoever waits there is its business.
+    Leave,
     /// End everything now.
     Cut,
 }
@@ -83,6 +87,8 @@ pub(super) type Scratch = RefCell<Box<[u8]>>;
 pub(super) struct Worker {
     /// What new clients come under.
     present: RefCell<Generation>,
+    /// The addresses whose sockets another process keeps when this one stops.
+    shared: Vec<SocketAddr>,
     /// Where it accepts.
     doorways: RefCell<Vec<Rc<Doorway>>>,
     /// Rung whenever one of them is gone.
@@ -130,6 +136,7 @@ impl Worker {
     pub(super) fn new(Beginning { plan, places, open, orders, .. }: Beginning) -> Rc<Self> {
         let worker = Worker {
             present: RefCell::new(Generation::new(&plan, None)),
+            shared: plan.settings.shared.clone(),
             doorways: RefCell::default(),
             closed: Notify::new(),
             open,
@@ -164,7 +171,8 @@ impl Worker {
         let address = socket.local_addr()?;
         let socket = TcpListener::from_std(socket)?;
         let open = self.open.take().ok_or_else(|| io::Error::other("too many listening sockets"))?;
-        let doorway = Rc::new(Doorway::new(address, listener));
+        let shared = self.shared.contains(&address);
+        let doorway = Rc::new(Doorway::new(address, shared, listener));
         self.doorways.borrow_mut().push(Rc::clone(&doorway));
         let opened = Rc::clone(&doorway);
         let (worker, socket) = (Rc::clone(self), Rc::new(socket));
@@ -214,7 +222,7 @@ impl Worker {
             tokio::select! {
                 biased;
                 // Without a sender the proxy itself is gone, and so is everybody's wish to serve.
-                _ = orders.wait_for(|order| *order != Order::Serve) => break,
+                _ = orders.wait_for(|order| !matches!(order, Order::Serve | Order::Pause)) => break,
                 Some(change) = changes.recv() => {
                     // Whatever it was that went wrong, clients who come are served as before, or by what is new of it.
                     let _ = caught(|| self.change(change));

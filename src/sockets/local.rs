@@ -48,6 +48,18 @@ pub enum LocalSocketError {
         /// The path.
         path: PathBuf,
     },
+    /// It was passed, and others than its owner may use it.
+    #[error(
+        "{}: others may use the socket that was passed (its mode is {mode:03o}), and this user may not change that; \
+         let the socket unit have SocketMode=0600, and SocketUser= the user that runs the gate",
+        path.display()
+    )]
+    OpenToOthers {
+        /// The path.
+        path: PathBuf,
+        /// What its mode is.
+        mode: u32,
+    },
     /// Anything else.
     #[error("{}: {source}", path.display())]
     Other {
@@ -63,6 +75,24 @@ pub enum LocalSocketError {
 pub struct SocketFile {
     path: PathBuf,
     identity: Option<(u64, u64)>,
+}
+
+impl SocketFile {
+    /// The name of a socket that another process has, too: it stays when this is dropped, unless it is
+    /// [`taken over`](Self::take_over).
+    pub fn of_another(path: &Path) -> Self {
+        SocketFile { path: path.to_owned(), identity: None }
+    }
+
+    /// It is this process's from now on, and goes with it.
+    pub fn take_over(&mut self) {
+        self.identity = identity(&self.path);
+    }
+
+    /// It is another process's from now on: it stays when this is dropped.
+    pub fn leave(&mut self) {
+        self.identity = None;
+    }
 }
 
 impl Drop for SocketFile {
@@ -170,6 +200,21 @@ mod tests {
         assert_eq!(mode & 0o777, 0o600);
         UnixStream::connect(&path).unwrap();
         drop((listener, file));
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn o3_the_name_goes_with_the_last_process_that_has_the_socket() {
+        let (_folder, path) = place();
+        let (listener, mut file) = bind_local(&path).unwrap();
+        let mut heirs = SocketFile::of_another(&path);
+        drop(SocketFile::of_another(&path));
+        assert!(path.exists(), "an heir that came to nothing has taken it along");
+        file.leave();
+        drop(file);
+        assert!(path.exists(), "who has left it has taken it along");
+        heirs.take_over();
+        drop((listener, heirs));
         assert!(!path.exists());
     }
 

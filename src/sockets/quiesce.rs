@@ -25,6 +25,17 @@ pub fn quiesce(_: &impl AsFd) -> io::Result<()> {
     Ok(())
 }
 
+/// Takes back what [`quiesce`] did, if it did something.
+#[cfg(target_os = "linux")]
+pub fn end_quiescence(listener: &impl AsFd) {
+    // It fails where there is no filter.
+    let _ = socket2::SockRef::from(listener).detach_filter();
+}
+
+/// Does nothing: this platform has no socket filters.
+#[cfg(not(target_os = "linux"))]
+pub fn end_quiescence(_: &impl AsFd) {}
+
 #[cfg(target_os = "linux")]
 mod linux {
     use socket2::SockFilter;

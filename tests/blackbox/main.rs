@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test ends by a panic, wherever in its support that happens")]
 
+mod activation;
 mod bytes;
 mod check_probe;
 mod cold_start;
@@ -29,6 +30,7 @@ mod metrics;
 mod monitoring;
 mod moving;
 mod names;
+mod notify;
 mod openziti;
 mod package;
 mod page;
@@ -52,3 +54,4 @@ mod storms;
 mod support;
 mod telling;
 mod unread;
+mod upgrade;

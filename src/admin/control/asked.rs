@@ -40,6 +40,8 @@ pub(super) enum Asked<'r> {
     },
     /// The configuration is to be read again.
     Reload,
+    /// The process is to hand over to a new one.
+    Upgrade,
     /// The sessions with one node are to be reset.
     Cut {
         /// Its cluster.
@@ -80,6 +82,11 @@ pub(super) fn parse<'r>(
             expect(method, &[Method::POST])?;
             let [] = parameters(query, [])?;
             Asked::Reload
+        }
+        ["upgrade"] => {
+            expect(method, &[Method::POST])?;
+            let [] = parameters(query, [])?;
+            Asked::Upgrade
         }
         ["clusters", cluster, "unpin"] => {
             expect(method, &[Method::POST])?;
@@ -195,7 +202,14 @@ mod tests {
         assert_eq!(post("/clusters/c/nodes/n/cut", None), Ok(Some(cut)));
         assert_eq!(post("/clusters/c/unpin", None), Ok(Some(Asked::Unpin { cluster: "c" })));
         assert_eq!(post("/reload", None), Ok(Some(Asked::Reload)));
-        for path in ["/clusters/c/nodes/n/drain", "/clusters/c/nodes/n/cut", "/clusters/c/unpin", "/reload"] {
+        assert_eq!(post("/upgrade", None), Ok(Some(Asked::Upgrade)));
+        for path in [
+            "/clusters/c/nodes/n/drain",
+            "/clusters/c/nodes/n/cut",
+            "/clusters/c/unpin",
+            "/reload",
+            "/upgrade",
+        ] {
             assert_eq!(refused(get(path, None)).0, 405, "{path}");
         }
         assert_eq!(refused(post("/sessions", None)).0, 405);

@@ -8,7 +8,7 @@ use tracing::info;
 
 use super::answer::Answer;
 use super::asked::{Asked, Order};
-use super::{Caller, Control, Request};
+use super::{Caller, Control, Reply, Request};
 use crate::board::{ClusterBoard, Happened};
 use crate::census::Filter;
 use crate::intent::{Command, CommandError, NodeId};
@@ -24,7 +24,8 @@ impl Control {
         let outcome = match *asked {
             Asked::Sessions { cluster, node, limit } => self.sessions(cluster, node, limit).await,
             Asked::Override { order, cluster, node } => self.order(caller, order, cluster, node).await,
-            Asked::Reload => self.reload(caller).await,
+            Asked::Reload => self.request(caller, "reload", Request::Reload).await,
+            Asked::Upgrade => self.request(caller, "upgrade", Request::Upgrade).await,
             Asked::Unpin { cluster } => self.unpin(caller, cluster).await,
             Asked::Cut { cluster, node } => self.cut(caller, cluster, node).await,
         };
@@ -103,12 +104,17 @@ impl Control {
         Ok(Answer::done(format!("no node of {} is pinned: clients go to the leader", cluster.name)))
     }
 
-    async fn reload(&self, caller: Caller) -> Result<Answer, Answer> {
+    async fn request(
+        &self,
+        caller: Caller,
+        command: &str,
+        request: impl FnOnce(Reply) -> Request,
+    ) -> Result<Answer, Answer> {
         let Caller { uid, pid } = caller;
-        info!(command = "reload", uid, pid, "operator's command");
+        info!(command, uid, pid, "operator's command");
         let (reply, replied) = oneshot::channel();
         let stopping = || Answer::error(StatusCode::SERVICE_UNAVAILABLE, "the gate is about to stop");
-        self.controls.requests.send(Request::Reload(reply)).await.map_err(|_| stopping())?;
+        self.controls.requests.send(request(reply)).await.map_err(|_| stopping())?;
         let outcome = replied.await.map_err(|_| stopping())?;
         outcome.map(Answer::done).map_err(|why| Answer::error(StatusCode::CONFLICT, why))
     }

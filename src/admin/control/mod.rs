@@ -37,8 +37,9 @@ use answer::Answer;
 const MAX_CONNECTIONS: usize = 16;
 /// The longest request's head, in bytes; bodies are not read.
 const LONGEST_HEAD: usize = 16 * 1024;
-/// How long a command may take: to cut a hundred thousand sessions in waves takes a few seconds.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a command may take: to cut a hundred thousand sessions in waves takes a few seconds, and a new process has
+/// half a minute until it serves.
+const PATIENCE: Duration = Duration::from_secs(36);
 
 /// The strings that an operator's commands pull.
 #[derive(Clone, Debug)]
@@ -55,8 +56,13 @@ pub struct Controls {
 #[derive(Debug)]
 pub enum Request {
     /// To read its configuration again (O2).
-    Reload(oneshot::Sender<Result<String, String>>),
+    Reload(Reply),
+    /// To hand over to a new process (O3).
+    Upgrade(Reply),
 }
+
+/// Where it is said what came of a request, in words either way.
+pub type Reply = oneshot::Sender<Result<String, String>>;
 
 /// What all connections share.
 struct Control {

@@ -25,6 +25,7 @@ struct Stage {
     _folder: TempDir,
     inboxes: Vec<mpsc::Receiver<Input>>,
     workers: Vec<mpsc::Receiver<Question>>,
+    requests: mpsc::Receiver<Request>,
     state: Arc<State>,
 }
 
@@ -57,9 +58,10 @@ impl Stage {
         let listener = UnixListener::bind(&path).unwrap();
         let named = Inboxes::default();
         named.set(["east", "west"].map(Arc::from).into_iter().zip(senders).collect());
-        let controls = Controls { inboxes: named, census: asker, requests: mpsc::channel(1).0 };
+        let (asking, requests) = mpsc::channel(1);
+        let controls = Controls { inboxes: named, census: asker, requests: asking };
         tokio::spawn(serve_control(Arc::new(listener), Arc::clone(&state), controls));
-        Stage { path, _folder: folder, inboxes, workers, state }
+        Stage { path, _folder: folder, inboxes, workers, requests, state }
     }
 
     /// Sends a request's bytes; status and body of the answer.
@@ -206,6 +208,25 @@ async fn o6_sessions_are_listed_with_the_names_that_people_know() {
     );
     let age = answer["now"].as_f64().unwrap() - told["since"].as_f64().unwrap();
     assert!((age - 100.0).abs() < 0.001, "{age}");
+}
+
+#[tokio::test]
+async fn o3_who_asks_for_an_upgrade_is_told_what_came_of_it() {
+    let mut stage = Stage::new();
+    for (outcome, expected) in [(Ok("done so"), (200, "done")), (Err("no binary"), (409, "error"))] {
+        let outcome = outcome.map(str::to_owned).map_err(str::to_owned);
+        let asked = stage.ask(&Method::POST, "/upgrade");
+        let answering = async {
+            match stage.requests.recv().await {
+                Some(Request::Upgrade(reply)) => reply.send(outcome.clone()).unwrap(),
+                other => panic!("no request but {other:?}"),
+            }
+        };
+        let ((status, body), ()) = tokio::join!(asked, answering);
+        let answer: Value = serde_json::from_str(&body).unwrap();
+        let words = outcome.unwrap_or_else(|why| why);
+        assert_eq!((status, answer[expected.1].as_str()), (expected.0, Some(&*words)), "{answer}");
+    }
 }
 
 #[tokio::test]

@@ -14,17 +14,20 @@ mod leaving;
 mod new_prober;
 mod prepared;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use std::thread;
 
 use tokio::runtime::Builder;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use crate::board::Board;
 use crate::config;
 use crate::follow;
 use crate::intent::Inboxes;
+use crate::memory::ClusterMemory;
 use crate::probe::tls::Connector;
 use crate::probe::{self, ProberSetupError};
 use crate::proxy;
@@ -53,12 +56,22 @@ pub(super) struct Metrics {
     pub(super) proxy: proxy::Metrics,
 }
 
+/// What another process remembers.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    /// The last epoch that it gave out (S1).
+    pub(super) epochs: u64,
+    /// What it knows of each cluster, by name, and when it was asked.
+    pub(super) clusters: BTreeMap<String, (Instant, ClusterMemory)>,
+}
+
 /// The running thread, and the clusters that are followed on it. Dropping it stops the probes.
 pub(super) struct Control {
     // Dropped in this order: the tasks end before their thread does.
     clusters: Vec<Followed>,
     leaving: Arc<Leaving>,
     hands: Hands,
+    memory: Memory,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<thread::JoinHandle<()>>,
 }
@@ -94,7 +107,26 @@ impl Control {
             // Told, or abandoned: both mean the end.
             let _ = runtime.block_on(stopped);
         })?;
-        Ok(Control { clusters: Vec::new(), leaving, hands, stop: Some(stop), thread: Some(thread) })
+        Ok(Control {
+            clusters: Vec::new(),
+            leaving,
+            hands,
+            memory: Memory::default(),
+            stop: Some(stop),
+            thread: Some(thread),
+        })
+    }
+
+    /// Goes on where another process left off (O3): with the clusters that are adopted next, and no later ones. To be called
+    /// before anything is followed.
+    pub(super) fn recall(&mut self, memory: Memory) {
+        self.hands.epochs.go_on_after(memory.epochs);
+        self.memory = memory;
+    }
+
+    /// The last epoch that was given out.
+    pub(super) fn last_epoch(&self) -> u64 {
+        self.hands.epochs.last()
     }
 
     /// Prepares to follow these clusters, and no others. Nothing changes yet.
@@ -118,10 +150,17 @@ impl Control {
         let (mut known, leaving): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.clusters).into_iter().partition(is_named);
         known.extend(self.leaving.turn_over(names, leaving, &self.hands));
+        let memory = std::mem::take(&mut self.memory).clusters;
         for next in prepared {
+            let remembered = memory.get(&**next.name());
             let place = known.iter().position(|cluster| cluster.name() == next.name());
             let board = self.leaving.board_of(next.name());
-            self.clusters.push(next.begin(place.map(|place| known.swap_remove(place)), board, &self.hands));
+            self.clusters.push(next.begin(
+                place.map(|place| known.swap_remove(place)),
+                board,
+                remembered,
+                &self.hands,
+            ));
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::app::resolve;
 use crate::board::ClusterBoard;
 use crate::follow::{self, Follow, Links, Shape};
 use crate::intent::{Inbox, Input, Interest, NodeId, ProbeOrder, inbox, interest};
+use crate::memory::ClusterMemory;
 use crate::names::{self, Directory, Host};
 use crate::proxy::ClusterHandle;
 use crate::tenure::{self, OfReaders, TenureWriter, To};
@@ -127,8 +128,15 @@ impl Prepared {
         self.view.nodes.iter().map(|node| Arc::clone(&node.name)).collect()
     }
 
-    /// Has it so. `known` is the cluster as it was, if it is followed already.
-    pub(super) fn begin(self, known: Option<Followed>, board: Arc<ClusterBoard>, hands: &Hands) -> Followed {
+    /// Has it so. `known` is the cluster as it was, if it is followed already; else `remembered` is what another process
+    /// knew of it, and when that was asked.
+    pub(super) fn begin(
+        self,
+        known: Option<Followed>,
+        board: Arc<ClusterBoard>,
+        remembered: Option<&(Instant, ClusterMemory)>,
+        hands: &Hands,
+    ) -> Followed {
         let still = "a cluster is followed as long as somebody has an interest in it, as this has";
         let refresh = self.view.config.dns_refresh;
         let (mut followed, changes) = match self.how {
@@ -144,7 +152,11 @@ impl Prepared {
                 let Ends { writer, readers, inbox, orders, shapes } = *ends;
                 let directory = self.view.directory.clone();
                 let links = Links { writer, readers, inbox, orders, directory, shapes, board };
-                let follow = Follow::new(*settings, links, &hands.metrics.follow, Instant::now());
+                let (now, memory) = match remembered {
+                    Some((asked, memory)) => (*asked, Some(memory)),
+                    None => (Instant::now(), None),
+                };
+                let follow = Follow::recalling(*settings, links, &hands.metrics.follow, now, memory);
                 let follow = hands.spawn_once(follow.run());
                 (Followed { view: self.view, tasks: Vec::new(), _follow: follow }, nodes)
             }

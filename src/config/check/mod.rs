@@ -51,6 +51,7 @@ pub(super) fn config(raw: &Raw, findings: &RefCell<Findings>) -> Option<Config> 
         max_connections: max_connections?,
         log: log?,
         shutdown_drain,
+        upgrade_drain: raw.upgrade.drain.and_then(|span| span.0),
         admin_bind: admin_bind?,
         admin_socket: admin_socket?,
         listeners: listeners?,

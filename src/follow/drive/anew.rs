@@ -40,6 +40,7 @@ impl Follow {
         self.retire(route);
         self.retire(stand_in);
         self.alarms.clear();
+        self.recalled = false;
         self.metrics.begin_anew();
         self.begin_period(now);
         self.links.writer.leaderless(now, None);

@@ -18,6 +18,7 @@ impl Sessions {
             // Whoever has gone does not want to know.
             match question {
                 Question::List(filter, limit, reply) => drop(reply.send(self.list(&filter, limit).await)),
+                Question::Works(reply) => drop(reply.send(())),
                 Question::Cut(filter, reply) => drop(reply.send(self.cut_by_order(&filter).await)),
             }
         }

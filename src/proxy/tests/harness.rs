@@ -305,6 +305,7 @@ const NAMES: [&str; 2] = ["a", "b"];
 fn settings() -> Settings {
     Settings {
         workers: 2,
+        shared: Vec::new(),
         pipes: 4,
         max_connections: 1000,
         log_connections: false,

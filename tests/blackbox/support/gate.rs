@@ -120,7 +120,13 @@ impl Gate {
         Self::run(without_settings(command), file).await
     }
 
-    async fn run(mut command: Command, file: &Path) -> Self {
+    /// The same by another name of the binary, which may be exchanged later.
+    pub(crate) async fn start_as(binary: &Path, file: &Path) -> Self {
+        Self::run(without_settings(Command::new(binary)), file).await
+    }
+
+    /// The same with a command that runs the binary it is given the arguments of.
+    pub(crate) async fn run(mut command: Command, file: &Path) -> Self {
         let mut child = command
             .args(["run", "-c"])
             .arg(file)
@@ -230,6 +236,13 @@ impl Gate {
         timeout(Duration::from_secs(5), exchange).await.ok()?
     }
 
+    /// The processes that it has started to take its place, the newest last.
+    pub(crate) fn heirs(&self) -> Vec<Pid> {
+        let started = self.log.lines_saying("upgrade: a new process is started");
+        let pids = started.iter().filter_map(|line| i32::try_from(line["pid"].as_i64()?).ok());
+        pids.filter_map(Pid::from_raw).collect()
+    }
+
     /// Sends a signal.
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(self.pid(), signal).unwrap();
@@ -306,6 +319,10 @@ impl Gate {
 
 impl Drop for Gate {
     fn drop(&mut self) {
+        for heir in self.heirs() {
+            // Most have ended, and it takes longer than any test until an id is used again.
+            let _ = kill_process(heir, Signal::KILL);
+        }
         if std::thread::panicking() {
             eprintln!("--- the gate's log:\n{}", self.log.text());
             return;

@@ -46,6 +46,12 @@ pub(crate) struct Settings<'a> {
     pub(crate) host: Option<&'a str>,
     /// A file that the gate alone sees, and where it sees it: `/etc/hosts`, say.
     pub(crate) own_file: Option<(&'a Path, &'a str)>,
+    /// Further variables in the gate's environment.
+    pub(crate) variables: &'a [(&'a str, &'a str)],
+    /// Whether the gate has no control socket.
+    pub(crate) without_socket: bool,
+    /// The binary by another name than its own.
+    pub(crate) binary: Option<&'a Path>,
     /// Further nodes, by their names.
     pub(crate) hostile: &'a [(&'static str, Malice)],
 }
@@ -73,9 +79,10 @@ impl Scene {
         let mut configuration = configuration(&nodes, folder.path(), settings);
         configuration.extend(hostile.iter().map(Hostile::configuration));
         std::fs::write(&file, configuration).unwrap();
-        let gate = match settings.own_file {
-            Some(own) => Gate::start_seeing(&file, own).await,
-            None => Gate::start(&file).await,
+        let gate = match (settings.own_file, settings.binary) {
+            (Some(own), _) => Gate::start_seeing(&file, own).await,
+            (None, Some(binary)) => Gate::start_as(binary, &file).await,
+            (None, None) => Gate::start_with(&file, settings.variables).await,
         };
         let scene = Scene { trust: Trust::new(&authority, &nodes), gate, nodes, _hostile: hostile, folder };
         scene.gate.is_ready().await;
@@ -123,7 +130,7 @@ pub(crate) fn configuration(nodes: &[Node], folder: &Path, settings: Settings<'_
         "workers = 2\nlog.format = \"json\"\nadmin.bind = \"127.0.0.1:0\"\nadmin.socket = \"{}\"\n{}\n\
          [listeners.edge]\nbind = \"127.0.0.1:0\"\ncluster = \"controllers\"\n{}\n\
          [clusters.controllers]\npreset = \"openziti\"\nprobe.tls.ca_file = \"{}\"\n{}\n",
-        folder.join(SOCKET).display(),
+        if settings.without_socket { String::new() } else { folder.join(SOCKET).display().to_string() },
         settings.top,
         settings.listener,
         folder.join("ca.pem").display(),

@@ -1,0 +1,158 @@
+//! What a process does from the moment when its gate serves until its end: it reloads, hands over, stops, as signals and
+//! people ask for it.
+
+use std::future::pending;
+
+use tokio::sync::mpsc;
+use tracing::{error, info, warn};
+
+use super::gate::Gate;
+use super::logs::Log;
+use super::notify;
+use super::run::RunError;
+use super::signals::Signals;
+use super::supervision::{Supervision, supervise};
+use super::upgrade::{self, Guardian, Interruptions, Outcome, Program};
+use crate::admin::{Reply, Request};
+use crate::config::{self, Sources};
+
+/// A process and what it listens to.
+pub(super) struct Life<'l> {
+    pub(super) sources: &'l Sources,
+    pub(super) log: &'l Log,
+    pub(super) program: Program,
+    pub(super) signals: Signals,
+    pub(super) requests: mpsc::Receiver<Request>,
+    /// Who would take clients again if this process ended in its first moments.
+    pub(super) guardian: Option<Guardian>,
+    pub(super) gate: Gate,
+    /// There is none as long as there is a guardian: the service manager listens to that one.
+    pub(super) supervision: Option<Supervision>,
+}
+
+/// What a process wakes up for; where there is somebody who has asked, with where to answer.
+enum Call {
+    Stop(&'static str),
+    Reload(Option<Reply>),
+    Upgrade(Option<Reply>),
+    GuardianGone,
+    Failed(String),
+}
+
+impl Life<'_> {
+    /// Lives.
+    ///
+    /// # Errors
+    /// The gate can no longer do its work, or was ended by a second signal.
+    pub(super) async fn live(mut self) -> Result<(), RunError> {
+        if self.guardian.is_none() {
+            self.come_of_age();
+        }
+        loop {
+            match self.next_call().await {
+                Call::Stop(signal) => {
+                    info!(signal, "signal received");
+                    return self.stop().await;
+                }
+                Call::Reload(reply) => answer(reply, self.reload()),
+                Call::GuardianGone => self.come_of_age(),
+                Call::Failed(why) => return Err(RunError::Failed(why)),
+                Call::Upgrade(reply) => match self.hand_over(reply).await {
+                    Outcome::GoesOn => {}
+                    Outcome::Signalled(signal) => {
+                        info!(signal, "signal received");
+                        return self.stop().await;
+                    }
+                    Outcome::HandedOver(pid) => {
+                        drop(self.supervision.take());
+                        let Life { gate, mut signals, mut requests, .. } = self;
+                        return upgrade::drain(gate, pid, interruptions(&mut signals, &mut requests)).await;
+                    }
+                },
+            }
+        }
+    }
+
+    async fn next_call(&mut self) -> Call {
+        let guardian = async {
+            match &mut self.guardian {
+                Some(guardian) => guardian.gone().await,
+                None => pending().await,
+            }
+        };
+        tokio::select! {
+            name = self.signals.end.recv() => Call::Stop(name),
+            Some(()) = self.signals.reload.recv() => Call::Reload(None),
+            Some(()) = self.signals.upgrade.recv() => Call::Upgrade(None),
+            Some(request) = self.requests.recv() => match request {
+                Request::Reload(reply) => Call::Reload(Some(reply)),
+                Request::Upgrade(reply) => Call::Upgrade(Some(reply)),
+            },
+            () = guardian => Call::GuardianGone,
+            why = self.gate.failed() => Call::Failed(why),
+        }
+    }
+
+    /// Everything is this process's own from now on: it is the one that the service manager listens to.
+    fn come_of_age(&mut self) {
+        self.guardian = None;
+        self.gate.own();
+        notify::ready();
+        self.supervision = Some(supervise(&self.gate.board, self.gate.pulse()));
+    }
+
+    async fn hand_over(&mut self, reply: Option<Reply>) -> Outcome {
+        if let Some(guardian) = self.guardian.take() {
+            // Whoever asks for this has found this process to be well.
+            guardian.dismiss().await;
+            self.come_of_age();
+        }
+        let interruptions = interruptions(&mut self.signals, &mut self.requests);
+        upgrade::hand_over(&mut self.gate, &self.program, interruptions, reply).await
+    }
+
+    /// Reads the configuration again, and goes over to it if it is sound (O1); says what has changed, or why nothing has.
+    fn reload(&mut self) -> Result<String, String> {
+        if self.guardian.is_none() {
+            notify::reloading();
+        }
+        let outcome = config::load(self.sources).map_err(|error| error.to_string()).and_then(|loaded| {
+            let reloaded = self.gate.reload(&loaded.config).map_err(|error| error.to_string())?;
+            for warning in &loaded.warnings {
+                warn!("{warning}");
+            }
+            self.log.set_level(loaded.config.log.level);
+            Ok(reloaded.to_string())
+        });
+        if self.guardian.is_none() {
+            notify::ready();
+        }
+        outcome.inspect_err(|why| {
+            self.gate.note_refused();
+            error!("reload refused, nothing has changed: {why}");
+        })
+    }
+
+    async fn stop(mut self) -> Result<(), RunError> {
+        notify::stopping();
+        tokio::select! {
+            () = self.gate.stop() => Ok(()),
+            _ = self.signals.end.recv() => Err(RunError::Impatient),
+        }
+    }
+}
+
+/// What may come in between while this process hands over, or has handed over.
+fn interruptions<'r>(
+    signals: &'r mut Signals,
+    requests: &'r mut mpsc::Receiver<Request>,
+) -> Interruptions<'r> {
+    Interruptions { end: &mut signals.end, upgrade: &mut signals.upgrade, requests }
+}
+
+fn answer(reply: Option<Reply>, what: Result<String, String>) {
+    if let Some(reply) = reply {
+        // Whoever has gone does not want to know.
+        let _ = reply.send(what);
+    }
+}

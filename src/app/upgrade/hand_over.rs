@@ -1,0 +1,168 @@
+//! The journey of an upgrade, as the old process makes it.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use tokio::signal::unix::Signal;
+use tokio::sync::mpsc;
+use tokio::time::sleep;
+use tracing::{error, info, warn};
+
+use super::program::Program;
+use super::successor::{Successor, UpgradeError};
+use crate::admin::{Reply, Request};
+use crate::app::gate::Gate;
+use crate::app::notify;
+use crate::app::run::RunError;
+use crate::app::signals::EndSignals;
+
+/// For how long this process could take clients in again, should the new one die in its first moments.
+const GUARD: Duration = Duration::from_secs(5);
+
+/// What became of an upgrade.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::app) enum Outcome {
+    /// Everything is as before.
+    GoesOn,
+    /// The new process of this id has everything but the sessions.
+    HandedOver(u32),
+    /// This signal came in between, to end the process.
+    Signalled(&'static str),
+}
+
+/// What may happen while an upgrade is under way.
+pub(in crate::app) struct Interruptions<'r> {
+    pub(in crate::app) end: &'r mut EndSignals,
+    pub(in crate::app) upgrade: &'r mut Signal,
+    pub(in crate::app) requests: &'r mut mpsc::Receiver<Request>,
+}
+
+/// Starts a new process and hands over to it. Whoever has asked for it is answered once it serves, or cannot. Whoever asks
+/// for another upgrade meanwhile is refused.
+pub(in crate::app) async fn hand_over(
+    gate: &mut Gate,
+    program: &Program,
+    mut interruptions: Interruptions<'_>,
+    reply: Option<Reply>,
+) -> Outcome {
+    let pid = std::process::id();
+    info!(pid, program = %program.path.display(), "upgrade: begins");
+    let successor = match start(gate, program, &mut interruptions).await {
+        Ok(Ok(successor)) => successor,
+        Ok(Err(why)) => {
+            error!(pid, %why, "upgrade: failed, this process goes on");
+            answer(reply, Err(format!("{why}; process {pid} goes on as before")));
+            return Outcome::GoesOn;
+        }
+        Err(name) => {
+            warn!(pid, signal = name, "upgrade: given up");
+            answer(reply, Err(format!("the gate was told to end ({name})")));
+            return Outcome::Signalled(name);
+        }
+    };
+    let new_pid = successor.pid;
+    gate.pause();
+    info!(pid, new_pid, "upgrade: the new process serves, this one takes no clients any more");
+    answer(reply, Ok(format!("process {new_pid} has taken over from process {pid}, whose sessions go on")));
+    guard(gate, successor, interruptions).await
+}
+
+/// A new process that serves, or why there is none; or the signal that came in between.
+async fn start(
+    gate: &Gate,
+    program: &Program,
+    interruptions: &mut Interruptions<'_>,
+) -> Result<Result<Successor, UpgradeError>, &'static str> {
+    let keys = gate.keys().map_err(|source| UpgradeError::new(program, source));
+    let mut successor = match keys.and_then(|keys| Successor::spawn(program, keys)) {
+        Ok(successor) => successor,
+        Err(why) => return Ok(Err(why)),
+    };
+    let Interruptions { end, upgrade, requests } = interruptions;
+    let served = tokio::select! {
+        served = successor.serves(async || gate.letter().await) => Ok(served),
+        never = refuse(upgrade, requests, "an upgrade is under way: wait for its end") => match never {},
+        name = end.recv() => Err(name),
+    };
+    if !matches!(served, Ok(Ok(()))) {
+        successor.end().await;
+    }
+    served.map(|served| served.map(|()| successor))
+}
+
+/// Sees the new process through its first moments.
+async fn guard(gate: &mut Gate, mut successor: Successor, interruptions: Interruptions<'_>) -> Outcome {
+    let (pid, new_pid) = (std::process::id(), successor.pid);
+    let Interruptions { end, upgrade, requests } = interruptions;
+    let handed_over = format!("process {new_pid} has taken over: ask that one");
+    let settled = tokio::select! {
+        settled = successor.settles() => settled,
+        () = sleep(GUARD) => true,
+        never = refuse(upgrade, requests, &handed_over) => match never {},
+        name = end.recv() => {
+            gate.leave();
+            return Outcome::Signalled(name);
+        }
+    };
+    if settled {
+        // Only now: of one that dies before, the service manager has never heard.
+        notify::main_pid(new_pid);
+        gate.leave();
+        info!(pid, new_pid, "upgrade: done, the sessions of this process drain");
+        Outcome::HandedOver(new_pid)
+    } else {
+        gate.resume();
+        let status = successor.last().await;
+        error!(pid, new_pid, status, "upgrade: the new process has ended, this one takes clients again");
+        Outcome::GoesOn
+    }
+}
+
+/// Lets the sessions of a process that has handed over end, within `upgrade.drain`; a signal to end lets them for
+/// `shutdown.drain`, and a second one not at all.
+///
+/// # Errors
+/// The gate cannot do its work any more, or it was ended by a second signal.
+pub(in crate::app) async fn drain(
+    gate: Gate,
+    new_pid: u32,
+    interruptions: Interruptions<'_>,
+) -> Result<(), RunError> {
+    let Interruptions { end, upgrade, requests } = interruptions;
+    let handed_over = format!("process {new_pid} has taken over: ask that one");
+    tokio::select! {
+        () = gate.drained() => {}
+        name = end.recv() => {
+            info!(signal = name, "signal received");
+            return tokio::select! {
+                () = gate.stop() => Ok(()),
+                _ = end.recv() => Err(RunError::Impatient),
+            };
+        }
+        never = refuse(upgrade, requests, &handed_over) => match never {},
+        why = gate.failed() => return Err(RunError::Failed(why)),
+    }
+    gate.finish();
+    Ok(())
+}
+
+/// Refuses every other upgrade, and every reload.
+async fn refuse(upgrade: &mut Signal, requests: &mut mpsc::Receiver<Request>, why: &str) -> Infallible {
+    loop {
+        tokio::select! {
+            Some(Request::Reload(reply) | Request::Upgrade(reply)) = requests.recv() => {
+                answer(Some(reply), Err(why.to_owned()));
+            }
+            Some(()) = upgrade.recv() => {}
+            else => return std::future::pending().await,
+        }
+        warn!("another upgrade, or a reload, is refused: {why}");
+    }
+}
+
+fn answer(reply: Option<Reply>, what: Result<String, String>) {
+    if let Some(reply) = reply {
+        // Whoever has gone does not want to know.
+        let _ = reply.send(what);
+    }
+}

@@ -1,0 +1,102 @@
+//! What an old process and a new one say to each other: a line each, as JSON.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+use crate::app::control::Memory;
+use crate::memory::ClusterMemory;
+
+/// The name under which the new process is passed its connection to the old one.
+pub(super) const CONNECTION: &str = "raftgate-upgrade";
+/// Grows whenever a letter says something else than before.
+const VERSION: u32 = 1;
+/// The longest letter, in bytes: some ten thousand nodes.
+pub(super) const LONGEST_LETTER: u64 = 16 << 20;
+
+/// What the new process says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Word {
+    /// It is about to serve, and wants to know what the old one remembers.
+    Asks,
+    /// It serves.
+    Ready,
+    /// It will not serve, for this reason.
+    GivesUp(String),
+    /// It is asked to hand over in its turn, so there is no need to guard it any longer.
+    Settled,
+}
+
+/// What the old process remembers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::app) struct Letter {
+    version: u32,
+    /// The last epoch that was given out (S1).
+    epochs: u64,
+    /// The clusters, by name.
+    clusters: BTreeMap<String, ClusterMemory>,
+}
+
+impl Letter {
+    pub(in crate::app) fn new(epochs: u64, clusters: BTreeMap<String, ClusterMemory>) -> Self {
+        Letter { version: VERSION, epochs, clusters }
+    }
+
+    /// What it tells, seen from when it was asked for: all of it has been at least as long ago as it says.
+    pub(in crate::app) fn into_memory(self, asked: Instant) -> Memory {
+        let clusters = self.clusters.into_iter().map(|(name, cluster)| (name, (asked, cluster)));
+        Memory { epochs: self.epochs, clusters: clusters.collect() }
+    }
+
+    /// Reads a letter, or says why it is of no use.
+    pub(super) fn read(text: &str) -> Result<Self, String> {
+        #[derive(Deserialize)]
+        struct Versioned {
+            version: u32,
+        }
+        let unreadable = |error: serde_json::Error| format!("it cannot be read: {error}");
+        let Versioned { version } = serde_json::from_str(text).map_err(unreadable)?;
+        if version != VERSION {
+            return Err(format!("it is of version {version}, and this process knows version {VERSION}"));
+        }
+        serde_json::from_str(text).map_err(unreadable)
+    }
+}
+
+/// A line.
+pub(super) fn line(what: &impl Serialize) -> Vec<u8> {
+    // All of it is texts, numbers, lists and tables with texts for keys: there is nothing that JSON could not hold.
+    let mut line = serde_json::to_vec(what).unwrap_or_default();
+    line.push(b'\n');
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn o3_another_versions_letter_is_no_error_but_of_no_use() {
+        let letter = Letter::new(7, [("c".to_owned(), ClusterMemory::default())].into());
+        let text = String::from_utf8(line(&letter)).unwrap();
+        assert_eq!(Letter::read(&text), Ok(letter));
+        let newer = text.replace("\"version\":1", "\"version\":2,\"more\":[]");
+        assert_eq!(Letter::read(&newer).unwrap_err(), "it is of version 2, and this process knows version 1");
+        for other in [text.replace("\"epochs\"", "\"epoch\""), text.replace("{\"c\"", "{\"c"), String::new()]
+        {
+            assert!(Letter::read(&other).is_err(), "{other}");
+        }
+    }
+
+    #[test]
+    fn words_read_back_the_same() {
+        for word in [Word::Asks, Word::Ready, Word::GivesUp("a\nb".to_owned()), Word::Settled] {
+            let said = line(&word);
+            assert_eq!(said.iter().position(|byte| *byte == b'\n'), Some(said.len() - 1), "more than a line");
+            assert_eq!(serde_json::from_slice::<Word>(&said).unwrap(), word);
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! Programs that come to serve, and programs that do not.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+
+use super::*;
+
+/// A script in place of a binary; it is called with `stage` and what this process was called with.
+fn program(script: &str) -> (tempfile::TempDir, Program) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("gate");
+    fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+    fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
+    let arguments = vec!["run".into(), "-c".into(), "a b".into()];
+    (folder, Program { path, arguments })
+}
+
+async fn start(program: &Program, keys: Vec<Key>) -> Result<Successor, String> {
+    let mut successor = Successor::spawn(program, keys).map_err(|error| error.to_string())?;
+    match successor.serves(async || Letter::new(7, [].into())).await {
+        Ok(()) => Ok(successor),
+        Err(error) => {
+            successor.end().await;
+            Err(error.to_string())
+        }
+    }
+}
+
+#[tokio::test]
+async fn o3_a_new_process_gets_the_sockets_and_the_letter() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let key = Key { name: "listeners.edge.bind.0".to_owned(), socket: listener.into() };
+    // The connection is the last descriptor: 3 is the listener, 4 the connection.
+    let (_folder, program) = program(
+        "[ \"$1 $2 $3 $4\" = 'stage run -c a b' ] || exit 3\n\
+         [ \"$LISTEN_FDS $LISTEN_FDNAMES\" = '2 listeners.edge.bind.0:raftgate-upgrade' ] || exit 4\n\
+         [ -z \"$LISTEN_PID\" ] || exit 5\n\
+         echo '\"asks\"' >&4; read -r letter <&4\n\
+         case \"$letter\" in *'\"epochs\":7'*) ;; *) exit 6;; esac\n\
+         [ -S /proc/self/fd/3 ] || exit 7\n\
+         echo '\"ready\"' >&4; read -r nothing <&4",
+    );
+    let mut successor = start(&program, vec![key]).await.unwrap();
+    successor.end().await;
+    assert!(!successor.settles().await);
+}
+
+#[tokio::test]
+async fn o3_who_does_not_come_to_serve_is_told_why() {
+    let (folder, broken) = program("exit 9");
+    let path = broken.path.display().to_string();
+    let said = start(&broken, Vec::new()).await.unwrap_err();
+    assert_eq!(
+        said,
+        format!(
+            "{path}: the new process ended (exit status: 9) before it served; what it had to say is in the log"
+        )
+    );
+    let (_folder, gives_up) = program("echo '{\"gives_up\":\"no port\"}' >&3; exec sleep 60");
+    assert!(start(&gives_up, Vec::new()).await.unwrap_err().ends_with("the new process gave up: no port"));
+    let (_folder, babbles) = program("echo what >&3; exec sleep 60");
+    assert!(start(&babbles, Vec::new()).await.unwrap_err().contains("cannot be talked to"));
+    fs::remove_file(&broken.path).unwrap();
+    let said = start(&broken, Vec::new()).await.unwrap_err();
+    assert!(said.starts_with(&format!("{path}: cannot be started: No such file")), "{said}");
+    drop(folder);
+}
+
+#[tokio::test]
+async fn o3_what_is_no_program_is_told_however_many_sockets_there_are() {
+    let (_folder, program) = program("");
+    fs::set_permissions(&program.path, Permissions::from_mode(0o644)).unwrap();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let key = || Key { name: "a".to_owned(), socket: listener.try_clone().unwrap().into() };
+    let keys: Vec<Key> = (0..40).map(|_| key()).collect();
+    let said = start(&program, keys).await.unwrap_err();
+    assert!(said.contains("cannot be started: Permission denied"), "{said}");
+}

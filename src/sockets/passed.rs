@@ -1,0 +1,206 @@
+//! Sockets that whoever started this process has passed to it (O3), by systemd's protocol: `sd_listen_fds(3)`.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+
+use listenfd::ListenFd;
+use socket2::{Domain, Socket, Type};
+
+use super::local::LocalSocketError;
+use super::tune::tune;
+
+/// The number of the first descriptor that is passed.
+pub const FIRST_PASSED: usize = 3;
+/// More than anybody passes; what is beyond is left alone.
+const MOST: usize = 4096;
+
+/// What was passed and nobody has taken yet.
+#[derive(Debug, Default)]
+pub struct Passed {
+    sockets: Vec<PassedSocket>,
+    /// What is wrong with those that were no use, in words.
+    complaints: Vec<String>,
+}
+
+/// One passed socket.
+#[derive(Debug)]
+struct PassedSocket {
+    descriptor: usize,
+    name: String,
+    socket: Socket,
+}
+
+/// A listening socket that was passed.
+#[derive(Debug)]
+pub struct Adopted<S> {
+    /// The name that it was passed under (`LISTEN_FDNAMES`); empty if it has none.
+    pub name: String,
+    /// The socket: non-blocking, closed on exec.
+    pub socket: S,
+}
+
+impl Passed {
+    /// Takes what was passed to this process out of its environment. To be called once, before there is any other
+    /// thread, since it changes the environment.
+    pub fn from_environment() -> Self {
+        let set = |name: &str| std::env::var(name).unwrap_or_default();
+        // Without it they may be anybody's: it is only ever left out by others than systemd.
+        if set("LISTEN_PID") != std::process::id().to_string() {
+            return Passed::default();
+        }
+        let names = set("LISTEN_FDNAMES");
+        let mut names = names.split(':');
+        let mut descriptors = ListenFd::from_env();
+        let mut passed = Passed::default();
+        for place in 0..descriptors.len().min(MOST) {
+            let name = names.next().unwrap_or_default().to_owned();
+            passed.take_in(place, name, &mut descriptors);
+        }
+        passed
+    }
+
+    fn take_in(&mut self, place: usize, name: String, descriptors: &mut ListenFd) {
+        let descriptor = FIRST_PASSED + place;
+        let kinds = [Domain::IPV4, Domain::UNIX];
+        let taken = kinds.into_iter().find_map(|kind| {
+            // The first kind stands for IPv6, too.
+            descriptors.take_custom::<OwnedFd>(place, kind.into(), Type::STREAM.into(), "").ok().flatten()
+        });
+        match taken {
+            Some(socket) => self.sockets.push(PassedSocket { descriptor, name, socket: socket.into() }),
+            None => self.complaints.push(format!(
+                "descriptor {descriptor}{} was passed to the gate and is no stream socket: it is not used",
+                in_brackets(&name)
+            )),
+        }
+    }
+
+    /// Whether nothing was passed, or all of it has been taken.
+    pub fn is_empty(&self) -> bool {
+        self.sockets.is_empty()
+    }
+
+    /// Takes the listening sockets that are bound to `address`: non-blocking, and with the options that connections of
+    /// clients inherit. `[::]` means every address of the machine, as in [`bind`](super::bind), so it is also met by
+    /// `0.0.0.0`, and port 0 any port of a socket that was passed under the name `key`.
+    ///
+    /// # Errors
+    /// A socket that cannot be used.
+    pub fn take_tcp(&mut self, key: &str, address: SocketAddr) -> io::Result<Vec<Adopted<TcpListener>>> {
+        let taken = self.take(|passed| {
+            let bound = passed.socket.local_addr().ok().and_then(|bound| bound.as_socket());
+            bound.is_some_and(|bound| serves(bound, address) && (address.port() != 0 || passed.name == key))
+        });
+        let mut adopted = Vec::new();
+        for PassedSocket { name, socket, .. } in taken {
+            socket.set_nonblocking(true)?;
+            tune(&socket)?;
+            if address.is_ipv6() && takes_ipv6_alone(&socket, address) {
+                self.complaints.push(format!(
+                    "the socket for {address}{} takes IPv6 alone, so that IPv4 clients find nobody: let the socket \
+                     unit have BindIPv6Only=both, or a second ListenStream=0.0.0.0:{}",
+                    in_brackets(&name),
+                    address.port()
+                ));
+            }
+            adopted.push(Adopted { name, socket: socket.into() });
+        }
+        Ok(adopted)
+    }
+
+    /// Takes the listening socket that is bound to this path, non-blocking.
+    ///
+    /// # Errors
+    /// Others than its owner may use it, and this process cannot change that (O6); or it cannot be used.
+    pub fn take_local(&mut self, path: &Path) -> Result<Option<Adopted<UnixListener>>, LocalSocketError> {
+        let mut taken = self.take(|passed| {
+            passed.socket.local_addr().is_ok_and(|bound| bound.as_pathname().is_some_and(|it| it == path))
+        });
+        let Some(PassedSocket { name, socket, .. }) = taken.pop() else { return Ok(None) };
+        let failed = |source| LocalSocketError::Other { path: path.to_owned(), source };
+        socket.set_nonblocking(true).map_err(failed)?;
+        let mode = std::fs::symlink_metadata(path).map_err(failed)?.permissions().mode() & 0o777;
+        if mode & 0o077 != 0
+            && std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode & 0o700)).is_err()
+        {
+            return Err(LocalSocketError::OpenToOthers { path: path.to_owned(), mode });
+        }
+        Ok(Some(Adopted { name, socket: socket.into() }))
+    }
+
+    /// Takes a connection that was passed under this name.
+    pub fn take_connection(&mut self, name: &str) -> Option<UnixStream> {
+        let place = self.sockets.iter().position(|passed| {
+            passed.name == name && is_local(&passed.socket) && !is_listener(&passed.socket)
+        })?;
+        Some(self.sockets.swap_remove(place).socket.into())
+    }
+
+    /// Closes what nobody has taken. Each of it is told in a line, and so is what was taken and is not as it should be.
+    pub fn into_complaints(self) -> Vec<String> {
+        let mut complaints = self.complaints;
+        complaints.extend(self.sockets.into_iter().map(|PassedSocket { descriptor, name, socket }| {
+            let what = format!("descriptor {descriptor}{}", in_brackets(&name));
+            if is_listener(&socket) {
+                format!(
+                    "the socket {} ({what}) was passed to the gate, but no `bind` and no `admin.socket` of the \
+                     configuration is this address: it is closed; make the two agree",
+                    bound_to(&socket)
+                )
+            } else {
+                format!("{what} was passed to the gate and does not listen: it is closed")
+            }
+        }));
+        complaints
+    }
+
+    /// The listening sockets that are as wanted, in the order in which they were passed.
+    fn take(&mut self, wanted: impl Fn(&PassedSocket) -> bool) -> Vec<PassedSocket> {
+        let all = std::mem::take(&mut self.sockets);
+        let (taken, left) = all.into_iter().partition(|passed| is_listener(&passed.socket) && wanted(passed));
+        self.sockets = left;
+        taken
+    }
+}
+
+/// Whether a socket that is bound there is what a configured address means.
+fn serves(bound: SocketAddr, wanted: SocketAddr) -> bool {
+    let (bound_ip, wanted_ip) = (bound.ip().to_canonical(), wanted.ip().to_canonical());
+    let same_ip = bound_ip == wanted_ip
+        || (wanted.is_ipv6() && wanted_ip.is_unspecified() && bound_ip.is_unspecified());
+    same_ip && (wanted.port() == bound.port() || wanted.port() == 0)
+}
+
+fn takes_ipv6_alone(socket: &Socket, wanted: SocketAddr) -> bool {
+    let is_ipv6 = socket.local_addr().is_ok_and(|bound| bound.is_ipv6());
+    wanted.ip().is_unspecified() && is_ipv6 && socket.only_v6().unwrap_or(false)
+}
+
+/// Whether somebody listens: a connection is a stream socket, too.
+fn is_listener(socket: &Socket) -> bool {
+    socket.is_listener().unwrap_or(false)
+}
+
+fn is_local(socket: &Socket) -> bool {
+    socket.local_addr().is_ok_and(|bound| bound.is_unix())
+}
+
+fn bound_to(socket: &Socket) -> String {
+    let Ok(bound) = socket.local_addr() else { return "of an unknown address".to_owned() };
+    match (bound.as_socket(), bound.as_pathname()) {
+        (Some(address), _) => address.to_string(),
+        (None, Some(path)) => path.display().to_string(),
+        (None, None) => "without a name".to_owned(),
+    }
+}
+
+fn in_brackets(name: &str) -> String {
+    if name.is_empty() { String::new() } else { format!(" ({name})") }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,130 @@
+//! What was passed is what the configuration means, or it is told. How descriptors get here is seen from outside
+//! (tests/blackbox/activation.rs).
+
+use std::net::Ipv6Addr;
+
+use super::*;
+use crate::sockets::bind;
+
+fn passing(sockets: impl IntoIterator<Item = (&'static str, Socket)>) -> Passed {
+    let sockets = sockets.into_iter().enumerate();
+    let sockets = sockets.map(|(place, (name, socket))| PassedSocket {
+        descriptor: FIRST_PASSED + place,
+        name: name.to_owned(),
+        socket,
+    });
+    Passed { sockets: sockets.collect(), complaints: Vec::new() }
+}
+
+fn listening(address: &str) -> (Socket, SocketAddr) {
+    let socket = std::net::TcpListener::bind(address).unwrap();
+    let address = socket.local_addr().unwrap();
+    (socket.into(), address)
+}
+
+#[test]
+fn o3_a_passed_socket_is_known_by_its_own_address() {
+    let ((a, at_a), (b, at_b)) = (listening("127.0.0.1:0"), listening("127.0.0.1:0"));
+    let mut passed = passing([("", a), ("", b)]);
+    let taken = passed.take_tcp("listeners.b.bind.0", at_b).unwrap();
+    assert_eq!(taken.iter().map(|it| it.socket.local_addr().unwrap()).collect::<Vec<_>>(), [at_b]);
+    assert!(passed.take_tcp("listeners.b.bind.0", at_b).unwrap().is_empty(), "it was taken twice");
+    assert_eq!(passed.take_tcp("listeners.a.bind.0", at_a).unwrap().len(), 1);
+    assert!(passed.is_empty());
+}
+
+#[test]
+fn o3_all_of_a_group_are_taken_and_clients_inherit_what_they_should() {
+    let group = bind("127.0.0.1:0".parse().unwrap(), 3).unwrap();
+    let address = group[0].local_addr().unwrap();
+    for socket in &group {
+        let socket = socket2::SockRef::from(socket);
+        socket.set_nonblocking(false).unwrap();
+        socket.set_tcp_nodelay(false).unwrap();
+        socket.set_keepalive(false).unwrap();
+    }
+    let mut passed = passing(group.into_iter().map(|socket| ("edge", socket.into())));
+    let taken = passed.take_tcp("", address).unwrap();
+    assert_eq!(taken.len(), 3, "closing one of a group resets who waits there");
+    for Adopted { socket, .. } in &taken {
+        let socket = socket2::SockRef::from(socket);
+        assert!(
+            socket.nonblocking().unwrap() && socket.tcp_nodelay().unwrap() && socket.keepalive().unwrap()
+        );
+    }
+}
+
+#[test]
+fn o3_every_address_is_what_the_configuration_means_by_it() {
+    let at = |text: &str| text.parse::<SocketAddr>().unwrap();
+    for (bound, wanted, expected) in [
+        ("[::]:443", "[::]:443", true),
+        ("0.0.0.0:443", "[::]:443", true),
+        ("0.0.0.0:443", "0.0.0.0:443", true),
+        // Whoever wants IPv4 alone does not want everybody.
+        ("[::]:443", "0.0.0.0:443", false),
+        ("10.0.0.1:443", "0.0.0.0:443", false),
+        ("[::ffff:10.0.0.1]:443", "10.0.0.1:443", true),
+        ("[::]:443", "[::]:444", false),
+        ("10.0.0.1:7", "10.0.0.1:0", true),
+    ] {
+        assert_eq!(serves(at(bound), at(wanted)), expected, "{bound} for {wanted}");
+    }
+}
+
+#[test]
+fn o3_any_port_is_known_by_its_name() {
+    let ((a, _), (b, at_b)) = (listening("127.0.0.1:0"), listening("127.0.0.1:0"));
+    let mut passed = passing([("admin.bind", a), ("listeners.e.bind.0", b)]);
+    let taken = passed.take_tcp("listeners.e.bind.0", "127.0.0.1:0".parse().unwrap()).unwrap();
+    assert_eq!(taken[0].socket.local_addr().unwrap(), at_b);
+    assert_eq!(taken.len(), 1);
+}
+
+#[test]
+fn o3_what_nobody_wants_is_told_with_its_address() {
+    let (socket, address) = listening("127.0.0.1:0");
+    let (connection, _other) = UnixStream::pair().unwrap();
+    let complaints = passing([("web", socket), ("", OwnedFd::from(connection).into())]).into_complaints();
+    assert_eq!(complaints.len(), 2);
+    let begins = format!("the socket {address} (descriptor 3 (web)) was passed to the gate, but no `bind`");
+    assert!(complaints[0].starts_with(&begins), "{complaints:?}");
+    assert_eq!(complaints[1], "descriptor 4 was passed to the gate and does not listen: it is closed");
+}
+
+#[test]
+fn o3_who_would_lose_ipv4_is_told() {
+    let socket = Socket::new(Domain::IPV6, Type::STREAM, None).unwrap();
+    socket.set_only_v6(true).unwrap();
+    socket.bind(&SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)).into()).unwrap();
+    socket.listen(1).unwrap();
+    let address = socket.local_addr().unwrap().as_socket().unwrap();
+    let mut passed = passing([("", socket)]);
+    assert_eq!(passed.take_tcp("", address).unwrap().len(), 1);
+    let complaints = passed.into_complaints();
+    assert!(complaints[0].contains("takes IPv6 alone"), "{complaints:?}");
+}
+
+#[test]
+fn o6_a_passed_socket_is_made_its_owners_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("control.sock");
+    let socket = UnixListener::bind(&path).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o666)).unwrap();
+    let mut passed = passing([("", OwnedFd::from(socket).into())]);
+    assert!(passed.take_local(&folder.path().join("other.sock")).unwrap().is_none());
+    assert!(passed.take_local(&path).unwrap().is_some());
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+#[test]
+fn a_connection_is_known_by_its_name_and_a_listener_is_none() {
+    let (connection, _other) = UnixStream::pair().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let listener = UnixListener::bind(folder.path().join("s")).unwrap();
+    let mut passed =
+        passing([("it", OwnedFd::from(listener).into()), ("it", OwnedFd::from(connection).into())]);
+    assert!(passed.take_connection("another").is_none());
+    assert!(passed.take_connection("it").is_some());
+    assert!(passed.take_connection("it").is_none());
+}

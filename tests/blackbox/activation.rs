@@ -1,0 +1,168 @@
+//! O3: sockets that are passed to the gate by systemd's protocol are used for what they are bound to, and stay whole for
+//! whoever is started next.
+
+use std::fs::{self, Permissions};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
+use std::process::Stdio;
+
+use command_fds::{CommandFdExt, FdMapping};
+use rustix::process::{Signal, kill_process};
+use tokio::net::TcpStream;
+use tokio::process::Command;
+
+use crate::support::certs::Authority;
+use crate::support::client::{Outcome, Trust};
+use crate::support::gate::{Gate, raftgate};
+use crate::support::node::Node;
+use crate::support::require_tool;
+use crate::support::scene::{Settings, configuration};
+use crate::support::wait::{until, within_deadline};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_raftgate");
+
+/// A node that leads, and a gate's configuration that lets it listen at this address.
+struct Place {
+    folder: tempfile::TempDir,
+    trust: Trust,
+    _node: Node,
+}
+
+impl Place {
+    async fn new(edge: SocketAddr, admin: Option<SocketAddr>) -> Self {
+        let authority = Authority::new();
+        let nodes = [Node::start(&authority, "n1", "lead").await];
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("ca.pem"), authority.pem()).unwrap();
+        let mut text = configuration(&nodes, folder.path(), Settings::default());
+        text = text.replacen("\nbind = \"127.0.0.1:0\"", &format!("\nbind = \"{edge}\""), 1);
+        if let Some(admin) = admin {
+            text = text.replacen("admin.bind = \"127.0.0.1:0\"", &format!("admin.bind = \"{admin}\""), 1);
+        }
+        fs::write(folder.path().join("raftgate.toml"), text).unwrap();
+        let trust = Trust::new(&authority, &nodes);
+        let [node] = nodes;
+        Place { folder, trust, _node: node }
+    }
+
+    fn file(&self) -> std::path::PathBuf {
+        self.folder.path().join("raftgate.toml")
+    }
+
+    fn socket(&self) -> std::path::PathBuf {
+        self.folder.path().join("control.sock")
+    }
+}
+
+/// The binary with these sockets, as a service manager starts it: it knows its own number only once it is there.
+fn passing(sockets: Vec<OwnedFd>, pid: &str) -> Command {
+    let mut command = std::process::Command::new("sh");
+    let script = format!("export LISTEN_PID={pid}; exec \"$0\" \"$@\"");
+    command.args(["-c", &script, BINARY]);
+    command
+        .env("LISTEN_FDS", sockets.len().to_string())
+        .env("LISTEN_FDNAMES", vec!["unit"; sockets.len()].join(":"));
+    let mappings = (3..).zip(sockets).map(|(child_fd, parent_fd)| FdMapping { parent_fd, child_fd });
+    command.fd_mappings(mappings.collect()).unwrap();
+    let mut command = Command::from(command);
+    command.stdin(Stdio::null()).kill_on_drop(true);
+    command
+}
+
+fn listening() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    (listener, address)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn o3_passed_sockets_are_used_and_stay_whole_for_the_next_gate() {
+    let ((edge, at_edge), (admin, at_admin), (other, at_other)) = (listening(), listening(), listening());
+    let datagrams = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let place = Place::new(at_edge, Some(at_admin)).await;
+    let control = UnixListener::bind(place.socket()).unwrap();
+    fs::set_permissions(place.socket(), Permissions::from_mode(0o666)).unwrap();
+    let sockets = || -> Vec<OwnedFd> {
+        vec![
+            other.try_clone().unwrap().into(),
+            admin.try_clone().unwrap().into(),
+            datagrams.try_clone().unwrap().into(),
+            control.try_clone().unwrap().into(),
+            edge.try_clone().unwrap().into(),
+        ]
+    };
+    // One that ends by itself, one that hands over to a third, one that comes after all.
+    for upgraded in [false, true, false] {
+        let mut gate = Gate::run(passing(sockets(), "$$"), &place.file()).await;
+        assert_eq!((gate.address, gate.admin_address()), (at_edge, at_admin));
+        let said = gate.log().text();
+        assert!(
+            said.contains(&format!(
+                "the socket {at_other} (descriptor 3 (unit)) was passed to the gate, but no `bind`"
+            )),
+            "{said}"
+        );
+        assert!(
+            said.contains("descriptor 5 (unit) was passed to the gate and is no stream socket"),
+            "{said}"
+        );
+        let visit = place.trust.visit(at_edge).await;
+        assert_eq!(visit.outcome, Outcome::Served { leads: true });
+        let mode = fs::metadata(place.socket()).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode, 0o600, "others may control the gate");
+        if upgraded {
+            gate.signal(Signal::USR2);
+            let done = "upgrade: done, the sessions of this process drain";
+            until("the upgrade is done", async || gate.log().lines_saying(done).pop()).await;
+            assert_eq!(gate.exits().await.code(), Some(0));
+            assert_eq!(place.trust.visit(at_edge).await.outcome, Outcome::Served { leads: true });
+        }
+        let status = raftgate().args(["status", "--socket"]).arg(place.socket()).output();
+        assert!(within_deadline("the status", status).await.unwrap().status.success());
+        if let Some(heir) = gate.heirs().first() {
+            kill_process(*heir, Signal::TERM).unwrap();
+            until("the heir's books", async || gate.log().lines_saying("stopped").get(1).cloned()).await;
+        } else {
+            gate.signal(Signal::TERM);
+            assert_eq!(gate.exits().await.code(), Some(0));
+        }
+        assert!(place.socket().exists(), "what the service manager has made is not the gate's to remove");
+        // Nobody serves, and nobody is turned away: the kernel lets clients wait for the next gate.
+        let waiting = within_deadline("a connect", TcpStream::connect(at_edge)).await.unwrap();
+        let mut next = Gate::run(passing(sockets(), "$$"), &place.file()).await;
+        let (_, node) = within_deadline("a handshake", place.trust.greet(waiting)).await.unwrap();
+        assert_eq!(node, "n1");
+        next.signal(Signal::TERM);
+        assert_eq!(next.exits().await.code(), Some(0));
+    }
+}
+
+#[tokio::test]
+async fn o3_sockets_that_were_passed_to_another_process_are_not_taken() {
+    let (edge, at_edge) = listening();
+    let place = Place::new(at_edge, None).await;
+    let output = passing(vec![edge.into()], "1").args(["run", "-c"]).arg(place.file()).output();
+    let output = within_deadline("the gate's end", output).await.unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains(&format!("cannot listen on {at_edge}: something already does")), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn o3_systemd_starts_a_gate_by_its_first_client() {
+    if !require_tool("systemd-socket-activate", "activation by systemd's own tool") {
+        return;
+    }
+    let (unused, at_edge) = listening();
+    drop(unused);
+    let place = Place::new(at_edge, None).await;
+    let mut command = Command::new("systemd-socket-activate");
+    command.arg("-l").arg(at_edge.to_string()).args(["--setenv=RUST_BACKTRACE=0", BINARY, "run", "-c"]);
+    command.arg(place.file()).stdin(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
+    let _gate = command.spawn().unwrap();
+    let first = until("the socket is there", async || TcpStream::connect(at_edge).await.ok()).await;
+    let (_, node) = within_deadline("a handshake", place.trust.greet(first)).await.unwrap();
+    assert_eq!(node, "n1");
+}
