@@ -14,6 +14,7 @@ use crate::support::require_tool;
 use crate::support::wait::within_deadline;
 
 const UNIT: &str = include_str!("../../config/systemd/raftgate.service");
+const SOCKET: &str = include_str!("../../config/systemd/raftgate.socket");
 const SYSUSERS: &str = include_str!("../../config/systemd/raftgate.sysusers");
 const DOCKERFILE: &str = include_str!("../../config/docker/Dockerfile");
 const KUBERNETES: &str = include_str!("../../config/kubernetes/raftgate.yaml");
@@ -43,7 +44,7 @@ fn seconds(text: &str) -> u64 {
 }
 
 #[tokio::test]
-async fn systemd_finds_no_fault_with_the_unit_and_little_exposed() {
+async fn systemd_finds_no_fault_with_the_units_and_little_exposed() {
     if !require_tool("systemd-analyze", "the check of the unit by systemd") {
         return;
     }
@@ -53,7 +54,10 @@ async fn systemd_finds_no_fault_with_the_unit_and_little_exposed() {
     let text = UNIT.replace("/usr/bin/raftgate", env!("CARGO_BIN_EXE_raftgate"));
     assert_ne!(text, UNIT);
     std::fs::write(&file, text).unwrap();
-    let verified = run(Command::new("systemd-analyze").args(["verify", "--man=no"]).arg(&file)).await;
+    let socket = folder.path().join("raftgate.socket");
+    std::fs::write(&socket, SOCKET).unwrap();
+    let verified =
+        run(Command::new("systemd-analyze").args(["verify", "--man=no"]).args([&file, &socket])).await;
     let said = [verified.stdout.as_slice(), verified.stderr.as_slice()].concat();
     let said = String::from_utf8_lossy(&said);
     // It speaks of other units of the machine, too.
@@ -79,8 +83,24 @@ async fn o4_the_unit_waits_longer_than_a_gate_drains_and_knows_its_exit_codes() 
     let drain = seconds(shutdown.split_once('"').unwrap().0);
     assert!(seconds(unit("TimeoutStopSec")) >= drain + 5, "{drain}");
     assert_eq!(unit("RestartPreventExitStatus"), "2 78");
+    // At a stop every process of the service drains, old ones of upgrades, too; at a reload none ends.
+    assert_eq!((unit("KillMode"), unit("KillSignal")), ("control-group", "SIGTERM"));
+    assert_eq!((unit("Type"), unit("NotifyAccess")), ("notify", "main"));
+    let reload =
+        unit("ExecReload").strip_prefix("/usr/bin/raftgate ").expect("it reloads by its own command");
+    let help = run(raftgate().args(reload.split(' ')).arg("--help")).await;
+    assert!(help.status.success(), "{help:?}");
     assert_eq!(unit("ExecStart"), "/usr/bin/raftgate run -c /etc/raftgate/raftgate.toml");
     assert!(SYSUSERS.contains(&format!("\nu {} - ", unit("User"))), "nobody makes the unit's user");
+}
+
+/// What the socket unit opens is what the sample configuration listens on: else the gate would close it with a warning.
+#[test]
+fn o3_the_socket_unit_opens_the_port_of_the_sample_configuration() {
+    let sample = include_str!("../../config/raftgate.toml");
+    let port = SOCKET.lines().find_map(|line| line.strip_prefix("ListenStream=")).unwrap();
+    assert!(sample.contains(&format!("\nbind = \":{port}\"\n")), "{port}");
+    assert!(SOCKET.contains("\nBindIPv6Only=both\n"), "\":{port}\" is IPv4, too");
 }
 
 #[test]

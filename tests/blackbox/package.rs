@@ -15,6 +15,7 @@ const FILES: &[&str] = &[
     "usr/bin/raftgate",
     "etc/raftgate/raftgate.toml",
     "usr/lib/systemd/system/raftgate.service",
+    "usr/lib/systemd/system/raftgate.socket",
     "usr/lib/sysusers.d/raftgate.conf",
     "usr/share/doc/raftgate/README.md",
     "usr/share/doc/raftgate/examples/prometheus/alerts.yml",
