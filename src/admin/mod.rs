@@ -14,4 +14,4 @@ mod status;
 
 pub use control::{Controls, Reply, Request, serve_control};
 pub use metrics::Metrics;
-pub use server::{State, serve};
+pub use server::{State, serve, tell};

@@ -49,11 +49,8 @@ pub(super) fn answer(state: &State, method: &Method, path: &str, query: Option<&
         "/page.css" => asset("text/css; charset=utf-8", page::CSS),
         "/page.js" => asset("text/javascript; charset=utf-8", page::JS),
         "/icon.svg" => asset("image/svg+xml", page::ICON),
-        "/events" if *method == Method::HEAD => asset(EVENT_STREAM, ""),
-        // Whoever can be told bit by bit has been taken aside before.
-        "/events" => {
-            Page::text(StatusCode::NOT_IMPLEMENTED, "events are told by the listener at admin.bind only\n")
-        }
+        // Whoever wants more than its head has been taken aside before.
+        "/events" => asset(EVENT_STREAM, ""),
         "/metrics" => scrape(state),
         "/livez" => Page::text(StatusCode::OK, "alive\n"),
         "/readyz" => readiness(&state.board, query),

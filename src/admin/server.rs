@@ -1,10 +1,9 @@
 //! The HTTP server: bounded in connections and in patience.
 
-use std::cell::Cell;
 use std::convert::Infallible;
 use std::fmt;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -93,21 +92,50 @@ impl fmt::Debug for State {
 
 /// Serves until it is dropped. Must run on a current-thread runtime (see [`State::metrics`]).
 pub async fn serve(listener: Arc<TcpListener>, state: Arc<State>) {
-    tokio::select! {
-        () = keep_open(listener, MAX_CONNECTIONS, |stream, place| serve_connection(stream, Arc::clone(&state), place)) => {}
-        () = state.events.tell() => {}
+    keep_open(listener, MAX_CONNECTIONS, |stream, place| {
+        serve_connection(stream, Reader(Arc::clone(&state)), place)
+    })
+    .await;
+}
+
+/// Tells those who have subscribed to events, wherever they did, until it is dropped. Run it once.
+pub async fn tell(state: Arc<State>) {
+    state.events.tell().await;
+}
+
+/// Who answers one client's requests.
+pub(super) trait Respond: Send + Sync + 'static {
+    /// The longest head of a request, and the most that an answer may keep waiting for its client to take it, in bytes.
+    const MAX_BUFFER: usize;
+
+    /// Answers at once, bit by bit, or after a while.
+    fn respond(&self, request: Request<Incoming>, desk: &Desk)
+    -> impl Future<Output = Response<Body>> + Send;
+}
+
+/// Where a client may subscribe to events, once.
+pub(super) struct Desk(Mutex<Option<oneshot::Sender<Subscription>>>);
+
+/// Answers what is asked of the listener, which only reads.
+struct Reader(Arc<State>);
+
+impl Respond for Reader {
+    const MAX_BUFFER: usize = MAX_BUFFER;
+
+    async fn respond(&self, request: Request<Incoming>, desk: &Desk) -> Response<Body> {
+        read(&self.0, &request, desk)
     }
 }
 
 /// Serves one client. Only as long as it asks questions does it take one of the places for that; without one it cannot
 /// subscribe.
-async fn serve_connection(
+pub(super) async fn serve_connection(
     stream: impl AsyncRead + AsyncWrite + Unpin,
-    state: Arc<State>,
+    respond: impl Respond,
     place: Option<OwnedSemaphorePermit>,
 ) {
     let (subscribe, subscribed) = oneshot::channel();
-    let mut connection = pin!(answer_all(stream, state, place.is_some().then_some(subscribe)));
+    let mut connection = pin!(answer_all(stream, respond, place.is_some().then_some(subscribe)));
     // A connection that breaks off or outlives its time is its client's business.
     let subscription = tokio::select! {
         _ = &mut connection => return,
@@ -123,35 +151,31 @@ async fn serve_connection(
 
 /// Answers one client's questions; the first for `/events` is handed to `subscribe`. Whoever cannot subscribe has his
 /// connection closed after one answer.
-async fn answer_all(
+async fn answer_all<R: Respond>(
     stream: impl AsyncRead + AsyncWrite + Unpin,
-    state: Arc<State>,
+    respond: R,
     subscribe: Option<oneshot::Sender<Subscription>>,
 ) -> Result<(), hyper::Error> {
     let reused = subscribe.is_some();
-    let subscribe = Cell::new(subscribe);
+    let shared = Arc::new((respond, Desk(Mutex::new(subscribe))));
     let service = service_fn(move |request: Request<Incoming>| {
-        let response = respond_or_stream(&state, &request, &subscribe);
-        async move { Ok::<_, Infallible>(response) }
+        let shared = Arc::clone(&shared);
+        async move { Ok::<_, Infallible>(shared.0.respond(request, &shared.1).await) }
     });
     http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
-        .max_buf_size(MAX_BUFFER)
+        .max_buf_size(R::MAX_BUFFER)
         .keep_alive(reused)
         .serve_connection(TokioIo::new(stream), service)
         .await
 }
 
-type Body = Either<Full<Bytes>, Channel<Bytes>>;
+/// An answer that is whole, or that grows.
+pub(super) type Body = Either<Full<Bytes>, Channel<Bytes>>;
 
-/// What is answered at once, wherever it was asked.
-pub(super) fn respond(state: &State, request: &Request<Incoming>) -> Response<Full<Bytes>> {
-    reply(pages::answer(state, request.method(), request.uri().path(), request.uri().query()))
-}
-
-pub(super) fn reply(page: Page) -> Response<Full<Bytes>> {
-    typed(Full::new(Bytes::from(page.body)), page.status, page.content_type)
+pub(super) fn reply(page: Page) -> Response<Body> {
+    typed(Either::Left(Full::new(Bytes::from(page.body))), page.status, page.content_type)
 }
 
 fn typed<B>(body: B, status: StatusCode, content_type: &'static str) -> Response<B> {
@@ -163,24 +187,17 @@ fn typed<B>(body: B, status: StatusCode, content_type: &'static str) -> Response
     response
 }
 
-/// What this listener answers, which only reads: at once, or bit by bit.
-fn respond_or_stream(
-    state: &State,
-    request: &Request<Incoming>,
-    subscribe: &Cell<Option<oneshot::Sender<Subscription>>>,
-) -> Response<Body> {
+/// What can be read, wherever it was asked: at once, or bit by bit.
+pub(super) fn read(state: &State, request: &Request<Incoming>, desk: &Desk) -> Response<Body> {
     if (request.method(), request.uri().path()) == (&Method::GET, "/events") {
-        stream(&state.events, request, subscribe.take())
+        stream(&state.events, request, desk)
     } else {
-        respond(state, request).map(Either::Left)
+        reply(pages::answer(state, request.method(), request.uri().path(), request.uri().query()))
     }
 }
 
-fn stream(
-    events: &Arc<Events>,
-    request: &Request<Incoming>,
-    subscribe: Option<oneshot::Sender<Subscription>>,
-) -> Response<Body> {
+fn stream(events: &Arc<Events>, request: &Request<Incoming>, desk: &Desk) -> Response<Body> {
+    let subscribe = desk.0.lock().unwrap_or_else(PoisonError::into_inner).take();
     let last = request.headers().get("last-event-id").and_then(|id| id.to_str().ok());
     let subscribed = subscribe.and_then(|subscribe| {
         let (subscription, body) = events.subscribe(last)?;
@@ -189,7 +206,7 @@ fn stream(
     });
     let Some(body) = subscribed else {
         let full = "all places for /events are taken; come again\n";
-        let mut response = reply(Page::text(StatusCode::SERVICE_UNAVAILABLE, full)).map(Either::Left);
+        let mut response = reply(Page::text(StatusCode::SERVICE_UNAVAILABLE, full));
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static(COME_AGAIN));
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         return response;

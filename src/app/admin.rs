@@ -82,7 +82,8 @@ impl Doors {
             runtime.block_on(async {
                 tokio::select! {
                     () = serve(listener, Arc::clone(&state), opened.clone()) => {}
-                    () = serve_control(control, state, controls, opened) => {}
+                    () = serve_control(control, Arc::clone(&state), controls, opened) => {}
+                    () = supervised("events", || admin::tell(Arc::clone(&state))) => {}
                     _ = stopped => {}
                 }
             });

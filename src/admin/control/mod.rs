@@ -12,23 +12,17 @@ mod carry_out;
 #[cfg(test)]
 mod tests;
 
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
 use hyper::{Response, StatusCode};
-use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::doors::keep_open;
-use super::server::{CONNECTION_LIFETIME, HEAD_TIMEOUT, State, reply, respond};
+use super::server::{Body, Desk, Respond, State, read, reply, serve_connection};
 use crate::census::Census;
 use crate::intent::Inboxes;
 use answer::Answer;
@@ -81,41 +75,34 @@ struct Caller {
 pub async fn serve_control(listener: Arc<UnixListener>, state: Arc<State>, controls: Controls) {
     let control = Arc::new(Control { state, controls });
     keep_open(listener, MAX_CONNECTIONS, |stream, place| {
-        let connection = serve_connection(stream, Arc::clone(&control));
-        async move {
-            // A connection that breaks off or outlives its time is its client's business.
-            let _ = timeout(CONNECTION_LIFETIME, connection).await;
-            drop(place);
-        }
+        let caller = Caller::of(&stream);
+        serve_connection(stream, Counter { control: Arc::clone(&control), caller }, place)
     })
     .await;
 }
 
-async fn serve_connection(stream: UnixStream, control: Arc<Control>) -> Result<(), hyper::Error> {
-    let caller = Caller::of(&stream);
-    let service = service_fn(move |request: hyper::Request<Incoming>| {
-        let control = Arc::clone(&control);
-        async move { Ok::<_, Infallible>(control.respond(caller, &request).await) }
-    });
-    http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .max_buf_size(LONGEST_HEAD)
-        .serve_connection(TokioIo::new(stream), service)
-        .await
+/// Serves one caller.
+struct Counter {
+    control: Arc<Control>,
+    caller: Caller,
 }
 
-impl Control {
-    async fn respond(&self, caller: Caller, request: &hyper::Request<Incoming>) -> Response<Full<Bytes>> {
+impl Respond for Counter {
+    const MAX_BUFFER: usize = LONGEST_HEAD;
+
+    async fn respond(&self, request: hyper::Request<Incoming>, desk: &Desk) -> Response<Body> {
+        let Counter { control, caller } = self;
         let uri = request.uri();
         let answer = match asked::parse(request.method(), uri.path(), uri.query()) {
-            Ok(None) => return respond(&self.state, request),
-            Ok(Some(asked)) => timeout(PATIENCE, self.carry_out(caller, &asked)).await.unwrap_or_else(|_| {
-                Answer::error(
-                    StatusCode::GATEWAY_TIMEOUT,
-                    "there was no end to it; it may still be carried out: look at the status, then ask again",
-                )
-            }),
+            Ok(None) => return read(&control.state, &request, desk),
+            Ok(Some(asked)) => {
+                timeout(PATIENCE, control.carry_out(*caller, &asked)).await.unwrap_or_else(|_| {
+                    Answer::error(
+                        StatusCode::GATEWAY_TIMEOUT,
+                        "there was no end to it; it may still be carried out: look at the status, then ask again",
+                    )
+                })
+            }
             Err(answer) => answer,
         };
         reply(answer.into_page())

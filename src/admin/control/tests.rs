@@ -11,7 +11,7 @@ use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 
 use super::*;
-use crate::board::{Board, ClusterStatus, NodeStatus};
+use crate::board::{Board, ClusterStatus, Happened, NodeStatus};
 use crate::census::{Filter, Listing, Question, Session, census};
 use crate::intent::{Command, CommandError, Inboxes, Input, NodeId, Refusal, inbox};
 use crate::metrics;
@@ -61,6 +61,7 @@ impl Stage {
         let (asking, requests) = mpsc::channel(1);
         let controls = Controls { inboxes: named, census: asker, requests: asking };
         tokio::spawn(serve_control(Arc::new(listener), Arc::clone(&state), controls));
+        tokio::spawn(crate::admin::tell(Arc::clone(&state)));
         Stage { path, _folder: folder, inboxes, workers, requests, state }
     }
 
@@ -238,6 +239,29 @@ async fn o6_all_that_the_listener_answers_is_here_too() {
         assert_eq!(stage.ask(&Method::GET, path).await.0, status, "{path}");
     }
     assert_eq!(stage.ask(&Method::POST, "/status").await.0, 405);
+}
+
+#[tokio::test]
+async fn o6_events_are_told_here_too() {
+    let stage = Stage::new();
+    let mut stream = UnixStream::connect(&stage.path).await.unwrap();
+    stream.write_all(b"GET /events HTTP/1.1\r\nHost: gate\r\n\r\n").await.unwrap();
+    let mut heard = String::new();
+    let mut hear_of = async |what: &str| {
+        while !heard.contains(what) {
+            let mut more = [0; 4096];
+            let count = timeout(DEADLINE, stream.read(&mut more)).await.unwrap().unwrap();
+            assert!(count > 0, "the end, but not {what:?}: {heard}");
+            heard.push_str(std::str::from_utf8(&more[..count]).unwrap());
+        }
+    };
+    hear_of("event: status").await;
+    let cluster = stage.state.board.cluster("east").unwrap();
+    cluster.note(Happened::AlarmRaised { alarm: "conflict" });
+    cluster.publish(ClusterStatus::default());
+    hear_of("alarm_raised").await;
+    // It has left its place to others, but may not keep all of them from being heard.
+    assert_eq!(stage.ask(&Method::GET, "/livez").await.0, 200);
 }
 
 #[tokio::test]
