@@ -25,12 +25,15 @@
 mod arguments;
 mod bulk;
 mod gates;
+#[path = "../shared/haproxy.rs"]
 mod haproxy;
 mod judge;
+#[path = "../shared/machine.rs"]
 mod machine;
+#[path = "../shared/network.rs"]
 mod network;
 #[expect(dead_code, reason = "shared with the bench `peers`, which asks for more")]
-#[path = "../peers/processes.rs"]
+#[path = "../shared/processes.rs"]
 mod processes;
 mod report;
 mod rounds;

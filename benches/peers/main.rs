@@ -33,19 +33,20 @@ mod configurations;
 mod crowd;
 mod goals;
 #[expect(dead_code, reason = "shared with the bench `failover`, which asks for more")]
-#[path = "../failover/haproxy.rs"]
+#[path = "../shared/haproxy.rs"]
 mod haproxy;
 #[expect(dead_code, reason = "shared with the bench `failover`, which asks for more")]
 #[path = "../failover/judge.rs"]
 mod judge;
 mod load;
-#[path = "../failover/machine.rs"]
+#[path = "../shared/machine.rs"]
 mod machine;
 #[expect(dead_code, reason = "shared with the bench `failover`, which asks for more")]
-#[path = "../failover/network.rs"]
+#[path = "../shared/network.rs"]
 mod network;
 mod own_process;
 mod peers;
+#[path = "../shared/processes.rs"]
 mod processes;
 mod proxy;
 mod report;

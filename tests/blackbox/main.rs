@@ -46,6 +46,7 @@ mod reload_load;
 mod routes;
 mod routes_of_haproxy;
 mod sessions;
+mod soak_bench;
 mod stage;
 mod standstill;
 mod start;

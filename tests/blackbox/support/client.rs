@@ -85,6 +85,17 @@ impl Trust {
         self.greet(TcpStream::connect(gate).await?).await
     }
 
+    /// The same; `received` counts the raw bytes that arrive, also where it fails.
+    pub(crate) async fn connect_counting(
+        &self,
+        gate: SocketAddr,
+        received: &Arc<AtomicU64>,
+    ) -> io::Result<(Stream, String)> {
+        let stream = self.handshake(TcpStream::connect(gate).await?, Arc::clone(received)).await?;
+        let node = self.node_of(&stream)?;
+        Ok((stream, node))
+    }
+
     /// Does TLS on a connection that is there already; whose certificate it was.
     pub(crate) async fn greet(&self, stream: TcpStream) -> io::Result<(Stream, String)> {
         let stream = self.handshake(stream, Arc::default()).await?;
@@ -181,6 +192,12 @@ impl Counted {
     /// Where this client connects from.
     pub(crate) fn local_addr(&self) -> SocketAddr {
         self.stream.local_addr().expect("a connected socket has an address")
+    }
+
+    /// From now on, dropping it resets the connection.
+    pub(crate) fn reset_on_drop(&self) {
+        // Where that fails there is no connection any more.
+        drop(self.stream.set_zero_linger());
     }
 }
 

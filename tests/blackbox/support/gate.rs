@@ -216,24 +216,12 @@ impl Gate {
 
     /// All of `/metrics`; `None` while the gate does not answer.
     pub(crate) async fn metrics(&self) -> Option<Metrics> {
-        let (status, body) = self.get("/metrics").await?;
-        assert_eq!(status, 200, "/metrics: {body}");
-        Some(body.lines().filter(|line| !line.starts_with('#')).filter_map(parse_sample).collect())
+        metrics_of(self.admin).await
     }
 
     /// One request to the admin endpoint: status and body; `None` while it does not answer.
     pub(crate) async fn get(&self, path: &str) -> Option<(u16, String)> {
-        let exchange = async {
-            let mut stream = TcpStream::connect(self.admin).await.ok()?;
-            let request = format!("GET {path} HTTP/1.1\r\nHost: gate\r\nConnection: close\r\n\r\n");
-            stream.write_all(request.as_bytes()).await.ok()?;
-            let mut answer = String::new();
-            stream.read_to_string(&mut answer).await.ok()?;
-            let (head, body) = answer.split_once("\r\n\r\n")?;
-            let status = head.split(' ').nth(1)?.parse().ok()?;
-            Some((status, body.to_owned()))
-        };
-        timeout(Duration::from_secs(5), exchange).await.ok()?
+        get(self.admin, path).await
     }
 
     /// The processes that it has started to take its place, the newest last.
@@ -373,6 +361,28 @@ impl Log {
 /// A log line's fields, wherever the format puts them.
 pub(crate) fn fields(mut line: Value) -> Value {
     if line["fields"].is_object() { line["fields"].take() } else { line }
+}
+
+/// One request to an admin endpoint: status and body; `None` while it does not answer.
+pub(crate) async fn get(admin: SocketAddr, path: &str) -> Option<(u16, String)> {
+    let exchange = async {
+        let mut stream = TcpStream::connect(admin).await.ok()?;
+        let request = format!("GET {path} HTTP/1.1\r\nHost: gate\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.ok()?;
+        let (head, body) = answer.split_once("\r\n\r\n")?;
+        let status = head.split(' ').nth(1)?.parse().ok()?;
+        Some((status, body.to_owned()))
+    };
+    timeout(Duration::from_secs(5), exchange).await.ok()?
+}
+
+/// All of an endpoint's `/metrics`; `None` while it does not answer.
+pub(crate) async fn metrics_of(admin: SocketAddr) -> Option<Metrics> {
+    let (status, body) = get(admin, "/metrics").await?;
+    assert_eq!(status, 200, "/metrics: {body}");
+    Some(body.lines().filter(|line| !line.starts_with('#')).filter_map(parse_sample).collect())
 }
 
 /// The sum over the series of `name` whose labels contain `label`.

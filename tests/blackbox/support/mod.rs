@@ -10,6 +10,8 @@
 //! hostile       nodes that mean harm
 //! haproxy       HAProxy, before the gate or before its nodes
 //! bulk          bytes by the megabyte, compared by digest
+//! pattern       bytes that are known by their place
+//! conversation  bytes both ways, each of them compared, and an end that was agreed upon
 //! certs         one authority, one certificate a node
 //! network       networks of a test's own
 //! stream        reads /events
@@ -25,6 +27,7 @@ pub(crate) mod bulk;
 pub(crate) mod certs;
 pub(crate) mod client;
 pub(crate) mod clock;
+pub(crate) mod conversation;
 pub(crate) mod crowd;
 pub(crate) mod gate;
 pub(crate) mod haproxy;
@@ -32,6 +35,7 @@ pub(crate) mod hostile;
 pub(crate) mod network;
 pub(crate) mod node;
 pub(crate) mod node_process;
+pub(crate) mod pattern;
 pub(crate) mod prometheus;
 pub(crate) mod scene;
 pub(crate) mod stream;

@@ -27,6 +27,7 @@ pub(crate) struct Node {
     pub(crate) probe_port: u16,
     /// What it proves itself with.
     pub(crate) identity: Identity,
+    enter: Vec<OsString>,
     child: Child,
     orders: ChildStdin,
     told: Arc<Mutex<Vec<String>>>,
@@ -72,9 +73,21 @@ impl Node {
 
     /// The same in a place of its own.
     pub(crate) async fn at(place: &Place, identity: Identity, name: &str, first_order: &str) -> Self {
+        Self::born(place, [0, 0], identity, name, first_order).await
+    }
+
+    /// Starts it anew, after its end: another process at the same ports, with a certificate of its own kind.
+    pub(crate) async fn start_again(&mut self, identity: Identity, first_order: &str) {
+        let place = Place { host: self.host, enter: self.enter.clone() };
+        *self =
+            Self::born(&place, [self.port, self.probe_port], identity, &self.name.clone(), first_order).await;
+    }
+
+    async fn born(place: &Place, ports: [u16; 2], identity: Identity, name: &str, first_order: &str) -> Self {
         let birth = Birth {
             name: name.to_owned(),
             host: place.host,
+            ports,
             certificate_pem: identity.certificate_pem.clone(),
             key_pem: identity.key_pem.clone(),
             first_order: first_order.to_owned(),
@@ -103,7 +116,8 @@ impl Node {
         });
         let orders = child.stdin.take().unwrap();
         let (name, host) = (name.to_owned(), place.host);
-        let mut node = Node { name, host, port: 0, probe_port: 0, identity, child, orders, told };
+        let enter = place.enter.clone();
+        let mut node = Node { name, host, port: 0, probe_port: 0, identity, enter, child, orders, told };
         let ready = node.hears("ready ", 0).await;
         let (data, probes) = ready.split_once(' ').unwrap();
         (node.port, node.probe_port) = (data.parse().unwrap(), probes.parse().unwrap());
@@ -170,12 +184,18 @@ impl Node {
         self.count("handshakes").await
     }
 
-    /// One of its counts: `handshakes`, or `answers` of its leader endpoint, which is all that a node tells of its probes
-    /// that is `quiet`.
+    /// One of its counts: `handshakes`, `answers` of its leader endpoint, which is all that a node tells of its probes
+    /// that is `quiet`, or conversations that are going on (`talking`).
     pub(crate) async fn count(&mut self, what: &str) -> u64 {
         let heard = self.told.lock().unwrap().len();
         self.order("count").await;
         self.hears(&format!("{what} "), heard).await.parse().unwrap()
+    }
+
+    /// What was wrong with its conversations so far: the seed of each, what kind of fault, and why.
+    pub(crate) fn faults(&self) -> Vec<String> {
+        let told = self.told.lock().unwrap();
+        told.iter().filter_map(|line| line.strip_prefix("fault ")).map(str::to_owned).collect()
     }
 
     /// What the client of a `FAREWELL` had sent by its end.

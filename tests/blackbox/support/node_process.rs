@@ -1,10 +1,10 @@
 //! What runs inside a node's own process: this binary (the tests or a bench), started again with a marker
 //! in its environment.
 //!
-//! It serves HTTPS with OpenZiti's leader endpoint, `/whoami`, and four byte streams that a first line of plain
-//! text selects. It obeys the lines on its standard input and tells on its standard output, each line
+//! It serves HTTPS with OpenZiti's leader endpoint, `/whoami`, four byte streams that a first line of plain
+//! text selects, and conversations, these without TLS, too. It obeys the lines on its standard input and tells on its standard output, each line
 //! after [`MARK`]: `ready DATA_PORT PROBE_PORT`, `done STAMP ORDER`, `probe ARRIVED ANSWERED STATUS`, `digest BYTES HEX`,
-//! `handshakes NUMBER`, `answers NUMBER`.
+//! `handshakes NUMBER`, `answers NUMBER`, `talking NUMBER` (conversations at this moment), `fault SEED KIND WHY` (of one).
 
 use std::cell::RefCell;
 use std::io::{self, BufRead};
@@ -17,7 +17,7 @@ use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde::{Deserialize, Serialize};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::{LocalSet, spawn_local};
@@ -27,6 +27,7 @@ use tokio_rustls::server::TlsStream;
 
 use super::bulk;
 use super::clock::Stamp;
+use super::conversation::{OPENING, Resets, answer as answer_conversation};
 
 /// The variable whose presence makes this process a node; it holds a [`Birth`].
 pub(crate) const MARKER: &str = "TEST_NODE_BIRTH";
@@ -45,6 +46,8 @@ pub(crate) struct Birth {
     pub(crate) name: String,
     /// The address that it listens on.
     pub(crate) host: Ipv4Addr,
+    /// Its ports for clients and for probes; 0 is any.
+    pub(crate) ports: [u16; 2],
     pub(crate) certificate_pem: String,
     pub(crate) key_pem: String,
     pub(crate) first_order: String,
@@ -97,6 +100,8 @@ struct Node {
     handshakes: u64,
     /// How often the leader endpoint has answered.
     answers: u64,
+    /// How many conversations are going on.
+    talking: u64,
     /// Whether each of its answers is told; else they are only counted.
     tells_probes: bool,
 }
@@ -112,10 +117,11 @@ async fn live(birth: Birth) -> io::Result<()> {
         handshake: Duration::ZERO,
         handshakes: 0,
         answers: 0,
+        talking: 0,
         tells_probes: true,
     }));
-    let mut data = Some(TcpListener::bind((birth.host, 0)).await?);
-    let probes = TcpListener::bind((birth.host, 0)).await?;
+    let mut data = Some(TcpListener::bind((birth.host, birth.ports[0])).await?);
+    let probes = TcpListener::bind((birth.host, birth.ports[1])).await?;
     let data_address = data.as_ref().map_or(probes.local_addr(), TcpListener::local_addr)?;
     obey(&birth.first_order, &node, &mut data);
     tell(&format!("ready {} {}", data_address.port(), probes.local_addr()?.port()));
@@ -177,6 +183,7 @@ fn obey(order: &str, node: &Shared, data: &mut Option<TcpListener>) {
         ("count", _) => {
             tell(&format!("handshakes {}", node.handshakes));
             tell(&format!("answers {}", node.answers));
+            tell(&format!("talking {}", node.talking));
         }
         _ => panic!("a node does not know the order `{order}`"),
     }
@@ -204,6 +211,13 @@ async fn serve(stream: TcpStream, node: Shared) -> io::Result<()> {
     if node.borrow().manner == Manner::Mute {
         return hold(stream).await;
     }
+    if is_conversation(&stream).await? {
+        let mut stream = stream;
+        let mut read = Vec::new();
+        let Some(line) = take_through(&mut stream, &mut read, b"\n").await? else { return Ok(()) };
+        converse(stream, &String::from_utf8_lossy(&line), &read, &node).await;
+        return Ok(());
+    }
     let (acceptor, handshake) = (node.borrow().acceptor.clone(), node.borrow().handshake);
     std::thread::sleep(handshake);
     let mut tls = timeout(IDLE, acceptor.accept(stream)).await??;
@@ -229,6 +243,10 @@ async fn serve(stream: TcpStream, node: Shared) -> io::Result<()> {
             let sum = bulk::receive(&mut tls, &read).await?;
             tls.write_all(format!("{} {}\n", sum.bytes, sum.digest).as_bytes()).await?;
         }
+        (OPENING, _) => {
+            converse(tls, &text, &read, &node).await;
+            return Ok(());
+        }
         ("SOURCE", bytes) => {
             bulk::send(&mut tls, 1, bytes.parse().expect("a number of bytes")).await?;
         }
@@ -244,6 +262,28 @@ async fn serve(stream: TcpStream, node: Shared) -> io::Result<()> {
         _ => return Ok(()),
     }
     close(tls).await
+}
+
+/// Whether what a client says first, if that comes in time, is plain.
+async fn is_conversation(stream: &TcpStream) -> io::Result<bool> {
+    let mut first = [0];
+    let count = timeout(IDLE, stream.peek(&mut first)).await??;
+    Ok(count == 1 && first[0] == OPENING.as_bytes()[0])
+}
+
+/// Plays the node's part of a conversation, and tells what was wrong with it.
+async fn converse<S>(stream: S, line: &str, begun: &[u8], node: &Shared)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Resets,
+{
+    let name = node.borrow().name.clone();
+    let script = line.strip_prefix(OPENING).unwrap_or_default();
+    node.borrow_mut().talking += 1;
+    let answered = answer_conversation(stream, script, begun, &name).await;
+    node.borrow_mut().talking -= 1;
+    if let Err(fault) = answered {
+        tell(&format!("fault {fault}"));
+    }
 }
 
 /// Keeps the connection open and never looks at it again.
@@ -262,8 +302,8 @@ async fn close(mut tls: TlsStream<TcpStream>) -> io::Result<()> {
 }
 
 /// Reads until `end` and takes everything through it out of `read`; `None` if the peer ended before.
-async fn take_through(
-    tls: &mut TlsStream<TcpStream>,
+async fn take_through<S: AsyncRead + Unpin>(
+    stream: &mut S,
     read: &mut Vec<u8>,
     end: &[u8],
 ) -> io::Result<Option<Vec<u8>>> {
@@ -271,7 +311,7 @@ async fn take_through(
         if let Some(at) = read.windows(end.len()).position(|window| window == end) {
             return Ok(Some(read.drain(..at + end.len()).collect()));
         }
-        if timeout(IDLE, tls.read_buf(read)).await?? == 0 {
+        if timeout(IDLE, stream.read_buf(read)).await?? == 0 {
             return Ok(None);
         }
     }
