@@ -11,10 +11,10 @@ use super::soak::Outcome;
 
 /// Between these the README's table stands.
 const MARKS: [&str; 2] = ["<!-- soak: begin -->", "<!-- soak: end -->"];
-/// What memory may seem to grow by, in KiB a minute, before it counts: pages of an allocator that settles.
-const MEMORY_NOISE: f64 = 64.0;
-/// What descriptors may seem to grow by a minute, before it counts: one in ten minutes.
-const DESCRIPTORS_NOISE: f64 = 0.1;
+/// What memory may grow by before it counts, in KiB: a minute, and in all, for an allocator settles slowly.
+const MEMORY: [f64; 2] = [16.0, 1024.0];
+/// What descriptors may: one in ten minutes, and as many as a few clients more at a time have.
+const DESCRIPTORS: [f64; 2] = [0.1, 8.0];
 
 /// What the words mean; a reader has nothing else.
 const WORDS: &str = "\
@@ -31,21 +31,23 @@ upon by client and node beforehand, and both look whether it does.
 - *leaked descriptors*: what the idle gate has more after the load than before it. Pipes are counted by themselves: a worker
   keeps empty ones for its next bulk.
 - *slope*: a line by least squares through a sample a second, once the gate is warm, and its standard error, as if samples
-  were independent. It counts as growth if it is more than 64 KiB or 0.1 descriptors a minute with three standard errors
-  taken off.
+  were independent. With three of these taken off it counts as growth from 16 KiB a minute on if that makes more than 1 MiB in
+  all, for an allocator settles slowly, and from 0.1 descriptors a minute on if that makes more than 8.
 - Every sample must find accepted = refused + closed + active, no panic and an answer; the log must not know of a panic, and
   the gate must stop with code 0.
 ";
 
 /// Whether everything that should be zero is.
 pub(crate) fn is_clean(outcome: &Outcome) -> bool {
-    let grows = |slope: Option<Slope>, noise| slope.is_some_and(|slope| slope.is_growth(noise));
+    let grows = |slope: Option<Slope>, [pace, settling]: [f64; 2]| {
+        slope.is_some_and(|slope| slope.is_growth(pace, settling))
+    };
     outcome.book.findings.is_empty()
         && outcome.book.defects.is_empty()
         && leaked(outcome) == 0
-        && !grows(outcome.samples.slope(|holdings| holdings.kib), MEMORY_NOISE)
-        && !grows(outcome.samples.slope(|holdings| holdings.descriptors), DESCRIPTORS_NOISE)
-        && !grows(outcome.samples.slope(|holdings| holdings.pipes), DESCRIPTORS_NOISE)
+        && !grows(outcome.samples.slope(|holdings| holdings.kib), MEMORY)
+        && !grows(outcome.samples.slope(|holdings| holdings.descriptors), DESCRIPTORS)
+        && !grows(outcome.samples.slope(|holdings| holdings.pipes), DESCRIPTORS)
 }
 
 /// Descriptors that the idle gate has more than before.

@@ -8,6 +8,8 @@ pub(crate) struct Slope {
     pub(crate) per_minute: f64,
     /// Its standard error, as if the samples were independent of one another.
     pub(crate) error: f64,
+    /// How many minutes it goes on.
+    pub(crate) minutes: f64,
 }
 
 impl Slope {
@@ -28,11 +30,15 @@ impl Slope {
         let rest: f64 =
             samples.iter().map(|(at, value)| (value - level - slope * (at - middle)).powi(2)).sum();
         let error = (rest / (count - 2.0) / spread).sqrt();
-        Some(Slope { per_minute: 60.0 * slope, error: 60.0 * error })
+        let moments = || samples.iter().map(|sample| sample.0);
+        let minutes = (moments().fold(f64::MIN, f64::max) - moments().fold(f64::MAX, f64::min)) / 60.0;
+        Some(Slope { per_minute: 60.0 * slope, error: 60.0 * error, minutes })
     }
 
-    /// Whether it grows: by more than `bound` a minute even where the truth is lower by three standard errors.
-    pub(crate) fn is_growth(self, bound: f64) -> bool {
-        self.per_minute - 3.0 * self.error > bound
+    /// Whether it grows: faster than `pace` a minute, and by more than `settling` in all, even where the truth is lower by
+    /// three standard errors.
+    pub(crate) fn is_growth(self, pace: f64, settling: f64) -> bool {
+        let least = self.per_minute - 3.0 * self.error;
+        least > pace && least * self.minutes > settling
     }
 }

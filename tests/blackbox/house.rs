@@ -155,6 +155,33 @@ fn the_ground_knows_no_socket_no_clock_and_no_runtime() {
     }
 }
 
+/// Where the wall clock may be asked for, and what for: people. Wherever it decided something, a clock that is set would
+/// change what the gate does (L9).
+const WALL_CLOCK: [(&str, &str); 8] = [
+    ("board.rs", "it is asked here, and nowhere else; events are told with their time"),
+    ("admin/control/answer.rs", "the age of sessions, as they are listed"),
+    ("admin/metrics.rs", "a metric"),
+    ("admin/status.rs", "the status tells its own time"),
+    ("cli/check.rs", "whether a certificate has expired"),
+    ("follow/drive.rs", "since when a node leads, as it is told"),
+    ("follow/drive/route.rs", "the same"),
+    ("follow/nodes.rs", "when a node was last heard, as it is told"),
+];
+
+#[test]
+fn l9_the_wall_clock_is_for_people_alone() {
+    let knows = |text: &str| text.contains("wall_clock") || text.contains("SystemTime");
+    let mut found = BTreeSet::new();
+    for source in sources("src").iter().filter(|source| source.room() != "demo" && knows(&source.product())) {
+        found.insert(source.path.display().to_string());
+    }
+    let allowed: BTreeSet<String> = WALL_CLOCK.iter().map(|(file, _)| (*file).to_owned()).collect();
+    let strangers: Vec<_> = found.symmetric_difference(&allowed).collect();
+    assert!(strangers.is_empty(), "not as this list has it: {strangers:?}");
+    let board = sources("src").into_iter().filter(|source| source.product().contains("SystemTime"));
+    assert_eq!(board.map(|source| source.path).collect::<Vec<_>>(), [Path::new("board.rs")]);
+}
+
 #[test]
 fn every_file_says_first_what_it_is_for() {
     for folder in ["src", "tests", "benches"] {

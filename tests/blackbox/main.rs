@@ -25,6 +25,7 @@ mod house;
 mod invalid;
 mod keepalived;
 mod leaks;
+mod lossy;
 mod max_age;
 mod metrics;
 mod monitoring;

@@ -61,8 +61,10 @@ fn a_slope_is_that_of_the_line_and_its_error_that_of_what_is_beside_it() {
     let rough = Slope::of(&[(0.0, 0.5), (1.0, 0.0), (2.0, 2.5)]).unwrap();
     assert!((rough.per_minute - 60.0).abs() < 1e-9, "{rough:?}");
     assert!((rough.error - 60.0 * 0.75_f64.sqrt()).abs() < 1e-9, "{rough:?}");
-    assert!(Slope { per_minute: 10.0, error: 1.0 }.is_growth(6.9));
-    assert!(!Slope { per_minute: 10.0, error: 1.0 }.is_growth(7.1));
+    // It is at least 7 a minute, 14 in all.
+    let slope = Slope { per_minute: 10.0, error: 1.0, minutes: 2.0 };
+    assert!(slope.is_growth(6.9, 13.9) && !slope.is_growth(7.1, 0.0) && !slope.is_growth(0.0, 14.1));
+    assert!((line.minutes - 1.0).abs() < 1e-9, "{line:?}");
 }
 
 fn strike(fault: Fault, node: Option<&str>, from: u64, until: Option<u64>) -> Strike {
@@ -286,7 +288,7 @@ fn whatever_should_be_zero_and_is_not_is_no_clean_soak() {
         ("a finding", |soak| _ = soak.book.findings.insert((Finding::Stuck, None), 1)),
         ("a defect", |soak| _ = soak.book.defects.insert("panics".to_owned(), 1)),
         ("a descriptor", |soak| soak.idle[1].descriptors += 1),
-        ("memory", |soak| grow(soak, |holdings, second| holdings.kib += 2 * second)),
+        ("memory", |soak| grow(soak, |holdings, second| holdings.kib += 10 * second)),
         ("descriptors", |soak| grow(soak, |holdings, second| holdings.descriptors += second / 10)),
         ("pipes", |soak| grow(soak, |holdings, second| holdings.pipes += second / 10)),
     ];

@@ -14,6 +14,7 @@
 //! conversation  bytes both ways, each of them compared, and an end that was agreed upon
 //! certs         one authority, one certificate a node
 //! network       networks of a test's own
+//! inside        tests that run themselves again in a network of their own
 //! stream        reads /events
 //! browser       shows the page
 //! prometheus    scrapes a gate, answers queries
@@ -32,6 +33,7 @@ pub(crate) mod crowd;
 pub(crate) mod gate;
 pub(crate) mod haproxy;
 pub(crate) mod hostile;
+pub(crate) mod inside;
 pub(crate) mod network;
 pub(crate) mod node;
 pub(crate) mod node_process;
