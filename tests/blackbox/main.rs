@@ -14,6 +14,7 @@ mod control;
 mod control_socket;
 mod deployment;
 mod descriptors;
+mod expiry;
 mod failover;
 mod failover_bench;
 mod flapping;

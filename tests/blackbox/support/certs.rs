@@ -2,7 +2,9 @@
 //! and that nobody ended TLS in between.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use raftgate::board::wall_clock;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, SanType, date_time_ymd};
 use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, RootCertStore};
@@ -40,11 +42,25 @@ impl Authority {
 
     /// A node's certificate for these names and a SPIFFE id; the day after `until` (year, month, day) it is expired.
     pub(crate) fn issue_for(&self, node: &str, names: &[&str], until: Option<(i32, u8, u8)>) -> Identity {
+        self.issue_but(node, names, |params| {
+            if let Some((year, month, day)) = until {
+                params.not_after = date_time_ymd(year, month, day);
+            }
+        })
+    }
+
+    /// What [`issue`](Self::issue) issues, for so long from now on; whole seconds count.
+    pub(crate) fn issue_shortly(&self, node: &str, lifetime: Duration) -> Identity {
+        let until = Duration::from_secs_f64(wall_clock().floor()) + lifetime;
+        self.issue_but(node, &[PUBLIC_NAME, &own_name(node), "127.0.0.1"], |params| {
+            params.not_after = date_time_ymd(1970, 1, 1) + until;
+        })
+    }
+
+    fn issue_but(&self, node: &str, names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> Identity {
         let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
         let mut params = CertificateParams::new(names).unwrap();
-        if let Some((year, month, day)) = until {
-            params.not_after = date_time_ymd(year, month, day);
-        }
+        change(&mut params);
         params.distinguished_name.push(rcgen::DnType::CommonName, node);
         let spiffe_id = format!("spiffe://gate.test/controller/{node}");
         params.subject_alt_names.push(SanType::URI(spiffe_id.try_into().unwrap()));

@@ -25,6 +25,8 @@ pub(crate) struct Scene {
     pub(crate) nodes: Vec<Node>,
     /// What clients know.
     pub(crate) trust: Trust,
+    /// Who has signed the nodes' certificates.
+    pub(crate) authority: Authority,
     /// Those who mean harm.
     _hostile: Vec<Hostile>,
     /// The folder of the configuration and of `ca.pem`.
@@ -84,7 +86,8 @@ impl Scene {
             (None, Some(binary)) => Gate::start_as(binary, &file).await,
             (None, None) => Gate::start_with(&file, settings.variables).await,
         };
-        let scene = Scene { trust: Trust::new(&authority, &nodes), gate, nodes, _hostile: hostile, folder };
+        let trust = Trust::new(&authority, &nodes);
+        let scene = Scene { gate, nodes, trust, authority, _hostile: hostile, folder };
         scene.gate.is_ready().await;
         if let Some(leader) = first_orders.iter().position(|order| *order == "lead") {
             scene.gate.routes_to(Some(&scene.nodes[leader].name)).await;
