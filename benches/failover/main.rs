@@ -25,6 +25,7 @@
 mod arguments;
 mod bulk;
 mod gates;
+#[expect(dead_code, reason = "shared with the bench `soak`, which asks for more")]
 #[path = "../shared/haproxy.rs"]
 mod haproxy;
 mod judge;

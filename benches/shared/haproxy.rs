@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 
+use rustix::process::Pid;
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 
@@ -24,22 +25,28 @@ pub(crate) struct Haproxy {
     /// Where clients connect.
     pub(crate) address: SocketAddr,
     log: PathBuf,
-    _child: Child,
+    child: Child,
 }
 
 impl Haproxy {
     /// Lets HAProxy itself judge the configuration for these nodes.
     pub(crate) async fn check(nodes: &[Node], folder: &Path, checks: &str) -> io::Result<Output> {
         let file = folder.join("haproxy.cfg");
-        std::fs::write(&file, configuration(free_address(), nodes, checks))?;
+        std::fs::write(&file, configuration(free_address(), "", nodes, checks))?;
         command().arg("-c").arg("-f").arg(file).output().await
     }
 
     /// Starts it before these nodes, with `checks` added to each server, and waits until it accepts.
     pub(crate) async fn start(nodes: &[Node], folder: &Path, checks: &str) -> Self {
+        Self::start_with("", nodes, folder, checks).await
+    }
+
+    /// The same with lines of their own for its frontend.
+    pub(crate) async fn start_with(frontend: &str, nodes: &[Node], folder: &Path, checks: &str) -> Self {
         let address = free_address();
         let (file, log) = (folder.join("haproxy.cfg"), folder.join("haproxy.log"));
-        std::fs::write(&file, configuration(address, nodes, checks)).expect("the folder can be written");
+        std::fs::write(&file, configuration(address, frontend, nodes, checks))
+            .expect("the folder can be written");
         let to_log = std::fs::File::create(&log).expect("the folder can be written");
         let mut command = command();
         command.arg("-db").arg("-f").arg(file).stdout(Stdio::null()).stderr(to_log);
@@ -54,7 +61,13 @@ impl Haproxy {
             TcpStream::connect(address).await.ok()
         })
         .await;
-        Haproxy { address, log, _child: child }
+        Haproxy { address, log, child }
+    }
+
+    /// Its process.
+    pub(crate) fn process(&self) -> Pid {
+        let id = self.child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+        id.expect("it has not been waited for")
     }
 
     /// What it has said of its servers.
@@ -81,10 +94,10 @@ pub(crate) fn free_address() -> SocketAddr {
     }
 }
 
-fn configuration(bind: SocketAddr, nodes: &[Node], checks: &str) -> String {
+fn configuration(bind: SocketAddr, frontend: &str, nodes: &[Node], checks: &str) -> String {
     let mut text = format!(
         "global\n  maxconn 8000\ndefaults\n  mode tcp\n  timeout connect 5s\n  timeout client 30s\n  timeout server 30s\n\
-         frontend edge\n  bind {bind}\n  default_backend controllers\n\
+         frontend edge\n  bind {bind}\n{frontend}  default_backend controllers\n\
          backend controllers\n{CHECKS}{checks}\n"
     );
     for node in nodes {

@@ -16,6 +16,7 @@ const PASSING: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/soak");
 /// Everything at once before the real gate, for as long as is wanted.
 #[derive(Parser)]
 #[command(name = "cargo bench --bench soak --")]
+#[expect(clippy::struct_excessive_bools, reason = "flags of a command line")]
 pub(crate) struct Arguments {
     /// How long the load goes on.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=1440))]
@@ -29,6 +30,9 @@ pub(crate) struct Arguments {
     /// Only this fault; may be repeated.
     #[arg(long, value_enum)]
     fault: Vec<Fault>,
+    /// Attacks instead, one after the other, on the gate and on HAProxy.
+    #[arg(long, conflicts_with_all = ["minutes", "rate", "long", "fault", "binary", "readme"])]
+    pub(crate) overload: bool,
     /// This gate instead of this build's: one that is known to be broken must be found out.
     #[arg(long)]
     pub(crate) binary: Option<PathBuf>,

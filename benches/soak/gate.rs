@@ -32,8 +32,10 @@ pub(crate) struct Gate {
 /// Who looks at a gate from outside.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Watcher {
-    admin: SocketAddr,
-    pid: Pid,
+    /// Where its metrics are.
+    pub(crate) admin: SocketAddr,
+    /// Its process.
+    pub(crate) pid: Pid,
 }
 
 /// What the gate's process holds at one moment.
@@ -94,9 +96,20 @@ impl Gate {
     /// Starts a gate before these nodes, with the authority's certificate in the folder's `ca.pem`, and waits until it is
     /// ready; `binary` in place of this build's.
     pub(crate) async fn start(binary: Option<&Path>, nodes: &[Node], folder: &Path) -> Self {
+        Self::start_with(binary, "", nodes, folder).await
+    }
+
+    /// The same with lines of their own for its listener.
+    pub(crate) async fn start_with(
+        binary: Option<&Path>,
+        listener: &str,
+        nodes: &[Node],
+        folder: &Path,
+    ) -> Self {
         let (address, admin) = (free_address(), free_address());
         let (file, log) = (folder.join("raftgate.toml"), folder.join("raftgate.log"));
-        fs::write(&file, configuration(address, admin, nodes, folder)).expect("the folder can be written");
+        fs::write(&file, configuration([address, admin], listener, nodes, folder))
+            .expect("the folder can be written");
         let written = File::create(&log).expect("the folder can be written");
         let mut command = match binary {
             Some(binary) => Command::new(binary),
@@ -198,10 +211,10 @@ fn free_address() -> SocketAddr {
 }
 
 /// What OpenZiti's preset is with all that it leaves to be chosen; clients' connections are logged as they are by default.
-fn configuration(address: SocketAddr, admin: SocketAddr, nodes: &[Node], folder: &Path) -> String {
+fn configuration([address, admin]: [SocketAddr; 2], listener: &str, nodes: &[Node], folder: &Path) -> String {
     let mut text = format!(
         "log.format = \"json\"\nadmin.bind = \"{admin}\"\nadmin.socket = \"{}\"\n\n\
-         [listeners.edge]\nbind = \"{address}\"\ncluster = \"controllers\"\n\n\
+         [listeners.edge]\nbind = \"{address}\"\ncluster = \"controllers\"\n{listener}\n\
          [clusters.controllers]\npreset = \"openziti\"\nprobe.tls.ca_file = \"{}\"\n",
         folder.join("control.sock").display(),
         folder.join("ca.pem").display(),

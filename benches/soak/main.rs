@@ -17,6 +17,7 @@
 //! watch      what the gate holds, a sample a second
 //! slope      how fast that grows (pure)
 //! report     what is written of it
+//! overload/  attacks on the gate, and on HAProxy (`--overload`)
 //! ```
 //!
 //! `tests/blackbox/soak_bench.rs` tests the pure ones, and runs a soak of seconds. `cargo bench --bench soak -- --help`
@@ -25,6 +26,9 @@
 mod arguments;
 mod clients;
 mod gate;
+#[expect(dead_code, reason = "shared with the bench `failover`, which asks for more")]
+#[path = "../shared/haproxy.rs"]
+mod haproxy;
 mod judge;
 mod kinds;
 mod ledger;
@@ -34,6 +38,10 @@ mod machine;
 #[expect(dead_code, reason = "shared with the bench `failover`, which asks for more")]
 #[path = "../shared/network.rs"]
 mod network;
+mod overload;
+#[expect(dead_code, reason = "shared with the bench `peers`, which asks for more")]
+#[path = "../shared/processes.rs"]
+mod processes;
 mod report;
 mod slope;
 mod soak;
@@ -97,18 +105,27 @@ fn main() -> ExitCode {
 /// Runs what is asked for and reports it; whether everything that should be zero is.
 async fn run(arguments: &Arguments, network: &Result<(), String>) -> Result<bool, String> {
     let (load, begun) = (machine::load(), Instant::now());
-    let (period, faults) = (arguments.period(), arguments.faults());
-    let outcome = soak::run(arguments.binary.as_deref(), period, arguments.plan(), &faults).await;
     let given = std::env::args().skip(1).filter(|argument| argument != "--bench").collect::<Vec<_>>();
     let command = format!("cargo bench --bench soak -- {}", given.join(" "));
-    let circumstances = format!(
-        "{}- load averages {load} before, {} after\n- took {} s\n",
-        machine::description(network),
-        machine::load(),
-        begun.elapsed().as_secs(),
-    );
+    let circumstances = || {
+        format!(
+            "{}- load averages {load} before, {} after\n- took {} s\n",
+            machine::description(network),
+            machine::load(),
+            begun.elapsed().as_secs(),
+        )
+    };
+    if arguments.overload {
+        let outcome = overload::run().await;
+        let text = overload::text(&outcome, command.trim_end(), &circumstances());
+        write(&arguments.folder(), &[("OVERLOAD.md", &text)])?;
+        println!("\n{text}\nwritten to {}", arguments.folder().display());
+        return Ok(outcome.is_survived());
+    }
+    let (period, faults) = (arguments.period(), arguments.faults());
+    let outcome = soak::run(arguments.binary.as_deref(), period, arguments.plan(), &faults).await;
     let minutes = period.as_secs_f64() / 60.0;
-    let text = report::text(&outcome, command.trim_end(), minutes, &circumstances);
+    let text = report::text(&outcome, command.trim_end(), minutes, &circumstances());
     write(&arguments.folder(), &[("RESULTS.md", &text), ("samples.csv", &outcome.samples.csv())])?;
     if arguments.readme {
         let table = report::table(&outcome, minutes);

@@ -34,6 +34,7 @@ mod moving;
 mod names;
 mod notify;
 mod openziti;
+mod overload;
 mod package;
 mod page;
 mod parity;

@@ -5,6 +5,7 @@
 //! crowd         a new client every few milliseconds, and what each of them lived through
 //! client        one verifying TLS client
 //! gate          the real binary: start, log, admin endpoints, exit
+//! attack        clients that mean harm
 //! node          a TLS node as its own process: order, kill, freeze, wake
 //! node_process  what runs inside that process
 //! hostile       nodes that mean harm
@@ -23,6 +24,7 @@
 //! clock         stamps that processes can compare
 //! ```
 
+pub(crate) mod attack;
 pub(crate) mod browser;
 pub(crate) mod bulk;
 pub(crate) mod certs;
