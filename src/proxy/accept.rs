@@ -19,9 +19,12 @@ use crate::sockets::{self, AcceptError};
 
 /// How long accepting pauses when the machine is out of descriptors or memory: between this and twice as long.
 const PAUSE: Duration = Duration::from_millis(50);
-/// Once there were no descriptors, so many have to be free before a client is taken in again: whoever watches, and the
-/// nodes' probes, need some too, and would else be outrun by those who wait in the queue.
+/// Once there were no descriptors, so many have to be free before another client is taken in: whoever watches, and the
+/// nodes' probes, need some too, and so does each client that is in already and is yet to be joined to a node. Else those who
+/// wait in the queue would take all, and nobody could be served.
 const ROOM: usize = 16;
+/// How long this is looked after once there was room again.
+const WARY: Duration = Duration::from_secs(1);
 /// How long a quiesced socket has to stay quiet before it is closed: handshakes under way complete meanwhile, which takes
 /// a client its round trip.
 const QUIET: Duration = Duration::from_millis(500);
@@ -33,7 +36,7 @@ pub(super) async fn accept(
     socket: Rc<TcpListener>,
     mut orders: watch::Receiver<Order>,
 ) {
-    let mut door = Door { worker, doorway: Rc::clone(&doorway), paused: false };
+    let mut door = Door { worker, doorway: Rc::clone(&doorway), wary_until: None };
     let order = loop {
         // The runtime's budget makes this yield after a batch.
         tokio::select! {
@@ -111,12 +114,13 @@ impl Doorway {
 struct Door {
     worker: Rc<Worker>,
     doorway: Rc<Doorway>,
-    paused: bool,
+    /// While descriptors are scarce, and some time longer.
+    wary_until: Option<Instant>,
 }
 
 impl Door {
     async fn next(&self, socket: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
-        if self.paused {
+        if self.wary_until.is_some() {
             sockets::try_descriptors(socket, ROOM)?;
         }
         socket.accept().await
@@ -125,7 +129,7 @@ impl Door {
     async fn admit(&mut self, accepted: io::Result<(TcpStream, SocketAddr)>) {
         match accepted {
             Ok((client, peer)) => {
-                self.paused = false;
+                self.wary_until = self.wary_until.filter(|until| Instant::now() < *until);
                 self.take(client, peer);
             }
             Err(error) => match sockets::classify_accept_error(&error) {
@@ -167,8 +171,8 @@ impl Door {
     async fn pause(&mut self, error: &io::Error) {
         let listener = self.doorway.listener();
         listener.metrics.accept_pauses.inc();
-        if !self.paused {
-            self.paused = true;
+        let until = Instant::now() + PAUSE * 2 + WARY;
+        if self.wary_until.replace(until).is_none() {
             tracing::warn!(
                 listener = %listener.name,
                 %error,
@@ -219,7 +223,7 @@ mod tests {
         const ECONNABORTED: i32 = 103;
         let (worker, listener) = bare_worker();
         let doorway = Rc::new(Doorway::new(([127, 0, 0, 1], 1).into(), false, Rc::clone(&listener)));
-        let mut door = Door { worker, doorway, paused: false };
+        let mut door = Door { worker, doorway, wary_until: None };
         let admissions = async {
             let before = Instant::now();
             door.admit(failed(ECONNABORTED)).await;

@@ -6,6 +6,9 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
+use crate::support::attack::{Attack, begin};
+use crate::support::clock::Stamp;
+use crate::support::crowd::Crowd;
 use crate::support::gate::{Gate, sum};
 use crate::support::scene::{Scene, Settings};
 use crate::support::wait::within_deadline;
@@ -15,7 +18,7 @@ const FREE: u32 = 16;
 /// Those that the admin listener keeps for itself, until a client is quicker.
 const RESERVE: u32 = 4;
 /// More than there are descriptors for.
-const CLIENTS: usize = 40;
+const CLIENTS: u16 = 40;
 /// The gate's workers: each accepts, and pauses, by itself.
 const WORKERS: f64 = 2.0;
 /// How long accepting pauses at least.
@@ -24,6 +27,10 @@ const PAUSE: Duration = Duration::from_millis(50);
 const PAUSES: f64 = 20.0;
 /// Leader's answers that are watched, each on a connection that is due for its renewal.
 const ANSWERS: f64 = 10.0;
+/// How often a client comes that wants to be served.
+const EVERY: Duration = Duration::from_millis(10);
+/// So many of those who come afterwards are to be.
+const SERVED: usize = 50;
 
 const PAUSES_TOTAL: &str = "raftgate_accept_pauses_total";
 
@@ -58,6 +65,23 @@ async fn s8_without_descriptors_new_clients_wait_and_nothing_spins() {
     drop(clients);
     let visit = scene.trust.visit(gate.address).await;
     assert!(visit.is_served_by("n1"), "{visit:?}");
+    gate.assert_books_balance().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn s8_descriptors_that_come_back_are_not_all_taken_by_clients_for_whom_no_node_is_left() {
+    let scene = Scene::start(&["lead", "follow"]).await;
+    let gate = &scene.gate;
+    gate.leave_descriptors(2 * FREE);
+    let mut silent = begin(Attack::Silence, &scene.trust, gate.address, 10 * CLIENTS);
+    gate.counts(PAUSES_TOTAL, "", |pauses| pauses > 0.0).await;
+    // They wait in the queue, and all want in at once when there is room: each takes one descriptor then, and needs two.
+    let crowd = Crowd::arrive_every(EVERY, &scene.trust, gate.address);
+    let before = value(gate, PAUSES_TOTAL, "").await;
+    gate.counts(PAUSES_TOTAL, "", |pauses| pauses >= before + 8.0 * PAUSES).await;
+    silent.shutdown().await;
+    crowd.served_by("n1", SERVED, Stamp::now()).await;
+    drop(crowd);
     gate.assert_books_balance().await;
 }
 
