@@ -17,8 +17,13 @@ use crate::support::gate::{Metrics, get, metrics_of, raftgate, sum};
 use crate::support::node::Node;
 use crate::support::wait::until;
 
+use super::judge::Fault;
+
 /// Longer than a gate without sessions takes to stop.
 const STOPPING: Duration = Duration::from_secs(30);
+
+/// A file that nobody can take.
+const MISTAKE: &str = "clusters = \"none\"\n";
 
 /// A running gate; it is killed when this is dropped.
 pub(crate) struct Gate {
@@ -26,7 +31,11 @@ pub(crate) struct Gate {
     pub(crate) address: SocketAddr,
     watcher: Watcher,
     child: Child,
+    file: PathBuf,
     log: PathBuf,
+    /// What its file says at first, and what it says when it is changed.
+    texts: [String; 2],
+    changed: bool,
 }
 
 /// Who looks at a gate from outside.
@@ -108,8 +117,9 @@ impl Gate {
     ) -> Self {
         let (address, admin) = (free_address(), free_address());
         let (file, log) = (folder.join("raftgate.toml"), folder.join("raftgate.log"));
-        fs::write(&file, configuration([address, admin], listener, nodes, folder))
-            .expect("the folder can be written");
+        let text = configuration([address, admin], listener, nodes, folder);
+        let texts = [text.clone(), text + &change(free_address())];
+        fs::write(&file, &texts[0]).expect("the folder can be written");
         let written = File::create(&log).expect("the folder can be written");
         let mut command = match binary {
             Some(binary) => Command::new(binary),
@@ -126,7 +136,7 @@ impl Gate {
             .expect("the gate can be started");
         let pid = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
         let watcher = Watcher { admin, pid: pid.expect("it has just been started") };
-        let mut gate = Gate { address, watcher, child, log };
+        let mut gate = Gate { address, watcher, child, file, log, texts, changed: false };
         until("the gate is ready", async || {
             let ended = gate.child.try_wait().ok()?;
             assert!(ended.is_none(), "the gate ended with {ended:?}:\n{}", gate.log());
@@ -143,6 +153,40 @@ impl Gate {
             (sum(&metrics_of(self.watcher.admin).await?, "raftgate_leader", &label) > 0.5).then_some(())
         })
         .await;
+    }
+
+    /// Has it read its file again, and waits until it has said what it makes of it.
+    pub(crate) async fn reload(&mut self, kind: Fault) {
+        if kind == Fault::ReloadChanged {
+            self.changed = !self.changed;
+        }
+        let text = match kind {
+            Fault::ReloadRefused => MISTAKE,
+            _ => &self.texts[usize::from(self.changed)],
+        };
+        fs::write(&self.file, text).expect("the folder can be written");
+        let before = self.reloaded().await.expect("the gate answers").0;
+        kill_process(self.watcher.pid, Signal::HUP).expect("the gate runs");
+        until(&format!("the gate has done its {}", kind.name()), async || {
+            let (at, successful) = self.reloaded().await?;
+            let refused = kind == Fault::ReloadRefused && !successful;
+            (refused || (successful && at > before)).then_some(())
+        })
+        .await;
+    }
+
+    /// Has it take its first file again, if it has another one.
+    pub(crate) async fn restore(&mut self) {
+        if self.changed {
+            self.reload(Fault::ReloadChanged).await;
+        }
+    }
+
+    /// When it last took a file, and whether it has taken the newest.
+    async fn reloaded(&self) -> Option<(f64, bool)> {
+        let metrics = metrics_of(self.watcher.admin).await?;
+        let at = sum(&metrics, "raftgate_config_last_reload_success_timestamp_seconds", "");
+        Some((at, sum(&metrics, "raftgate_config_last_reload_successful", "") > 0.5))
     }
 
     /// Who looks at it.
@@ -201,6 +245,14 @@ impl Watcher {
         }
         Ok(holdings)
     }
+}
+
+/// What a changed file says beyond.
+fn change(spare: SocketAddr) -> String {
+    format!(
+        "probe.interval = \"240ms\"\ntimeouts.idle = \"59m\"\n\n\
+         [listeners.spare]\nbind = \"{spare}\"\ncluster = \"controllers\"\n"
+    )
 }
 
 /// An address below the ports that the kernel gives to clients.

@@ -22,14 +22,28 @@ pub(crate) enum Fault {
     Freeze,
     /// Another node claims while the first goes on claiming.
     TwoLeaders,
+    /// The gate reads its file again, which is as it was.
+    Reload,
+    /// The same with another file: a listener more or less, other times.
+    ReloadChanged,
+    /// The same with a file that is refused.
+    ReloadRefused,
     /// A burst of sessions that are reset in the middle of a transfer.
     ResetStorm,
 }
 
 impl Fault {
     /// All of them, in the order in which they strike.
-    pub(crate) const ALL: [Self; 5] =
-        [Self::HandOver, Self::ResetStorm, Self::Kill, Self::TwoLeaders, Self::Freeze];
+    pub(crate) const ALL: [Self; 8] = [
+        Self::HandOver,
+        Self::Reload,
+        Self::ResetStorm,
+        Self::Kill,
+        Self::ReloadChanged,
+        Self::TwoLeaders,
+        Self::ReloadRefused,
+        Self::Freeze,
+    ];
 
     /// Its name in tables.
     pub(crate) fn name(self) -> &'static str {
@@ -38,6 +52,9 @@ impl Fault {
             Self::Kill => "kill",
             Self::Freeze => "freeze",
             Self::TwoLeaders => "two leaders",
+            Self::Reload => "reload",
+            Self::ReloadChanged => "changed reload",
+            Self::ReloadRefused => "refused reload",
             Self::ResetStorm => "reset storm",
         }
     }

@@ -54,6 +54,7 @@ pub(crate) async fn run(binary: Option<&Path>, period: Duration, plan: Plan, fau
     if let Err(error) = clients.await {
         ledger.defect("failures of the harness", error.to_string());
     }
+    stage.gate.restore().await;
     ledger.settle();
     stage.take_faults(&ledger);
     let after = is_idle(&mut stage, before, &ledger).await;

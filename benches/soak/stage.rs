@@ -112,6 +112,11 @@ impl Stage {
                 self.nodes[old].order("follow").await;
                 strike
             }
+            Fault::Reload | Fault::ReloadChanged | Fault::ReloadRefused => {
+                let strike = ledger.strike(fault, None, begun);
+                self.gate.reload(fault).await;
+                strike
+            }
             Fault::ResetStorm => {
                 let strike = ledger.strike(fault, None, begun);
                 load.storm().await;

@@ -324,8 +324,8 @@ fn the_table_goes_between_its_comments_in_readme_and_nowhere_else() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_soak_of_seconds_finds_nothing() {
     let plan = Plan { rate: 20, long: 10, slow: 1, bulk: 1 };
-    let faults = [Fault::HandOver, Fault::ResetStorm];
-    let outcome = soak::run(None, Duration::from_secs(14), plan, &faults).await;
+    let faults = [Fault::HandOver, Fault::ReloadChanged, Fault::ResetStorm];
+    let outcome = soak::run(None, Duration::from_secs(18), plan, &faults).await;
     let text = report::text(&outcome, "this test", 0.2, "");
     assert!(outcome.book.findings.is_empty() && outcome.book.defects.is_empty(), "{text}");
     assert_eq!(report::leaked(&outcome), 0, "{text}");
