@@ -8,6 +8,7 @@
 mod activation;
 mod bytes;
 mod check_probe;
+mod claims;
 mod cold_start;
 mod commands;
 mod control;
@@ -23,6 +24,7 @@ mod herd;
 mod hold;
 mod hostile;
 mod house;
+mod idle;
 mod invalid;
 mod keepalived;
 mod leaks;

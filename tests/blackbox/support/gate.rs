@@ -241,6 +241,14 @@ impl Gate {
         self.open_descriptors().len()
     }
 
+    /// How many of them are ends of pipes, but for those that it was started with.
+    pub(crate) fn pipes(&self) -> usize {
+        let folder = format!("/proc/{}/fd", self.id());
+        let targets = self.open_descriptors().into_iter().filter(|number| *number > 2);
+        let targets = targets.filter_map(|number| std::fs::read_link(format!("{folder}/{number}")).ok());
+        targets.filter(|target| target.to_string_lossy().starts_with("pipe:")).count()
+    }
+
     fn open_descriptors(&self) -> BTreeSet<u64> {
         let open = std::fs::read_dir(format!("/proc/{}/fd", self.id())).unwrap();
         open.map(|entry| entry.unwrap().file_name().to_str().unwrap().parse().unwrap()).collect()
