@@ -10,7 +10,7 @@ use super::slope::Slope;
 use super::soak::Outcome;
 
 /// Between these the README's table stands.
-const MARKS: [&str; 2] = ["<!-- soak: begin -->", "<!-- soak: end -->"];
+pub(crate) const MARKS: [&str; 2] = ["<!-- soak: begin -->", "<!-- soak: end -->"];
 /// What memory may grow by before it counts, in KiB: a minute, and in all, for an allocator settles slowly.
 const MEMORY: [f64; 2] = [16.0, 1024.0];
 /// What descriptors may: one in ten minutes, and as many as a few clients more at a time have.
