@@ -1,6 +1,7 @@
 //! S8: out of descriptors in earnest. `max_connections` keeps some back, so the limit sinks while the gate runs: what
 //! is there stays, who is new waits, nothing spins, nodes are still asked, and whoever watches still gets answers.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
@@ -11,7 +12,7 @@ use crate::support::clock::Stamp;
 use crate::support::crowd::Crowd;
 use crate::support::gate::{Gate, sum};
 use crate::support::scene::{Scene, Settings};
-use crate::support::wait::within_deadline;
+use crate::support::wait::{until, within_deadline};
 
 /// Descriptors that the gate may still have; each client that says nothing takes one.
 const FREE: u32 = 16;
@@ -82,7 +83,19 @@ async fn s8_descriptors_that_come_back_are_not_all_taken_by_clients_for_whom_no_
     silent.shutdown().await;
     crowd.served_by("n1", SERVED, Stamp::now()).await;
     drop(crowd);
+    // Who has given up meanwhile is still in the queue, and is counted when it comes in.
+    until("nobody waits", async || (waiting(gate.address) == 0).then_some(())).await;
     gate.assert_books_balance().await;
+}
+
+/// How many wait to be accepted at an address.
+fn waiting(address: SocketAddr) -> u64 {
+    const LISTENS: &str = "0A";
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let port = format!(":{:04X}", address.port());
+    let rows = table.lines().map(|row| row.split_whitespace().collect::<Vec<_>>());
+    let sockets = rows.filter(|row| row.len() > 4 && row[1].ends_with(&port) && row[3] == LISTENS);
+    sockets.map(|row| u64::from_str_radix(row[4].split(':').nth(1).unwrap(), 16).unwrap()).sum()
 }
 
 /// The sum of a metric now, asked over a connection of its own as a scraper would.

@@ -22,6 +22,8 @@ const AGAIN: Duration = Duration::from_millis(200);
 const BYTE: Duration = Duration::from_millis(200);
 /// How long those of a flood wait from one connect to the next.
 const FLOOD: Duration = Duration::from_millis(20);
+/// So little waits at a client that never reads: what counts is what waits at the gate.
+const SMALL_BUFFER: u32 = 4096;
 /// More than anybody reads.
 const ENDLESS: u64 = 1 << 40;
 
@@ -63,7 +65,7 @@ async fn strike(attack: Attack, trust: &Trust, gate: SocketAddr, number: u16) ->
         Attack::SilenceOfOne => 1,
         _ => number,
     };
-    let mut stream = connect(from, gate).await?;
+    let mut stream = connect(attack, from, gate).await?;
     match attack {
         Attack::Silence | Attack::SilenceOfOne => drop(stream.read(&mut [0]).await?),
         Attack::Flood => {}
@@ -86,9 +88,12 @@ async fn strike(attack: Attack, trust: &Trust, gate: SocketAddr, number: u16) ->
 }
 
 /// Connects from one of the addresses. Else the ports of this machine would be used up by connections that linger.
-async fn connect(number: u16, gate: SocketAddr) -> std::io::Result<TcpStream> {
+async fn connect(attack: Attack, number: u16, gate: SocketAddr) -> std::io::Result<TcpStream> {
     let [high, low] = number.to_be_bytes();
     let socket = TcpSocket::new_v4()?;
+    if attack == Attack::NeverReads {
+        socket.set_recv_buffer_size(SMALL_BUFFER)?;
+    }
     socket.bind((Ipv4Addr::new(127, 66, high, low), 0).into())?;
     let stream = timeout(AGAIN * 50, socket.connect(gate)).await??;
     stream.set_nodelay(true)?;

@@ -28,7 +28,7 @@ pub(crate) async fn is_inside(entry: &str, what: &str) -> bool {
     if !["unshare", "ip", "tc"].into_iter().all(|tool| require_tool(tool, what)) {
         return false;
     }
-    let loses = format!("{PREPARE} && tc filter add dev lo parent 1: {}", loss(50));
+    let loses = format!("{PREPARE} && tc filter add dev lo parent 1: {}", loss(50, &[1]));
     if !unshare(&loses).arg("true").status().await.is_ok_and(|status| status.success()) {
         skip(&format!("{what}: no network of its own with lossy filters to be had here"));
         return false;
@@ -46,14 +46,16 @@ pub(crate) async fn is_inside(entry: &str, what: &str) -> bool {
     false
 }
 
-/// From now on, so many percent of all packets get lost.
-pub(crate) async fn lose(percent: u32) {
-    filter("add", &loss(percent)).await;
+/// From now on, so many percent of all packets from and to these ports get lost.
+pub(crate) async fn lose(percent: u32, ports: &[u16]) {
+    filter("add", &loss(percent, ports)).await;
 }
 
-/// From now on, no packet gets to this port.
+/// From now on, no connect gets to this port; connections that are there go on.
 pub(crate) async fn swallow(port: u16) {
-    filter("add", &format!("protocol ip prio 1 u32 match ip dport {port} 0xffff {VANISH}")).await;
+    // SYN without ACK, in the 14th byte of TCP's header, which follows an IPv4 header without options.
+    let connects = format!("match ip protocol 6 0xff match ip dport {port} 0xffff match u8 0x02 0x12 at 33");
+    filter("add", &format!("protocol ip prio 1 u32 {connects} {VANISH}")).await;
 }
 
 /// From now on, all packets arrive again.
@@ -67,13 +69,35 @@ async fn filter(what: &str, filter: &str) {
     assert!(status.success(), "{command}: {status}");
 }
 
-/// A classifier that takes so many percent of all packets: it compares 32 random bits, which the kernel has at this offset,
-/// with their share.
-fn loss(percent: u32) -> String {
-    let share = u64::from(u32::MAX) * u64::from(100 - percent) / 100;
-    format!(
-        "protocol all prio 1 bpf bytecode \"4,32 0 0 4294963256,53 1 0 {share},6 0 0 0,6 0 0 4294967295\" {VANISH}"
-    )
+/// A classifier that takes so many percent of the packets from and to these ports, as a program of the classic BPF: it
+/// compares ports, and 32 random bits, which the kernel has at an offset of their own, with the share.
+fn loss(percent: u32, ports: &[u16]) -> String {
+    /// Instructions, by their numbers.
+    const LOAD_HALF: u32 = 40;
+    const LOAD_WORD: u32 = 32;
+    const IF_EQUAL: u32 = 21;
+    const IF_AT_LEAST: u32 = 53;
+    const RETURN: u32 = 6;
+    /// Where a TCP header's ports are after an IPv4 header without options, and where the random bits are.
+    const PORTS: [u32; 2] = [0xfff0_0000 + 20, 0xfff0_0000 + 22];
+    const RANDOM: u32 = 0xffff_f000 + 56;
+    let share = u32::MAX / 100 * percent;
+    let mut program = Vec::new();
+    // Each comparison of a port, if it fits, jumps over all that are left and over the end for all others.
+    let comparisons = PORTS.len() * (ports.len() + 1);
+    for place in PORTS {
+        program.push(format!("{LOAD_HALF} 0 0 {place}"));
+        for port in ports {
+            let over = comparisons - program.len();
+            program.push(format!("{IF_EQUAL} {over} 0 {port}"));
+        }
+    }
+    program.push(format!("{RETURN} 0 0 0"));
+    program.push(format!("{LOAD_WORD} 0 0 {RANDOM}"));
+    program.push(format!("{IF_AT_LEAST} 0 1 {share}"));
+    program.push(format!("{RETURN} 0 0 0"));
+    program.push(format!("{RETURN} 0 0 {}", u32::MAX));
+    format!("protocol ip prio 1 bpf bytecode \"{},{}\" {VANISH}", program.len(), program.join(","))
 }
 
 /// Runs `first`, then what follows, in a network of its own.
