@@ -6,11 +6,11 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, Command};
-use tokio::time::timeout;
 
 use crate::support::certs::own_name;
 use crate::support::gate::{Metrics, get, metrics_of, raftgate, sum};
@@ -20,7 +20,7 @@ use crate::support::wait::until;
 use super::judge::Fault;
 
 /// Longer than a gate without sessions takes to stop.
-const STOPPING: Duration = Duration::from_secs(30);
+pub(super) const STOPPING: Duration = Duration::from_secs(30);
 
 /// A file that nobody can take.
 const MISTAKE: &str = "clusters = \"none\"\n";
@@ -30,21 +30,24 @@ pub(crate) struct Gate {
     /// Where clients connect.
     pub(crate) address: SocketAddr,
     watcher: Watcher,
-    child: Child,
+    pub(super) child: Child,
+    /// It and all that took its place.
+    pub(super) processes: Vec<Pid>,
+    /// How many clients those before this one have held.
+    pub(super) held_before: f64,
     file: PathBuf,
-    log: PathBuf,
+    pub(super) log: PathBuf,
     /// What its file says at first, and what it says when it is changed.
     texts: [String; 2],
     changed: bool,
 }
 
 /// Who looks at a gate from outside.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Watcher {
     /// Where its metrics are.
     pub(crate) admin: SocketAddr,
-    /// Its process.
-    pub(crate) pid: Pid,
+    pid: Arc<Mutex<Pid>>,
 }
 
 /// What the gate's process holds at one moment.
@@ -135,8 +138,11 @@ impl Gate {
             .spawn()
             .expect("the gate can be started");
         let pid = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
-        let watcher = Watcher { admin, pid: pid.expect("it has just been started") };
-        let mut gate = Gate { address, watcher, child, file, log, texts, changed: false };
+        let pid = pid.expect("it has just been started");
+        let watcher = Watcher { admin, pid: Arc::new(Mutex::new(pid)) };
+        let (processes, held_before) = (vec![pid], 0.0);
+        let mut gate =
+            Gate { address, watcher, child, processes, held_before, file, log, texts, changed: false };
         until("the gate is ready", async || {
             let ended = gate.child.try_wait().ok()?;
             assert!(ended.is_none(), "the gate ended with {ended:?}:\n{}", gate.log());
@@ -166,7 +172,7 @@ impl Gate {
         };
         fs::write(&self.file, text).expect("the folder can be written");
         let before = self.reloaded().await.expect("the gate answers").0;
-        kill_process(self.watcher.pid, Signal::HUP).expect("the gate runs");
+        kill_process(self.watcher.pid(), Signal::HUP).expect("the gate runs");
         until(&format!("the gate has done its {}", kind.name()), async || {
             let (at, successful) = self.reloaded().await?;
             let refused = kind == Fault::ReloadRefused && !successful;
@@ -191,24 +197,26 @@ impl Gate {
 
     /// Who looks at it.
     pub(crate) fn watcher(&self) -> Watcher {
-        self.watcher
+        self.watcher.clone()
     }
 
     /// Everything it has logged.
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()
     }
-
-    /// Asks it to stop; the code with which it does, if it does.
-    pub(crate) async fn stop(&mut self) -> Result<Option<i32>, String> {
-        kill_process(self.watcher.pid, Signal::TERM).map_err(|error| error.to_string())?;
-        let ended = timeout(STOPPING, self.child.wait()).await;
-        let status = ended.map_err(|_| format!("the gate has not stopped within {STOPPING:?}"))?;
-        Ok(status.map_err(|error| error.to_string())?.code())
-    }
 }
 
 impl Watcher {
+    /// The process that serves.
+    pub(crate) fn pid(&self) -> Pid {
+        *self.pid.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Another process has taken its place.
+    pub(super) fn follow(&self, process: Pid) {
+        *self.pid.lock().unwrap_or_else(PoisonError::into_inner) = process;
+    }
+
     /// Its books; `None` while it does not answer. A scrape takes its figures one after the other, so that connections
     /// that come and go meanwhile may be in one and not in another: what does not balance is looked at again.
     pub(crate) async fn books(&self) -> Option<Books> {
@@ -224,7 +232,7 @@ impl Watcher {
 
     /// What its process holds.
     pub(crate) fn holdings(&self) -> io::Result<Holdings> {
-        let folder = format!("/proc/{}", self.pid.as_raw_nonzero());
+        let folder = format!("/proc/{}", self.pid().as_raw_nonzero());
         let status = fs::read_to_string(format!("{folder}/status"))?;
         let of = |name: &str| -> Option<u64> {
             let line = status.lines().find_map(|line| line.strip_prefix(name))?;

@@ -28,14 +28,17 @@ pub(crate) enum Fault {
     ReloadChanged,
     /// The same with a file that is refused.
     ReloadRefused,
+    /// Another process of the gate takes the place of this one, whose sessions go on.
+    Upgrade,
     /// A burst of sessions that are reset in the middle of a transfer.
     ResetStorm,
 }
 
 impl Fault {
     /// All of them, in the order in which they strike.
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::HandOver,
+        Self::Upgrade,
         Self::Reload,
         Self::ResetStorm,
         Self::Kill,
@@ -44,6 +47,12 @@ impl Fault {
         Self::ReloadRefused,
         Self::Freeze,
     ];
+
+    /// Whether it is only for the time in which a run warms up: a fresh process has grown by nothing yet, and what grows
+    /// shows only where none is.
+    pub(crate) fn is_early(self) -> bool {
+        self == Self::Upgrade
+    }
 
     /// Its name in tables.
     pub(crate) fn name(self) -> &'static str {
@@ -55,6 +64,7 @@ impl Fault {
             Self::Reload => "reload",
             Self::ReloadChanged => "changed reload",
             Self::ReloadRefused => "refused reload",
+            Self::Upgrade => "upgrade",
             Self::ResetStorm => "reset storm",
         }
     }

@@ -26,7 +26,7 @@ const STREAM: [Kind; 6] = [
 /// How long a member of a population waits before it comes again.
 const PAUSE: Duration = Duration::from_millis(300);
 /// How long a long session lasts, in seconds.
-const LONG: std::ops::Range<u32> = 15..60;
+pub(crate) const LONG: std::ops::Range<u32> = 15..60;
 /// No session is begun that would last longer than this after the load is to end.
 const LAST: u32 = 3;
 /// So many sessions of either kind are reset at once in a storm.

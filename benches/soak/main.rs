@@ -9,6 +9,7 @@
 //! soak       one soak: load, faults and samples at once, then a look at what is left
 //! stage      three nodes with the gate before them, and what may happen to them
 //! gate       the real binary as a process
+//! succession one process of the gate after another
 //! load       who comes, and how many
 //! kinds      what they do
 //! clients    one client's session
@@ -46,6 +47,7 @@ mod report;
 mod slope;
 mod soak;
 mod stage;
+mod succession;
 #[path = "../../tests/blackbox/support/mod.rs"]
 #[expect(dead_code, clippy::unwrap_used, reason = "the stage is the tests'; the bench plays on a part of it")]
 mod support;

@@ -11,7 +11,7 @@ use super::judge::Fault;
 use super::ledger::{Book, Ledger};
 use super::load::{Load, Plan};
 use super::stage::Stage;
-use super::watch::Samples;
+use super::watch::{Samples, warm_up};
 
 /// From one fault to the next, at least: a fault takes about three seconds until all is as it was.
 const EVERY: Duration = Duration::from_secs(4);
@@ -49,7 +49,7 @@ pub(crate) async fn run(binary: Option<&Path>, period: Duration, plan: Plan, fau
     let watched = stage.gate.watcher();
     let (samples, ()) = tokio::join!(
         Samples::watch(&watched, &ledger, end),
-        strike_all(&mut stage, faults, &ledger, &load, end)
+        strike_all(&mut stage, faults, &ledger, &load, warm_up(period))
     );
     if let Err(error) = clients.await {
         ledger.defect("failures of the harness", error.to_string());
@@ -58,15 +58,21 @@ pub(crate) async fn run(binary: Option<&Path>, period: Duration, plan: Plan, fau
     ledger.settle();
     stage.take_faults(&ledger);
     let after = is_idle(&mut stage, before, &ledger).await;
-    let books = stage.gate.watcher().books().await.unwrap_or_default();
+    let mut books = stage.gate.watcher().books().await.unwrap_or_default();
     end_well(&mut stage, books, &ledger).await;
+    books.accepted = stage.gate.last_books().iter().map(|books| books.accepted).sum();
+    books.held += stage.gate.held_before;
     Outcome { book: ledger.read(), samples, idle: [before, after], books }
 }
 
 /// One fault after the other, until it is too late for one more.
-async fn strike_all(stage: &mut Stage, faults: &[Fault], ledger: &Ledger, load: &Load, end: Instant) {
+async fn strike_all(stage: &mut Stage, faults: &[Fault], ledger: &Ledger, load: &Load, warm_up: Duration) {
+    let (warm, end) = (Instant::now() + warm_up, load.end);
     let mut due = Instant::now() + EVERY;
     for &fault in faults.iter().cycle() {
+        if fault.is_early() && Instant::now() >= warm && faults.iter().any(|fault| !fault.is_early()) {
+            continue;
+        }
         // Faults must not come at the same moment of each probe interval.
         let due_at = due + Duration::from_millis(fastrand::u64(0..500));
         if due_at + LAST >= end {
@@ -108,10 +114,8 @@ async fn end_well(stage: &mut Stage, books: Books, ledger: &Ledger) {
     if books.panics > 0.5 {
         ledger.defect("panics", format!("{} tasks", books.panics));
     }
-    match stage.gate.stop().await {
-        Ok(Some(0)) => {}
-        Ok(code) => ledger.defect("ends of the gate that are not 0", format!("{code:?}")),
-        Err(error) => ledger.defect("ends of the gate that are not 0", error),
+    if let Err(why) = stage.gate.stop().await {
+        ledger.defect("ends that are not in good order", why);
     }
     let log = stage.gate.log();
     for line in log.lines().filter(|line| line.contains("panic")) {

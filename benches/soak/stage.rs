@@ -117,6 +117,11 @@ impl Stage {
                 self.gate.reload(fault).await;
                 strike
             }
+            Fault::Upgrade => {
+                let strike = ledger.strike(fault, None, begun);
+                self.gate.upgrade().await;
+                strike
+            }
             Fault::ResetStorm => {
                 let strike = ledger.strike(fault, None, begun);
                 load.storm().await;

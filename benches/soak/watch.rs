@@ -3,10 +3,12 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use rustix::process::Pid;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::gate::{Books, Holdings, Watcher};
 use super::ledger::Ledger;
+use super::load::LONG;
 use super::slope::Slope;
 
 /// How often.
@@ -16,11 +18,18 @@ const WARM_UP: f64 = 20.0;
 /// Of a long run, this share.
 const WARM_UP_SHARE: f64 = 0.2;
 
+/// How long a run of this length warms up.
+pub(crate) fn warm_up(period: Duration) -> Duration {
+    Duration::from_secs_f64((period.as_secs_f64() * WARM_UP_SHARE).max(WARM_UP))
+}
+
 /// One moment of the gate.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sample {
     /// Seconds since the load began.
     pub(crate) at: f64,
+    /// The process that served.
+    pub(crate) process: Pid,
     /// What its process held.
     pub(crate) holdings: Holdings,
     /// What it counted.
@@ -48,7 +57,8 @@ impl Samples {
                     if !books.balance() {
                         ledger.defect("samples whose books do not balance", format!("{books:?}"));
                     }
-                    samples.push(Sample { at: begun.elapsed().as_secs_f64(), holdings, books });
+                    let (at, process) = (begun.elapsed().as_secs_f64(), gate.pid());
+                    samples.push(Sample { at, process, holdings, books });
                 }
                 (Err(error), _) => ledger.defect("samples without the gate", error.to_string()),
                 (_, None) => ledger.defect("samples without an answer", "/metrics".to_owned()),
@@ -58,8 +68,12 @@ impl Samples {
 
     /// How fast something grows once the gate is warm.
     pub(crate) fn slope(&self, of: impl Fn(&Holdings) -> u64) -> Option<Slope> {
-        let last = self.0.last()?.at;
-        let begin = (last * WARM_UP_SHARE).max(WARM_UP);
+        let last = self.0.last()?;
+        let young =
+            self.0.iter().find(|sample| sample.process == last.process).map_or(0.0, |sample| sample.at);
+        // A new process has none of the sessions yet that its clients will have with it.
+        let full = if young > self.0[0].at { young + f64::from(LONG.end) } else { 0.0 };
+        let begin = warm_up(Duration::from_secs_f64(last.at)).as_secs_f64().max(full);
         let warm = self.0.iter().filter(|sample| sample.at >= begin);
         Slope::of(&warm.map(|sample| (sample.at, as_f64(of(&sample.holdings)))).collect::<Vec<_>>())
     }
@@ -76,12 +90,13 @@ impl Samples {
 
     /// One row a sample.
     pub(crate) fn csv(&self) -> String {
-        let mut text = "seconds,rss_kib,threads,descriptors,pipe_descriptors,accepted,refused,closed,active,held,moved\n"
+        let mut text = "seconds,process,rss_kib,threads,descriptors,pipe_descriptors,accepted,refused,closed,active,held,moved\n"
             .to_owned();
-        for Sample { at, holdings, books } in &self.0 {
+        for Sample { at, process, holdings, books } in &self.0 {
             writeln!(
                 text,
-                "{at:.1},{},{},{},{},{},{},{},{},{},{}",
+                "{at:.1},{},{},{},{},{},{},{},{},{},{},{}",
+                process.as_raw_nonzero(),
                 holdings.kib,
                 holdings.threads,
                 holdings.descriptors,

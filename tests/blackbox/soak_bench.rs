@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use rustix::process::Pid;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -34,6 +35,8 @@ mod slope;
 mod soak;
 #[path = "../../benches/soak/stage.rs"]
 mod stage;
+#[path = "../../benches/soak/succession.rs"]
+mod succession;
 #[path = "../../benches/soak/watch.rs"]
 mod watch;
 
@@ -274,6 +277,7 @@ fn clean() -> Outcome {
     let idle = Holdings { kib: 20_000, threads: 6, descriptors: 40, pipes: 1 };
     let sample = |second: u32| Sample {
         at: f64::from(second),
+        process: Pid::INIT,
         holdings: Holdings { descriptors: 400 + u64::from(second % 7), ..idle },
         books: Books { accepted: 10.0, closed: 9.0, active: 1.0, ..Books::default() },
     };
@@ -304,6 +308,21 @@ fn grow(soak: &mut Outcome, more: fn(&mut Holdings, u64)) {
     for (sample, second) in soak.samples.0.iter_mut().zip(0..) {
         more(&mut sample.holdings, second);
     }
+}
+
+#[test]
+fn a_new_process_is_not_taken_for_growth_until_it_has_its_sessions() {
+    let mut soak = clean();
+    let init = soak.samples.slope(|holdings| holdings.kib).unwrap();
+    assert!(init.per_minute.abs() < 1e-9);
+    for (sample, second) in soak.samples.0.iter_mut().zip(0..).skip(60) {
+        sample.process = Pid::from_raw(2).unwrap();
+        // It fills for a minute, and then it does not.
+        sample.holdings.descriptors = 40 + (second - 60_u64).min(60);
+    }
+    assert!(report::is_clean(&soak));
+    soak.samples.0.truncate(122);
+    assert_eq!(soak.samples.slope(|holdings| holdings.descriptors), None, "too short to tell");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use tokio::time::{Instant, timeout};
 
-use crate::gate::{Gate, Watcher};
+use crate::gate::Gate;
 use crate::haproxy::Haproxy;
 use crate::processes;
 use crate::support::attack::NETWORK;
@@ -72,9 +72,9 @@ impl Target {
                 };
                 let gate = Gate::start_with(None, &listener, nodes, folder).await;
                 let address = gate.address;
-                let Watcher { admin, pid } = gate.watcher();
+                let (admin, process) = (gate.watcher().admin, gate.watcher().pid());
                 let running = Running::Raftgate { _gate: Box::new(gate) };
-                Target { address, process: pid, admin: Some(admin), _running: running }
+                Target { address, process, admin: Some(admin), _running: running }
             }
             Kind::Haproxy => {
                 // Who comes by proxy is told apart as above.
