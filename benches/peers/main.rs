@@ -24,8 +24,8 @@
 //! chart           the picture made of them
 //! ```
 //!
-//! `network`, `machine`, `haproxy` and `judge` are the failover bench's. `cargo bench --bench peers -- --help` lists the
-//! arguments.
+//! `network`, `machine`, `haproxy` and `processes` are shared with other benches, `judge` is the failover bench's.
+//! `cargo bench --bench peers -- --help` lists the arguments.
 
 mod arguments;
 mod chart;

@@ -6,6 +6,7 @@
 //! client        one verifying TLS client
 //! gate          the real binary: start, log, admin endpoints, exit
 //! attack        clients that mean harm
+//! admin         asks a gate's admin endpoint
 //! node          a TLS node as its own process: order, kill, freeze, wake
 //! node_process  what runs inside that process
 //! hostile       nodes that mean harm
@@ -24,6 +25,7 @@
 //! clock         stamps that processes can compare
 //! ```
 
+pub(crate) mod admin;
 pub(crate) mod attack;
 pub(crate) mod browser;
 pub(crate) mod bulk;
