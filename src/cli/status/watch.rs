@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal, Write};
 use std::thread;
 use std::time::{Duration, UNIX_EPOCH};
 
-use super::told::Status;
+use super::told::{Event, Status};
 use super::{colours, view};
 use crate::cli::Exit;
 use crate::cli::socket::ControlError;
@@ -15,6 +15,8 @@ const PERIOD: Duration = Duration::from_secs(1);
 /// To the first place, and nothing below; lines that are too long are cut off, not wrapped.
 const BEGIN: &str = "\x1b[H\x1b[J\x1b[?7l";
 const END: &str = "\x1b[?7h";
+/// The last one that RFC 3339 can name, in seconds since the Unix epoch.
+const LAST_SECOND: f64 = 253_402_300_799.0;
 
 /// Shows the status from `first` on until Ctrl-C, or until nobody reads any more.
 pub(super) fn go_on(first: &Status, ask: impl Fn() -> Result<Status, ControlError>) -> Exit {
@@ -54,20 +56,20 @@ fn report(first: &Status, ask: impl Fn() -> Result<Status, ControlError>) -> io:
 
 /// Tells each event once, and once that the gate does not answer.
 #[derive(Debug)]
-struct Reporter {
+pub(super) struct Reporter {
     /// When the newest event was that has been told.
     told: f64,
     complained: bool,
 }
 
 impl Reporter {
-    fn after(status: &Status) -> Self {
+    pub(super) fn after(status: &Status) -> Self {
         let mut reporter = Reporter { told: 0.0, complained: false };
         reporter.take(status);
         reporter
     }
 
-    fn news(&mut self, asked: Result<Status, ControlError>) -> String {
+    pub(super) fn news(&mut self, asked: Result<Status, ControlError>) -> String {
         match asked {
             Ok(status) => {
                 self.complained = false;
@@ -89,15 +91,16 @@ impl Reporter {
         events.retain(|(at, ..)| *at > self.told);
         events.sort_by(|one, other| one.0.total_cmp(&other.0));
         self.told = events.last().map_or(self.told, |(at, ..)| *at);
-        let lines = events
-            .into_iter()
-            .map(|(at, cluster, event)| format!("{} {cluster}: {}\n", time(at), harmless(&event.message)));
-        lines.collect()
+        let line = |(at, cluster, event): (f64, &String, &Event)| {
+            harmless(&format!("{} {cluster}: {}", time(at), event.message)) + "\n"
+        };
+        events.into_iter().map(line).collect()
     }
 }
 
+/// Times that nobody can mean, before 1970 or after 9999, are shown as the nearest of these.
 fn time(at: f64) -> String {
-    let since = Duration::try_from_secs_f64(at).unwrap_or_default();
+    let since = Duration::try_from_secs_f64(at.min(LAST_SECOND)).unwrap_or_default();
     humantime::format_rfc3339_millis(UNIX_EPOCH + since).to_string()
 }
 
@@ -111,7 +114,7 @@ fn write_out(text: &str) -> io::Result<()> {
 mod tests {
     use std::collections::BTreeMap;
 
-    use super::super::told::{Cluster, Event};
+    use super::super::told::Cluster;
     use super::*;
 
     fn status(events: &[(f64, &str)]) -> Status {
@@ -138,6 +141,27 @@ mod tests {
         let news = reporter.news(Ok(status(&[(1.0, "old"), (3.5, "newer"), (2.0, "new")])));
         assert_eq!(news, "1970-01-01T00:00:02.000Z c: new\n1970-01-01T00:00:03.500Z c: newer\n");
         assert_eq!(reporter.news(Ok(status(&[(3.5, "newer")]))), "");
+    }
+
+    #[test]
+    fn times_that_nobody_can_mean_are_told_all_the_same() {
+        assert_eq!(time(1.5), "1970-01-01T00:00:01.500Z");
+        for (at, shown) in [
+            (1e300, "9999-12-31T23:59:59.000Z"),
+            (1e12, "9999-12-31T23:59:59.000Z"),
+            (-1.0, "1970-01-01T00:00:00.000Z"),
+        ] {
+            assert_eq!(time(at), shown);
+        }
+    }
+
+    #[test]
+    fn no_name_that_a_gate_tells_steers_the_terminal() {
+        let mut told = status(&[(1.0, "\x1b[2J")]);
+        let cluster = told.clusters.remove("c").unwrap();
+        told.clusters.insert("c\x1b[2J".to_owned(), cluster);
+        let news = Reporter::after(&status(&[])).news(Ok(told));
+        assert_eq!(news, "1970-01-01T00:00:01.000Z c\u{fffd}[2J: \u{fffd}[2J\n");
     }
 
     #[test]
