@@ -54,9 +54,10 @@ impl Leaf {
 }
 
 /// The alternative names that a node can be known by; without any, the common names (which no verifier
-/// accepts any more, but which tell people whose certificate it is).
+/// accepts any more, but which tell people whose certificate it is). None if there are malformed alternative names:
+/// a verifier goes by those of them that it can read.
 fn names(certificate: &X509Certificate<'_>) -> Vec<String> {
-    let alternatives = certificate.subject_alternative_name().ok().flatten();
+    let Ok(alternatives) = certificate.subject_alternative_name() else { return Vec::new() };
     let names: Vec<String> =
         alternatives.iter().flat_map(|names| &names.value.general_names).filter_map(shown).collect();
     if !names.is_empty() {
