@@ -7,6 +7,7 @@
 //! checks it).
 //!
 //! ```text
+//! fuzzing/  what parsers hold for any bytes; in tests, and under a fuzzer
 //! cli/      one file a command
 //! demo/     an embedded raft cluster with TLS, and a gate before it put to the test (feature `demo`)
 //! app/      wires the roles and owns their threads: start, stop
@@ -45,6 +46,8 @@ pub mod config;
 #[cfg(feature = "demo")]
 pub mod demo;
 pub mod follow;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod intent;
 pub mod leader;
 pub mod memory;

@@ -12,6 +12,8 @@ mod reserve;
 mod server;
 mod status;
 
+#[cfg(any(test, fuzzing))]
+pub use control::fuzz;
 pub use control::{Controls, Reply, Request, serve_control};
 pub use metrics::Metrics;
 pub use server::{State, serve, tell};

@@ -13,6 +13,9 @@ mod stage;
 mod status;
 mod table;
 
+#[cfg(any(test, fuzzing))]
+pub use status::fuzz;
+
 use std::fmt::Display;
 use std::io::{self, Write as _};
 use std::path::PathBuf;

@@ -67,8 +67,7 @@ impl Options {
         if self.json {
             return Ok(String::from_utf8_lossy(&body).into_owned());
         }
-        let listing = serde_json::from_slice(&body).map_err(|_| ControlError::NoAnswer { path })?;
-        Ok(render(&listing))
+        shown(&body).ok_or(ControlError::NoAnswer { path })
     }
 
     fn target(&self) -> String {
@@ -81,6 +80,11 @@ impl Options {
         }
         target
     }
+}
+
+/// A gate's list as text, if it is one.
+pub(super) fn shown(body: &[u8]) -> Option<String> {
+    serde_json::from_slice(body).ok().map(|listing| render(&listing))
 }
 
 fn render(listing: &Listing) -> String {

@@ -178,7 +178,7 @@ struct Failure {
 }
 
 /// Why the gate has refused, in its own words.
-fn words_of(body: &[u8]) -> String {
+pub(super) fn words_of(body: &[u8]) -> String {
     match serde_json::from_slice(body) {
         Ok(Failure { error }) => harmless(&error),
         Err(_) => harmless(String::from_utf8_lossy(body).trim()),

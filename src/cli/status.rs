@@ -1,5 +1,7 @@
 //! `raftgate status`: who leads, what each node says, and what happened last; once, or as it goes on.
 
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod told;
 mod view;
 mod watch;

@@ -16,6 +16,8 @@ mod check;
 mod effective;
 mod extract;
 mod findings;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod haproxy;
 mod import;
 mod layers;

@@ -212,7 +212,7 @@ fn tells_more(newer: &Connected, older: &Connected) -> bool {
 }
 
 impl Connection {
-    fn new(stream: Box<dyn Stream>, leaf: Option<&Leaf>) -> Self {
+    pub(super) fn new(stream: Box<dyn Stream>, leaf: Option<&Leaf>) -> Self {
         let certificate = leaf.map(|leaf| Arc::clone(&leaf.certificate));
         Connection { line: Line::Resting(stream), made: Instant::now(), certificate }
     }

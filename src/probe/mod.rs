@@ -7,6 +7,8 @@
 mod dial;
 mod exchange;
 mod failure;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod hedge;
 pub mod judge;
 mod link;

@@ -14,6 +14,8 @@ use tokio_rustls::client::TlsStream;
 use super::dial::Stream;
 use super::settings::{ClientFiles, TlsSettings, Verify};
 
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod leaf;
 mod load;
 mod pin;

@@ -22,6 +22,8 @@ mod choice;
 mod connection;
 mod dial;
 mod dials;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod generation;
 mod hold;
 mod limits;

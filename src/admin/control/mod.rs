@@ -9,6 +9,8 @@
 mod answer;
 mod asked;
 mod carry_out;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 #[cfg(test)]
 mod tests;
 
