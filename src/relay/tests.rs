@@ -1,6 +1,9 @@
-//! The relay step by step against scripted streams; over in-memory pipes of tiny sizes; over sockets; and
+//! The relay step by step against scripted streams and against a model; over in-memory pipes of tiny sizes; over sockets; and
 //! across the switch from copying to splicing and back.
 
+#[cfg(target_os = "linux")]
+mod conversations;
+mod model;
 mod piped;
 mod scripted;
 mod sockets;

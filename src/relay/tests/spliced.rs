@@ -10,8 +10,8 @@ use tokio::time::timeout;
 
 use super::*;
 
-const PATIENCE: Duration = Duration::from_mins(1);
-const BUFFER: usize = 256 * 1024;
+pub(super) const PATIENCE: Duration = Duration::from_mins(1);
+pub(super) const BUFFER: usize = 256 * 1024;
 /// Enough for each socket buffer on the way to be full several times.
 const BULK: usize = 24 << 20;
 
@@ -31,14 +31,14 @@ async fn connection(tiny: bool) -> (TcpStream, TcpStream) {
     (there, listener.accept().await.unwrap().0)
 }
 
-struct Session {
-    client: TcpStream,
-    node: TcpStream,
-    relay: Relay<TcpStream, TcpStream>,
-    meter: Rc<Meter>,
+pub(super) struct Session {
+    pub(super) client: TcpStream,
+    pub(super) node: TcpStream,
+    pub(super) relay: Relay<TcpStream, TcpStream>,
+    pub(super) meter: Rc<Meter>,
 }
 
-async fn session(gear: &Gear, tiny: bool) -> Session {
+pub(super) async fn session(gear: &Gear, tiny: bool) -> Session {
     let (client, gate_client) = connection(tiny).await;
     let (node, gate_node) = connection(tiny).await;
     let meter = Rc::new(Meter::default());
@@ -47,7 +47,7 @@ async fn session(gear: &Gear, tiny: bool) -> Session {
 }
 
 /// The byte at each place of a stream: no two stretches of it are alike.
-fn pattern(from: usize, len: usize, seed: u64) -> Vec<u8> {
+pub(super) fn pattern(from: usize, len: usize, seed: u64) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(len + 8);
     let mut word = from / 8;
     while bytes.len() < len + 8 {
@@ -99,7 +99,7 @@ fn splices_to_client(relay: &Relay<TcpStream, TcpStream>) -> bool {
 }
 
 /// Drives the relay until its end; tells whether it ever spliced to the client.
-async fn watch(mut relay: Relay<TcpStream, TcpStream>) -> (End, bool) {
+pub(super) async fn watch(mut relay: Relay<TcpStream, TcpStream>) -> (End, bool) {
     let mut spliced = false;
     let end = std::future::poll_fn(|cx| {
         let polled = Pin::new(&mut relay).poll(cx);
