@@ -1,5 +1,8 @@
 //! What becomes of the sessions of past tenures (S5): pure decisions from what nodes said later.
 
+#[cfg(test)]
+mod properties;
+
 use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
