@@ -97,6 +97,12 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_whole_of_which_a_byte_is_missing() {
+        assert_eq!(Cursor::new(&[1, 2], 0).whole(), Ok(&[1, 2][..]));
+        assert_eq!(Cursor::new(&[1, 2], 1).whole(), Err(Stop::Short));
+    }
+
+    #[test]
     fn what_lies_behind_missing_bytes_is_missing_too() {
         let mut cursor = Cursor::new(&[1, 2], 4);
         assert_eq!(cursor.part(3).unwrap().missing, 1);

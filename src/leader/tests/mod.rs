@@ -3,6 +3,7 @@
 mod alarms;
 mod claims;
 mod doubts;
+mod edges;
 pub(crate) mod judge;
 mod memory;
 mod overrides;

@@ -183,6 +183,18 @@ fn details_stay_short_and_printable_whatever_the_node_says() {
 }
 
 #[test]
+fn a_text_is_shown_whole_up_to_forty_letters() {
+    let rules = Rules {
+        leader: vec![condition(&[200..=200], &[("/role", json!("leader"))])],
+        follower: Vec::new(),
+        health: None,
+    };
+    let shown = |len| rules.judge(200, json!({ "role": "x".repeat(len) }).to_string().as_bytes()).detail;
+    assert!(shown(40).contains(&format!("/role is \"{}\", not", "x".repeat(40))), "{}", shown(40));
+    assert!(shown(41).contains(&format!("/role is \"{}...\", not", "x".repeat(40))), "{}", shown(41));
+}
+
+#[test]
 fn pointers_that_can_never_match_are_found() {
     let with = |pointer: &str| Rules {
         leader: Vec::new(),

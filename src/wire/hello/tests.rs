@@ -198,6 +198,9 @@ fn s4_a_hello_is_kept_up_to_the_limit() {
     assert_eq!(hello_of(OPENING_LIMIT).len(), OPENING_LIMIT);
     assert_eq!(classify(&hello_of(OPENING_LIMIT)), Replayable);
     assert_eq!(classify(&hello_of(OPENING_LIMIT + 1)), Committed);
+    let announced = |len| hello_of(len)[..RECORD_HEADER + MESSAGE_HEADER].to_vec();
+    assert_eq!(classify(&announced(OPENING_LIMIT)), Replayable);
+    assert_eq!(classify(&announced(OPENING_LIMIT + 1)), Committed, "it will not fit");
     // Within the limit as a message, beyond it in its records.
     assert_eq!(classify(&in_records(&hello_of(OPENING_LIMIT)[RECORD_HEADER..], 8000)), Committed);
 }
