@@ -83,6 +83,11 @@ async fn o3_twenty_upgrades_under_load_lose_no_client_no_session_and_no_probe() 
         }
         processes.push(upgrade(&scene).await);
         let moment = Stamp::now();
+        assert_eq!(
+            scene.gate.get("/readyz").await.map(|(code, _)| code),
+            Some(200),
+            "a balancer would turn away"
+        );
         crowd.served_by("n1", 5, moment).await;
         for session in &mut sessions {
             assert_echo(session).await;

@@ -57,10 +57,11 @@ fn o3_ordinals_go_on() {
 #[test]
 fn o3_what_is_older_than_a_lease_is_no_route_for_the_heir() {
     let mut script = Script::led_by_0();
-    script.skip_to(1000 + lease_ms() + 10).hand_over();
+    // So late that a gate that had been paused would give it grace (L7).
+    script.skip_to(1000 + lease_ms() + 100).hand_over();
     assert_eq!(script.route(), None, "a dead word has come to life");
     script.events();
-    let late = 1000 + lease_ms() + 20;
+    let late = 1000 + lease_ms() + 110;
     script.at(late).says(0, LEADER);
     assert_eq!(script.route(), None, "a claim that slept wants a second word");
     script.at(late + 10).says(0, LEADER);
