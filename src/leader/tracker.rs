@@ -192,7 +192,7 @@ impl Tracker {
 
     fn apply_leader(&mut self, now: Instant, Observation { node: id, began, .. }: Observation) {
         let Some(node) = self.nodes.get_mut(id.0) else { return };
-        let meaning = node.say_leader(now, began, self.last_ordinal + 1, &self.policy);
+        let meaning = node.say_leader(now, began, self.last_ordinal.saturating_add(1), &self.policy);
         if meaning == LeaderStatement::Begins {
             self.last_ordinal = self.last_ordinal.max(node.claim.and_then(Claim::ordinal).unwrap_or(0));
             if !arbitration::is_proven_newest(&self.nodes, id) {
