@@ -36,6 +36,8 @@ struct Followed {
     board: Arc<ClusterBoard>,
     registry: Registry,
     ids: ProbeIds,
+    /// Where its nodes are at first.
+    addresses: Vec<Address>,
 }
 
 impl Followed {
@@ -60,7 +62,7 @@ impl Followed {
         let (board, registry) = (Arc::<ClusterBoard>::default(), Registry::new());
         let settings = Settings {
             cluster: "ctrl".into(),
-            nodes: addresses.into_iter().enumerate().map(node_settings).collect(),
+            nodes: addresses.iter().cloned().enumerate().map(node_settings).collect(),
             policy: Policy::default(),
             hold_then,
             fates: FateSettings {
@@ -89,6 +91,7 @@ impl Followed {
             board,
             registry,
             ids: ProbeIds::default(),
+            addresses,
         }
     }
 

@@ -70,6 +70,8 @@ pub enum LossCause {
     Unpinned,
     /// It is not one of the cluster's nodes any more (O2).
     Removed,
+    /// It is somewhere else now, and has not said there that it leads (O2).
+    Readdressed,
 }
 
 impl LossCause {
@@ -82,6 +84,7 @@ impl LossCause {
             LossCause::Drained => "drained",
             LossCause::Unpinned => "unpinned",
             LossCause::Removed => "removed",
+            LossCause::Readdressed => "readdressed",
         }
     }
 }

@@ -54,6 +54,11 @@ impl Node {
         }
     }
 
+    /// The node as if it was never heard of; what was ordered for it stays.
+    pub(super) fn unheard(&self) -> Self {
+        Node { overridden: self.overridden, ..Node::new(self.priority) }
+    }
+
     /// The place of a node that the cluster has not any more.
     pub(super) fn absent() -> Self {
         Node { member: false, ..Node::new(0) }

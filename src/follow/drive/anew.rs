@@ -16,7 +16,7 @@ impl Follow {
         let members: Vec<Option<i32>> = self.nodes.iter().map(member).collect();
         let overrides: Vec<_> = (0..self.nodes.len()).map(|id| self.override_of(id)).collect();
         self.tracker = Tracker::new(now.into_std(), &[], self.settings.policy);
-        self.tracker.reshape(now.into_std(), &members, self.settings.policy);
+        self.tracker.reshape(now.into_std(), &members, [], self.settings.policy);
         // What operators have ordered is their word, not what was concluded: it holds on.
         for (id, overridden) in overrides.into_iter().enumerate() {
             let node = NodeId(id);

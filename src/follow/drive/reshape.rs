@@ -16,8 +16,13 @@ impl Follow {
         self.settings.fates = shape.fates;
         let priority = |node: &Option<NodeSettings>| node.as_ref().map(|node| node.priority);
         let members: Vec<Option<i32>> = shape.nodes.iter().map(priority).collect();
+        let mut moved = Vec::new();
         for (id, settings) in shape.nodes.into_iter().enumerate() {
             match settings {
+                Some(settings) if self.is_elsewhere(id, &settings) => {
+                    self.move_to(id, settings);
+                    moved.push(NodeId(id));
+                }
                 Some(settings) => self.admit(id, settings),
                 None => self.dismiss(id),
             }
@@ -30,16 +35,21 @@ impl Follow {
         }
         self.readers.reshape(shape.readers, self.nodes.len(), now);
         self.begin_history();
-        // What a node had said counts for nothing if no client can go to it any more: it is as if it had just come.
-        let addressed = self.nodes.iter().map(|node| node.address().is_some());
-        let reachable: Vec<Option<i32>> =
-            members.iter().zip(addressed).map(|(member, addressed)| member.filter(|_| addressed)).collect();
-        if reachable != members {
-            self.tracker.reshape(now.into_std(), &reachable, shape.policy);
-            self.carry_out(now);
-        }
-        self.tracker.reshape(now.into_std(), &members, shape.policy);
+        self.tracker.reshape(now.into_std(), &members, moved, shape.policy);
         self.carry_out(now);
+    }
+
+    /// Whether a node that is there is somewhere else by these settings.
+    fn is_elsewhere(&self, id: usize, settings: &NodeSettings) -> bool {
+        let node = self.nodes.get(id).filter(|node| node.is_member());
+        node.is_some_and(|node| node.settings.address != settings.address)
+    }
+
+    /// What the node had said was said elsewhere, perhaps by another: it counts for nothing here.
+    fn move_to(&mut self, id: usize, settings: NodeSettings) {
+        let (from, to) = (&self.nodes[id].settings.address, &settings.address);
+        info!(cluster = %self.cluster, node = %settings.name, %from, %to, "node readdressed");
+        self.nodes[id] = Node::new(settings);
     }
 
     /// Has a node in its place, with what is known of it if it was there before.

@@ -2,30 +2,32 @@
 
 use super::*;
 
-/// The cluster of the tests with these of its nodes by id; a fourth is at port 1003.
-fn shape(present: &[usize], on_demotion: OnDemotion) -> (Shape, Vec<watch::Receiver<ProbeOrder>>) {
-    let last = present.iter().copied().max().unwrap_or(0).max(2);
-    let settings = |id: usize| {
-        present.contains(&id).then(|| node_settings((id, address(1000 + u16::try_from(id).unwrap()).into())))
-    };
-    let new = || (3..=last).map(|id| (NodeId(id), watch::channel(ProbeOrder::default())));
-    let (orders, ordered) = new().map(|(id, (order, ordered))| ((id, order), ordered)).unzip();
-    let shape = Shape {
-        nodes: (0..=last).map(settings).collect(),
-        orders,
-        readers: OfReaders::default(),
-        policy: Policy::default(),
-        hold_then: HoldThen::Refuse,
-        fates: FateSettings {
-            on_demotion,
-            on_unreachable: OnUnreachable::Cut,
-            unreachable_after: Duration::from_secs(10),
-        },
-    };
-    (shape, ordered)
-}
-
 impl Followed {
+    /// The cluster of the tests with these of its nodes by id; a fourth is at port 1003.
+    fn shape(&self, present: &[usize], on_demotion: OnDemotion) -> (Shape, Vec<watch::Receiver<ProbeOrder>>) {
+        let last = present.iter().copied().max().unwrap_or(0).max(2);
+        let settings = |id: usize| {
+            let new = || address(1000 + u16::try_from(id).unwrap()).into();
+            let address = || self.addresses.get(id).cloned().unwrap_or_else(new);
+            present.contains(&id).then(|| node_settings((id, address())))
+        };
+        let new = || (3..=last).map(|id| (NodeId(id), watch::channel(ProbeOrder::default())));
+        let (orders, ordered) = new().map(|(id, (order, ordered))| ((id, order), ordered)).unzip();
+        let shape = Shape {
+            nodes: (0..=last).map(settings).collect(),
+            orders,
+            readers: OfReaders::default(),
+            policy: Policy::default(),
+            hold_then: HoldThen::Refuse,
+            fates: FateSettings {
+                on_demotion,
+                on_unreachable: OnUnreachable::Cut,
+                unreachable_after: Duration::from_secs(10),
+            },
+        };
+        (shape, ordered)
+    }
+
     async fn reshape(&self, shape: Shape) {
         self.shape.send(shape).unwrap();
         tokio::task::yield_now().await;
@@ -47,7 +49,7 @@ async fn o2_a_node_that_comes_changes_nothing_for_the_route() {
     let followed = Followed::start(HoldThen::Refuse, OnDemotion::Cut);
     followed.round(LED_BY_0).await;
     let tenure = followed.tenure();
-    let (shape, _orders) = shape(&[0, 1, 2, 3], OnDemotion::Cut);
+    let (shape, _orders) = followed.shape(&[0, 1, 2, 3], OnDemotion::Cut);
     followed.reshape(shape).await;
     assert!(Arc::ptr_eq(&followed.tenure(), &tenure), "another tenure has begun");
     assert_eq!((followed.names().len(), tenure.fate()), (4, Fate::Keep));
@@ -65,7 +67,7 @@ async fn o2_a_leader_that_goes_is_the_route_no_more_and_its_sessions_are_treated
         let followed = Followed::start(HoldThen::Refuse, on_demotion);
         followed.round(LED_BY_0).await;
         let tenure = followed.tenure();
-        followed.reshape(shape(&[1, 2], on_demotion).0).await;
+        followed.reshape(followed.shape(&[1, 2], on_demotion).0).await;
         assert_eq!((followed.leader(), tenure.fate()), (None, fate));
         // What it says now is nobody's word.
         followed.says(0, Verdict::Leader).await;
@@ -85,9 +87,9 @@ async fn o2_a_node_that_has_gone_is_shown_nowhere_and_comes_back_as_unknown() {
     let name = followed.names().remove(0);
     let label = format!("node=\"{name}\"");
     assert!(followed.shows(&label));
-    followed.reshape(shape(&[1, 2], OnDemotion::Keep).0).await;
+    followed.reshape(followed.shape(&[1, 2], OnDemotion::Keep).0).await;
     assert!(!followed.shows(&label));
-    followed.reshape(shape(&[0, 1, 2], OnDemotion::Keep).0).await;
+    followed.reshape(followed.shape(&[0, 1, 2], OnDemotion::Keep).0).await;
     assert!(followed.shows(&label));
     assert_eq!(followed.board.status().nodes[0].state, "unknown");
     assert_eq!(followed.leader(), None);
@@ -98,7 +100,7 @@ async fn o2_numbers_that_change_are_the_ones_that_count() {
     let followed = Followed::start(HoldThen::Refuse, OnDemotion::Keep);
     followed.round(LED_BY_0).await;
     let tenure = followed.tenure();
-    let mut shape = shape(&[0, 1, 2], OnDemotion::Cut).0;
+    let mut shape = followed.shape(&[0, 1, 2], OnDemotion::Cut).0;
     shape.policy.fall = 3;
     followed.reshape(shape).await;
     for _ in 0..2 {
@@ -118,7 +120,7 @@ async fn o2_l10_overrides_survive_and_go_with_their_node() {
     for (node, force) in [(NodeId(1), false), (NodeId(2), false)] {
         followed.inbox.command(crate::intent::Command::Drain { node, force }).await.unwrap();
     }
-    followed.reshape(shape(&[0, 1], OnDemotion::Keep).0).await;
+    followed.reshape(followed.shape(&[0, 1], OnDemotion::Keep).0).await;
     let overridden = || followed.board.status().nodes.iter().filter(|node| node.overridden.is_some()).count();
     assert_eq!(overridden(), 1);
     let undrain = followed.inbox.command(crate::intent::Command::Undrain(NodeId(2))).await;
@@ -128,21 +130,45 @@ async fn o2_l10_overrides_survive_and_go_with_their_node() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn o2_a_leader_whose_address_changes_is_dialled_there_by_a_new_tenure() {
+async fn o2_a_leader_whose_address_changes_leads_again_once_it_has_said_so_there() {
     let followed = Followed::start(HoldThen::Refuse, OnDemotion::Keep);
     followed.round(LED_BY_0).await;
     let tenure = followed.tenure();
-    let mut elsewhere = shape(&[0, 1, 2], OnDemotion::Keep).0;
+    let mut elsewhere = followed.shape(&[0, 1, 2], OnDemotion::Keep).0;
     elsewhere.nodes[0].as_mut().unwrap().address = address(2000).into();
     followed.reshape(elsewhere).await;
+    assert_eq!((followed.leader(), tenure.fate()), (None, Fate::Drain), "nobody has said so from there");
+    assert_eq!(followed.board.status().nodes[0].state, "unknown");
+    assert!(followed.shows("raftgate_node_state{cluster=\"ctrl\",node=\"n0\",state=\"leader\"} 0"));
+    followed.says(0, Verdict::Leader).await;
+    followed.says(0, Verdict::Leader).await;
     let next = followed.tenure();
     assert_eq!((next.node, next.address), (NodeId(0), address(2000)));
     assert!(next.epoch > tenure.epoch);
     // A name that nobody has looked up yet is nowhere to go: no client is sent, and nothing panics.
-    let mut nowhere = shape(&[0, 1, 2], OnDemotion::Keep).0;
+    let mut nowhere = followed.shape(&[0, 1, 2], OnDemotion::Keep).0;
     nowhere.nodes[0].as_mut().unwrap().address = Directory::default().add("node.test").port(1);
     followed.reshape(nowhere).await;
     followed.says(0, Verdict::Leader).await;
     followed.says(0, Verdict::Leader).await;
     assert_eq!(followed.leader(), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn o2_l10_a_node_that_moves_keeps_what_was_ordered_for_it() {
+    let followed = Followed::start(HoldThen::Refuse, OnDemotion::Keep);
+    followed.round(LED_BY_0).await;
+    followed.inbox.command(crate::intent::Command::Drain { node: NodeId(1), force: false }).await.unwrap();
+    followed.inbox.command(crate::intent::Command::Pin(NodeId(2))).await.unwrap();
+    let overridden = || followed.board.status().nodes.iter().map(|node| node.overridden).collect::<Vec<_>>();
+    // To a name that nobody has looked up yet, even; and once more, which changes nothing about it.
+    let nowhere = Directory::default().add("node.test").port(1);
+    for _ in 0..2 {
+        let mut next = followed.shape(&[0, 1, 2], OnDemotion::Keep).0;
+        next.nodes[1].as_mut().unwrap().address = nowhere.clone();
+        next.nodes[2].as_mut().unwrap().address = address(2000).into();
+        followed.reshape(next).await;
+        assert_eq!(overridden(), [None, Some("drain"), Some("pin")]);
+        assert_eq!((followed.leader(), followed.tenure().address), (Some(2), address(2000)));
+    }
 }

@@ -328,7 +328,7 @@ impl Judge {
                 self.overrides[node] == Some(Override::Drain)
             }
             LossCause::Unpinned => std::mem::take(&mut self.is_unpinned),
-            LossCause::Removed => false, // no node is, here
+            LossCause::Removed | LossCause::Readdressed => false, // no node is, here
         };
         assert!(is_so, "the route was lost, {cause:?}, by a node of which {memory:?} is known");
     }

@@ -3,14 +3,21 @@
 
 use std::time::Instant;
 
-use super::{Event, LossCause, NodeId, Policy, Tracker};
+use super::{Event, LossCause, NodeId, NodeState, Policy, Tracker};
 use crate::leader::node::Node;
 
 impl Tracker {
     /// Goes on with these nodes, each with its priority, and these numbers. A node keeps its [`NodeId`] for ever: one that
     /// is not there any more is `None` in its place, and those that are new come after all others. What a node that has
-    /// gone had said or been ordered is forgotten, also if it comes back.
-    pub fn reshape(&mut self, now: Instant, priorities: &[Option<i32>], policy: Policy) {
+    /// gone had said or been ordered is forgotten, also if it comes back. Of a node that has `moved` what it said is
+    /// forgotten, for it was said elsewhere, and what was ordered for it stays.
+    pub fn reshape(
+        &mut self,
+        now: Instant,
+        priorities: &[Option<i32>],
+        moved: impl IntoIterator<Item = NodeId>,
+        policy: Policy,
+    ) {
         let now = self.advance(now);
         self.policy = policy;
         for (id, priority) in priorities.iter().enumerate() {
@@ -23,7 +30,20 @@ impl Tracker {
                 (Some(_), None) => {}
             }
         }
+        for id in moved {
+            self.forget_word(now, id);
+        }
         self.settle(now);
+    }
+
+    fn forget_word(&mut self, now: Instant, id: NodeId) {
+        let Some(node) = self.nodes.get_mut(id.0).filter(|node| node.is_member()) else { return };
+        let (from, to) = (node.state(), NodeState::Unknown);
+        *node = node.unheard();
+        if from != to {
+            self.events.push_back(Event::NodeChanged { node: id, from, to });
+        }
+        self.end_route_of(now, id, LossCause::Readdressed);
     }
 
     fn dismiss(&mut self, now: Instant, id: NodeId) {
