@@ -1,7 +1,8 @@
 //! `/events`: what changes, as server-sent events (HTML Living Standard, section 9.2).
 //!
 //! ```text
-//! event: status   the JSON of /status: all of it at first; then what has changed since, without histories
+//! event: status   the JSON of /status: all of it at first, and when clusters have gone; then what has changed since,
+//!                 without histories
 //! event: change   one event of a cluster's history, as in /status, with `cluster`
 //! : still here    every 15 s
 //! ```
@@ -24,7 +25,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, MissedTickBehavior, interval, interval_at, sleep, timeout};
 
 use super::status::Snapshot;
-use crate::board::{Board, BoardEvent, ClusterStatus};
+use crate::board::{Board, BoardEvent, ClusterBoard, ClusterStatus};
 
 /// How many may listen at once.
 pub(super) const MAX_SUBSCRIBERS: usize = 64;
@@ -128,7 +129,9 @@ impl Events {
         // What comes in between is for the next round: of it only a part might be seen.
         let (after, newest) = (told.last, self.board.newest());
         let (mut changes, mut changed) = (Vec::new(), Vec::new());
-        for (name, cluster) in self.board.clusters() {
+        let clusters: Vec<_> = self.board.clusters().collect();
+        let some_are_gone = told.forget_all_but(&clusters);
+        for (name, cluster) in clusters {
             let before = changes.len();
             // The status is read last: it shows the consequences of all events that are told with it.
             let history = cluster.history();
@@ -140,12 +143,14 @@ impl Events {
                 changed.push((name, cluster, status));
             }
         }
-        if changes.is_empty() && changed.is_empty() {
+        if changes.is_empty() && changed.is_empty() && !some_are_gone {
             return None;
         }
         changes.sort_unstable_by_key(|(id, _)| *id);
         told.last = newest;
-        let status = self.frame("status", None, &Snapshot::of(&self.board, changed));
+        let status =
+            if some_are_gone { Snapshot::whole(&self.board) } else { Snapshot::of(&self.board, changed) };
+        let status = self.frame("status", None, &status);
         Some(Round { changes, status })
     }
 
@@ -198,6 +203,13 @@ struct Told {
 }
 
 impl Told {
+    /// Forgets the clusters that are not there any more; whether there were some.
+    fn forget_all_but(&mut self, clusters: &[(Arc<str>, Arc<ClusterBoard>)]) -> bool {
+        let before = self.statuses.len();
+        self.statuses.retain(|told, _| clusters.iter().any(|(name, _)| name == told));
+        self.statuses.len() < before
+    }
+
     /// Whether this status has not been told yet; from now on it has.
     fn is_news(&mut self, cluster: &Arc<str>, status: &Arc<ClusterStatus>) -> bool {
         let before = self.statuses.insert(Arc::clone(cluster), Arc::clone(status));

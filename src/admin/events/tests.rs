@@ -225,3 +225,19 @@ async fn what_happens_while_the_first_listener_is_told_what_there_was_is_told_ne
     assert_eq!(first.hear().await.event, "status");
     assert_eq!(first.hear().await.event, "change");
 }
+
+#[tokio::test(start_paused = true)]
+async fn whoever_listens_is_told_of_clusters_that_come_and_go() {
+    let stage = Stage::set();
+    let mut listener = stage.listen(None);
+    let clusters = |heard: &Heard| {
+        let names = heard.data["clusters"].as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+        (heard.data["complete"].as_bool().unwrap(), names.join(" "))
+    };
+    assert_eq!(clusters(&listener.hear().await), (true, "a b".to_owned()));
+    assert_eq!(clusters(&listener.hear().await), (false, "a b".to_owned()), "all are news at first");
+    stage.board.set_clusters(["a".into(), "c".into()]);
+    assert_eq!(clusters(&listener.hear().await), (true, "a c".to_owned()));
+    stage.board.set_clusters(["a".into(), "c".into(), "b".into()]);
+    assert_eq!(clusters(&listener.hear().await), (false, "b".to_owned()), "it is another one");
+}
