@@ -116,7 +116,7 @@ impl Life<'_> {
         if self.guardian.is_none() {
             notify::reloading();
         }
-        let outcome = config::load(self.sources).map_err(|error| error.to_string()).and_then(|loaded| {
+        let outcome = config::load_again(self.sources).map_err(|error| error.to_string()).and_then(|loaded| {
             let reloaded = self.gate.reload(&loaded.config).map_err(|error| error.to_string())?;
             for warning in &loaded.warnings {
                 warn!("{warning}");

@@ -35,6 +35,7 @@ mod words;
 mod tests;
 
 use std::ffi::OsString;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
@@ -59,6 +60,9 @@ pub const DEFAULT_SOCKET: &str = "/run/raftgate/raftgate.sock";
 
 /// The variable that names the socket, for a gate and for the commands that control one.
 pub const SOCKET_VARIABLE: &str = "RAFTGATE_ADMIN__SOCKET";
+
+/// No configuration is larger, in bytes: what is was named by mistake, and must not fill the memory.
+const LARGEST_FILE: u64 = 64 << 20;
 
 /// Where a configuration comes from, besides the environment.
 #[derive(Clone, Debug, Default)]
@@ -109,6 +113,22 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
     load_from(sources, environment())
 }
 
+/// The same for a gate that is under way, which must not wait for the other end of a pipe: it may have been started by
+/// one, but there is nothing more to be read from that.
+///
+/// # Errors
+///
+/// As [`load`].
+pub fn load_again(sources: &Sources) -> Result<Loaded, ConfigError> {
+    if let Some(file) = &sources.file
+        && fs::metadata(file).is_ok_and(|about| !about.is_file() && !about.is_dir())
+    {
+        let error = io::Error::other("it is not a file, so there is nothing to be read again");
+        return Err(ConfigError::Unreadable { file: file.clone(), error });
+    }
+    load(sources)
+}
+
 fn environment() -> Vec<(String, String)> {
     // A variable that is not Unicode cannot be one of ours: every name and value of ours is.
     let unicode =
@@ -136,7 +156,17 @@ fn load_from(sources: &Sources, environment: Vec<(String, String)>) -> Result<Lo
 }
 
 fn read(path: &Path) -> Result<String, ConfigError> {
-    fs::read_to_string(path).map_err(|error| ConfigError::Unreadable { file: path.to_owned(), error })
+    read_file(path).map_err(|error| ConfigError::Unreadable { file: path.to_owned(), error })
+}
+
+/// Reads no more than a configuration can be.
+fn read_file(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    fs::File::open(path)?.take(LARGEST_FILE + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > LARGEST_FILE {
+        return Err(io::Error::other(format!("it is too large, beyond {} MiB", LARGEST_FILE >> 20)));
+    }
+    Ok(text)
 }
 
 fn read_default() -> Result<String, ConfigError> {
