@@ -13,7 +13,7 @@ use tracing::info;
 use super::admin::{AdminThread, Doors};
 use super::control::{self, Control, ControlError, Memory, Plan, Prepared};
 use super::inherited::Inherited;
-use super::listening::Listening;
+use super::listening::{Listening, Wanted};
 use super::{panics, tls};
 use crate::admin::{self, Controls, Request};
 use crate::board::Board;
@@ -156,9 +156,11 @@ impl Gate {
     /// As [`start`](Self::start); nothing has changed then.
     pub(super) fn adopt(&mut self, config: &Config) -> Result<(), StartError> {
         let plans = plan_clusters(config)?;
-        let (listening, sockets) =
-            self.listening.go_on(config, self.proxy.workers(), &mut Inherited::default())?;
         let prepared = self.control.prepare(plans)?;
+        // Bound last: clients may come to a new address from that moment on.
+        let is_own = |address| self.proxy.listens_at(address);
+        let wanted = Wanted { count: self.proxy.workers(), is_own: &is_own };
+        let (listening, sockets) = self.listening.go_on(config, wanted, &mut Inherited::default())?;
         let handles = prepared.iter().map(Prepared::handle).collect();
         self.proxy
             .change(settings(config, &prepared), sockets, handles)
@@ -240,7 +242,8 @@ fn open(
     config: &Config,
     inherited: &mut Inherited,
 ) -> Result<(Listening, Vec<Vec<Sockets>>, Doors), StartError> {
-    let (listening, sockets) = Listening::default().go_on(config, config.workers, inherited)?;
+    let wanted = Wanted { count: config.workers, is_own: &|_| false };
+    let (listening, sockets) = Listening::default().go_on(config, wanted, inherited)?;
     Ok((listening, sockets, Doors::bind(config, inherited)?))
 }
 

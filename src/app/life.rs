@@ -116,14 +116,15 @@ impl Life<'_> {
         if self.guardian.is_none() {
             notify::reloading();
         }
-        let outcome = config::load_again(self.sources).map_err(|error| error.to_string()).and_then(|loaded| {
-            let reloaded = self.gate.reload(&loaded.config).map_err(|error| error.to_string())?;
-            for warning in &loaded.warnings {
-                warn!("{warning}");
-            }
-            self.log.set_level(loaded.config.log.level);
-            Ok(reloaded.to_string())
-        });
+        let outcome =
+            config::load_again(self.sources).map_err(|error| error.to_string()).and_then(|loaded| {
+                let reloaded = self.gate.reload(&loaded.config).map_err(|error| error.to_string())?;
+                for warning in &loaded.warnings {
+                    warn!("{warning}");
+                }
+                self.log.set_level(loaded.config.log.level);
+                Ok(reloaded.to_string())
+            });
         if self.guardian.is_none() {
             notify::ready();
         }

@@ -27,17 +27,26 @@ struct Address {
     duplicates: Arc<[OwnedFd]>,
 }
 
+/// What new addresses are bound to, and beside what.
+#[derive(Clone, Copy)]
+pub(super) struct Wanted<'a> {
+    /// How many sockets each gets.
+    pub(super) count: usize,
+    /// Whether it is the gate itself that has a socket where such an address would be. It can only be one that is about
+    /// to be closed: those of one configuration are in nobody's way.
+    pub(super) is_own: &'a dyn Fn(SocketAddr) -> bool,
+}
+
 impl Listening {
     /// What it takes to listen where this configuration says: for each listener the sockets of its addresses, of which
-    /// those that are new are bound by this, to so many sockets each, unless they were passed. The addresses that are left
-    /// out stay bound.
+    /// those that are new are bound by this, unless they were passed. The addresses that are left out stay bound.
     ///
     /// # Errors
     /// If one cannot be bound; those that were bound before it are closed again.
     pub(super) fn go_on(
         &self,
         config: &Config,
-        sockets: usize,
+        wanted: Wanted<'_>,
         inherited: &mut Inherited,
     ) -> Result<(Listening, Vec<Vec<Sockets>>), StartError> {
         let mut next = Vec::new();
@@ -46,13 +55,13 @@ impl Listening {
             let mut of_listener = Vec::new();
             for (place, &configured) in listener.bind.iter().enumerate() {
                 let name = Arc::clone(&listener.name);
-                let (address, sockets) = if let Some(known) = self.known(configured) {
+                let (address, sockets) = if let Some(known) = self.known(&name, configured) {
                     (Address { listener: name, ..known.clone() }, Sockets::Kept(known.bound))
                 } else {
                     let passed = inherited.tcp(&key(&name, place), configured);
                     let opened = match passed.map_err(|cause| cannot_bind(&name, cause))? {
                         Some(opened) => opened,
-                        None => self.bind(config, &name, configured, sockets)?,
+                        None => bind(&name, configured, wanted)?,
                     };
                     Address::new(name, configured, opened)?
                 };
@@ -87,34 +96,12 @@ impl Listening {
         Ok(keys)
     }
 
-    fn known(&self, configured: SocketAddr) -> Option<&Address> {
-        self.0.iter().find(|address| address.configured == configured)
-    }
-
-    fn bind(
-        &self,
-        config: &Config,
-        listener: &str,
-        address: SocketAddr,
-        count: usize,
-    ) -> Result<Opened, StartError> {
-        let bound = sockets::bind(address, count).or_else(|error| match error {
-            // The gate's own: 0.0.0.0 stands aside for 127.0.0.1, say.
-            BindError::InUse { .. } if self.gives_up(address.port(), config) => {
-                sockets::bind_beside(address, count)
-            }
-            error => Err(error),
-        });
-        let sockets = bound.map_err(|cause| cannot_bind(listener, cause))?;
-        Ok(Opened { sockets, shared: false })
-    }
-
-    /// Whether this configuration leaves out an address with this port.
-    fn gives_up(&self, port: u16, config: &Config) -> bool {
-        let stays = |address: &Address| {
-            config.listeners.iter().any(|listener| listener.bind.contains(&address.configured))
+    /// What a listener's address is bound to already. A port that the system has chosen is that listener's own.
+    fn known(&self, listener: &str, configured: SocketAddr) -> Option<&Address> {
+        let is_it = |address: &&Address| {
+            address.configured == configured && (configured.port() != 0 || *address.listener == *listener)
         };
-        self.0.iter().any(|address| address.bound.port() == port && !stays(address))
+        self.0.iter().find(is_it)
     }
 }
 
@@ -129,6 +116,16 @@ impl Address {
         let address = Address { listener, configured, bound, shared: opened.shared, duplicates };
         Ok((address, Sockets::New(opened.sockets)))
     }
+}
+
+fn bind(listener: &str, address: SocketAddr, wanted: Wanted<'_>) -> Result<Opened, StartError> {
+    let bound = sockets::bind(address, wanted.count).or_else(|error| match error {
+        // The gate's own: 0.0.0.0 stands aside for 127.0.0.1, say, or what was removed a moment ago is back.
+        BindError::InUse { .. } if (wanted.is_own)(address) => sockets::bind_beside(address, wanted.count),
+        error => Err(error),
+    });
+    let sockets = bound.map_err(|cause| cannot_bind(listener, cause))?;
+    Ok(Opened { sockets, shared: false })
 }
 
 fn cannot_bind(listener: &str, cause: BindError) -> StartError {

@@ -123,7 +123,7 @@ impl Cluster {
     fn proxy_settings(&self) -> proxy::ClusterSettings {
         proxy::ClusterSettings {
             name: Arc::clone(&self.name),
-            nodes: self.nodes.iter().map(|node| Arc::clone(&node.name)).collect(),
+            nodes: self.nodes.iter().map(|node| Some(Arc::clone(&node.name))).collect(),
             hold_timeout: self.hold.timeout,
             max_age: self.max_age,
             hold_limit: self.hold.limit,

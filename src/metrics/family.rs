@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Bound;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use prometheus::core::{Atomic, AtomicF64, AtomicI64, AtomicU64, Collector, Desc, Number as _};
@@ -30,6 +31,8 @@ pub struct Family<A>(Arc<Shared<A>>);
 struct Shared<A> {
     desc: Desc,
     kind: MetricType,
+    /// Whether a number goes that nobody can change any more.
+    while_used: AtomicBool,
     /// By the labels' values, each with its length before it.
     numbers: Mutex<BTreeMap<Box<[u8]>, Number<A>>>,
 }
@@ -60,9 +63,22 @@ impl<A: Atomic + 'static> Family<A> {
     ) -> Result<Self, Error> {
         let labels = labels.iter().map(|&label| label.to_owned()).collect();
         let desc = Desc::new(name.to_owned(), help.to_owned(), labels, std::collections::HashMap::new())?;
-        let family = Family(Arc::new(Shared { desc, kind, numbers: Mutex::default() }));
+        let family = Family(Arc::new(Shared {
+            desc,
+            kind,
+            while_used: AtomicBool::new(false),
+            numbers: Mutex::default(),
+        }));
         registry.register(Box::new(family.clone()))?;
         Ok(family)
+    }
+
+    /// The same, but each number is shown only while somebody has it in hand: whoever is the last to let it go need not
+    /// know that he is.
+    #[must_use]
+    pub fn shown_while_used(self) -> Self {
+        self.0.while_used.store(true, Ordering::Relaxed);
+        self
     }
 
     /// The number with these values of the labels, in their order; it is shown from now on.
@@ -135,7 +151,13 @@ impl<A: Atomic + 'static> Collector for Family<A> {
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
-        let metrics = self.numbers().iter().map(|(values, number)| self.shown(values, number)).collect();
+        let mut numbers = self.numbers();
+        if self.0.while_used.load(Ordering::Relaxed) {
+            // Who wants it again finds it by its labels, for which it takes the lock that is held here.
+            numbers.retain(|_, number| Arc::strong_count(&number.0) > 1);
+        }
+        let metrics = numbers.iter().map(|(values, number)| self.shown(values, number)).collect();
+        drop(numbers);
         let mut family = MetricFamily::default();
         family.set_name(self.0.desc.fq_name.clone());
         family.set_help(self.0.desc.help.clone());
@@ -252,6 +274,23 @@ mod tests {
         }
         assert_eq!((family.sum_of(&["x"]), family.sum_of(&["x", "q"])), (3, 2));
         assert_eq!((family.sum_of(&["z"]), family.sum_of(&[]), family.sum()), (0, 15, 15));
+    }
+
+    #[test]
+    fn a_number_that_is_shown_while_used_goes_with_the_last_who_has_it() {
+        let registry = Registry::new();
+        let family = Family::<AtomicI64>::gauges(&registry, "level", "How high.", &["tank"]).unwrap();
+        let family = family.shown_while_used();
+        let shows =
+            || String::from_utf8(crate::metrics::render(&registry).unwrap()).unwrap().contains("level{");
+        let (first, second) = (family.with(&["one"]), family.with(&["one"]));
+        first.inc();
+        drop(first);
+        assert!(shows());
+        assert_eq!(second.get(), 1);
+        drop(second);
+        assert!(!shows());
+        assert_eq!(family.with(&["one"]).get(), 0, "it begins anew");
     }
 
     #[test]

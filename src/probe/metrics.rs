@@ -1,5 +1,6 @@
 //! What probing counts.
 
+use std::cell::OnceCell;
 use std::time::Duration;
 
 use prometheus::core::{AtomicI64, AtomicU64};
@@ -59,11 +60,20 @@ impl MetricFamilies {
         let _ = self.duration.remove_label_values(&[cluster, node]);
     }
 
-    /// One node's metrics, with every label resolved.
+    /// One node's metrics; nothing is shown of them yet.
     pub fn node(&self, cluster: &str, node: &str) -> Metrics {
+        Metrics {
+            families: self.clone(),
+            labels: [cluster.to_owned(), node.to_owned()],
+            shown: OnceCell::new(),
+        }
+    }
+
+    /// Every label resolved; shown from now on.
+    fn show(&self, [cluster, node]: &[String; 2]) -> Numbers {
         let result = |name: &str| self.probes.with(&[cluster, node, name]);
         let failure = |failure: ProbeFailure| result(failure.as_str());
-        Metrics {
+        Numbers {
             leader: result("leader"),
             follower: result("follower"),
             unfit: result("unfit"),
@@ -75,8 +85,6 @@ impl MetricFamilies {
             closed: failure(ProbeFailure::Closed),
             dns: failure(ProbeFailure::Dns),
             duration: self.duration.with_label_values(&[cluster, node]),
-            certificate_expiry: self.certificate_expiry.clone(),
-            labels: [cluster.to_owned(), node.to_owned()],
         }
     }
 }
@@ -84,6 +92,13 @@ impl MetricFamilies {
 /// One node's metrics.
 #[derive(Clone, Debug)]
 pub struct Metrics {
+    families: MetricFamilies,
+    labels: [String; 2],
+    shown: OnceCell<Box<Numbers>>,
+}
+
+#[derive(Clone, Debug)]
+struct Numbers {
     leader: Counter,
     follower: Counter,
     unfit: Counter,
@@ -95,23 +110,34 @@ pub struct Metrics {
     closed: Counter,
     dns: Counter,
     duration: Histogram,
-    certificate_expiry: Family<AtomicI64>,
-    labels: [String; 2],
 }
 
 impl Metrics {
+    /// Shows them, all at zero: by the prober itself as the first thing it does, so that a node that is configured but
+    /// not probed yet is not shown, and one that was forgotten before is not forgotten again in its place.
+    pub(super) fn show(&self) {
+        self.numbers();
+    }
+
     pub(super) fn count(&self, verdict: Verdict, took: Duration) {
-        self.result(verdict).inc();
-        self.duration.observe(took.as_secs_f64());
+        let numbers = self.numbers();
+        numbers.result(verdict).inc();
+        numbers.duration.observe(took.as_secs_f64());
     }
 
     /// `not_after` is in seconds since the Unix epoch. The series begins with the first certificate: one at
     /// zero would read as a certificate that expired in 1970.
     pub(super) fn set_certificate_expiry(&self, not_after: i64) {
         let [cluster, node] = &self.labels;
-        self.certificate_expiry.with(&[cluster, node]).set(not_after);
+        self.families.certificate_expiry.with(&[cluster, node]).set(not_after);
     }
 
+    fn numbers(&self) -> &Numbers {
+        self.shown.get_or_init(|| Box::new(self.families.show(&self.labels)))
+    }
+}
+
+impl Numbers {
     fn result(&self, verdict: Verdict) -> &Counter {
         match verdict {
             Verdict::Leader => &self.leader,

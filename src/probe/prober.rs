@@ -146,6 +146,7 @@ impl Prober {
     #[expect(clippy::manual_async_fn, reason = "it is twice as large")]
     pub fn run(mut self) -> impl Future<Output = ()> + Send {
         async move {
+            self.metrics.show();
             if self.unverified {
                 tracing::warn!(
                     cluster = &*self.cluster,

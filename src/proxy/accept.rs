@@ -11,7 +11,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use super::connection::Connection;
-use super::generation::Listener;
+use super::generation::{Entrance, Listener};
 use super::limits::Admission;
 use super::outcome::Refusal;
 use super::worker::{Order, Worker};
@@ -70,31 +70,31 @@ pub(super) struct Doorway {
     pub(super) address: SocketAddr,
     /// Whether another process has it, too, and goes on with it: whatever is done to it here is done to that one.
     shared: bool,
-    /// Whose clients come in there.
-    listener: RefCell<Rc<Listener>>,
+    /// Where those get to who come in there.
+    entrance: RefCell<Rc<Entrance>>,
     closing: Cell<bool>,
     /// Rung when it is to be closed.
     told: Notify,
 }
 
 impl Doorway {
-    pub(super) fn new(address: SocketAddr, shared: bool, listener: Rc<Listener>) -> Self {
+    pub(super) fn new(address: SocketAddr, shared: bool, entrance: Rc<Entrance>) -> Self {
         Doorway {
             address,
             shared,
-            listener: RefCell::new(listener),
+            entrance: RefCell::new(entrance),
             closing: Cell::new(false),
             told: Notify::new(),
         }
     }
 
-    pub(super) fn listener(&self) -> Rc<Listener> {
-        Rc::clone(&self.listener.borrow())
+    pub(super) fn entrance(&self) -> Rc<Entrance> {
+        Rc::clone(&self.entrance.borrow())
     }
 
-    /// From now on clients who come in there are this listener's.
-    pub(super) fn lead_to(&self, listener: Rc<Listener>) {
-        self.listener.replace(listener);
+    /// From now on clients who come in there get here.
+    pub(super) fn lead_to(&self, entrance: Rc<Entrance>) {
+        self.entrance.replace(entrance);
     }
 
     /// Has the socket closed as by [`Order::Quiesce`].
@@ -140,11 +140,12 @@ impl Door {
     }
 
     fn take(&self, client: TcpStream, peer: SocketAddr) {
-        let listener = self.doorway.listener();
+        let entrance = self.doorway.entrance();
+        let listener = &entrance.listener;
         listener.metrics.connections.inc();
-        match self.admission(&listener, peer.ip()) {
+        match self.admission(listener, peer.ip()) {
             Ok(admission) => {
-                let connection = Connection::new(&self.worker, &listener, client, peer, admission);
+                let connection = Connection::new(&self.worker, &entrance, client, peer, admission);
                 // The task is on its own: a panic ends it and nothing else, and its guards give back what it held.
                 drop(tokio::task::spawn_local(connection));
             }
@@ -169,7 +170,7 @@ impl Door {
     }
 
     async fn pause(&mut self, error: &io::Error) {
-        let listener = self.doorway.listener();
+        let listener = Rc::clone(&self.doorway.entrance().listener);
         listener.metrics.accept_pauses.inc();
         let until = Instant::now() + PAUSE * 2 + WARY;
         if self.wary_until.replace(until).is_none() {
@@ -188,7 +189,7 @@ impl Door {
         let quiesced = sockets::quiesce(socket);
         if let Err(error) = &quiesced {
             tracing::warn!(
-                listener = %self.doorway.listener().name,
+                listener = %self.doorway.entrance().listener.name,
                 %error,
                 "cannot stop new connections before closing: those of this moment may be reset; newer kernels \
                 want CAP_NET_ADMIN for it"
@@ -206,11 +207,15 @@ impl Door {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use tokio::io::AsyncReadExt;
     use tokio::task::LocalSet;
     use tokio::time::Instant;
 
+    use super::super::open::OpenSockets;
     use super::super::tests::harness::{bare_worker, until};
+    use super::super::worker::Socket;
     use super::*;
 
     fn failed(errno: i32) -> io::Result<(TcpStream, SocketAddr)> {
@@ -221,8 +226,9 @@ mod tests {
     async fn want_of_descriptors_pauses_and_a_lost_connection_does_not() {
         const EMFILE: i32 = 24;
         const ECONNABORTED: i32 = 103;
-        let (worker, listener) = bare_worker();
-        let doorway = Rc::new(Doorway::new(([127, 0, 0, 1], 1).into(), false, Rc::clone(&listener)));
+        let (worker, entrance) = bare_worker();
+        let listener = Rc::clone(&entrance.listener);
+        let doorway = Rc::new(Doorway::new(([127, 0, 0, 1], 1).into(), false, entrance));
         let mut door = Door { worker, doorway, wary_until: None };
         let admissions = async {
             let before = Instant::now();
@@ -242,17 +248,19 @@ mod tests {
     #[expect(clippy::await_holding_refcell_ref, reason = "the very defect that makes the acceptor panic")]
     async fn o5_an_acceptor_that_panics_accepts_again_at_the_same_socket() {
         let serves = async {
-            let (worker, listener) = bare_worker();
-            let socket = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
-            let address = socket.local_addr().unwrap();
-            let doorway = worker.open(Rc::clone(&listener), socket).unwrap();
+            let (worker, entrance) = bare_worker();
+            let metrics = &entrance.listener.metrics;
+            let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+            let address = listener.local_addr().unwrap();
+            let open = Arc::<OpenSockets>::default().add(address);
+            let doorway = worker.open(Socket { place: 0, listener, open }).unwrap();
             let come = async |clients: u64| {
                 let _client = TcpStream::connect(address).await.unwrap();
-                until("the client is counted", || listener.metrics.connections.get() == clients).await;
+                until("the client is counted", || metrics.connections.get() == clients).await;
             };
             come(1).await;
             // Whoever looks for the listener while it is being replaced finds a defect, and panics.
-            let broken = doorway.listener.borrow_mut();
+            let broken = doorway.entrance.borrow_mut();
             let mut lost = TcpStream::connect(address).await.unwrap();
             assert!(matches!(lost.read(&mut [0]).await, Ok(0) | Err(_)));
             drop(broken);

@@ -21,7 +21,7 @@ use tokio::time::Instant;
 
 use super::choice::{Fault, Setbacks};
 use super::dial::{Dialled, dial};
-use super::generation::{Cluster, Listener};
+use super::generation::{Cluster, Entrance, Listener};
 use super::hold::wait_for_route;
 use super::limits::Admission;
 use super::metrics::Counted;
@@ -64,7 +64,7 @@ pub(super) struct Joined {
     relay: Relay<TcpStream, TcpStream>,
     /// Until the client has its first byte. Boxed, for most come alone and to the leader.
     awaited: Option<Box<Awaited>>,
-    _counted: Option<Counted>,
+    _counted: Counted,
     /// Where it was not known who the client is before a proxy had told.
     _of_source: Option<Box<SourcePlace>>,
 }
@@ -79,24 +79,24 @@ impl Connection {
     /// A connection that has just been accepted from `peer` and has been let in.
     pub(super) fn new(
         worker: &Rc<Worker>,
-        listener: &Rc<Listener>,
+        entrance: &Rc<Entrance>,
         client: TcpStream,
         peer: SocketAddr,
         admission: Admission,
     ) -> Self {
         let meter = Rc::new(Meter::default());
         let trace = Rc::new(Trace::new(peer));
-        let slot = worker.sessions.admit(listener, &meter, &trace);
+        let slot = worker.sessions.admit(entrance, &meter, &trace);
         let newcomer = Newcomer {
             worker: Rc::clone(worker),
-            listener: Rc::clone(listener),
+            entrance: Rc::clone(entrance),
             client: Unjoined::new(client),
             key: slot.key(),
             meter: Rc::clone(&meter),
             trace: Rc::clone(&trace),
             of_source: None,
         };
-        let arriving: Arriving = match listener.only_cluster() {
+        let arriving: Arriving = match entrance.only_cluster() {
             _ if newcomer.comes_by_proxy() => Box::pin(newcomer.arrive_by_proxy()),
             Some(cluster) => Box::pin(newcomer.bound_for(cluster).arrive(Opening::default())),
             None => Box::pin(newcomer.arrive_by_hello()),
@@ -104,7 +104,7 @@ impl Connection {
         Connection {
             phase: Phase::Arriving(arriving),
             slot,
-            presence: Presence::new(listener, admission),
+            presence: Presence::new(&entrance.listener, admission),
             worker: Rc::clone(worker),
             trace,
             meter,
@@ -238,7 +238,7 @@ impl Journey {
             let tenure = wait_for_route(&mut self, &setbacks).await?;
             let spoken = opening.has_words();
             let Some(node) = self.reach(&tenure, spoken, &mut setbacks).await? else { continue };
-            let counted = self.cluster.metrics.sessions(tenure.node).map(Counted::by);
+            let counted = Counted::by(&self.cluster.metrics.sessions(&tenure));
             let trial = self.approach.take().map(Approach::accepted);
             let setback = setbacks.of(&tenure);
             match open(&mut self, opening, tenure, node, setback).await {
@@ -390,13 +390,14 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_gives_back_what_the_connection_held() {
-        let (worker, listener) = bare_worker();
+        let (worker, entrance) = bare_worker();
+        let listener = &entrance.listener;
         let port = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let _peer = TcpStream::connect(port.local_addr().unwrap()).await.unwrap();
         let (client, peer) = port.accept().await.unwrap();
         let place = worker.places.take().unwrap();
         let admission = listener.bounds.admit(Some(peer.ip()), place).unwrap();
-        let mut connection = Connection::new(&worker, &listener, client, peer, admission);
+        let mut connection = Connection::new(&worker, &entrance, client, peer, admission);
         assert_eq!((worker.places.taken(), listener.metrics.active.get()), (1, 1));
         connection.phase = Phase::Arriving(Box::pin(async { panic!("on purpose") }));
         let ended = LocalSet::new().run_until(async { tokio::task::spawn_local(connection).await }).await;

@@ -139,9 +139,7 @@ pub(super) async fn dial(
         None => ConnectFailure::Timeout,
     };
     let at = Instant::now();
-    if let Some(counter) = journey.cluster.metrics.connect_failures(tenure.node, failure) {
-        counter.inc();
-    }
+    journey.cluster.metrics.connect_failures(tenure, failure).inc();
     if let Some(suspicion) = failure.suspicion() {
         journey.cluster.inbox.signal(tenure.node, suspicion);
     }

@@ -51,7 +51,7 @@ impl Plan {
 #[derive(Debug)]
 pub(super) struct Generation {
     /// In the order of the settings, as everywhere here.
-    pub(super) listeners: Vec<Rc<Listener>>,
+    pub(super) entrances: Vec<Rc<Entrance>>,
     clusters: Rc<Clusters>,
 }
 
@@ -76,7 +76,14 @@ pub(super) struct Listener {
     pub(super) access: Access,
     pub(super) metrics: ListenerMetrics,
     pub(super) bounds: Bounds,
-    pub(super) clusters: Rc<Clusters>,
+}
+
+/// A listener and the clusters that its clients may go to. Nobody keeps it who knows where to go: a session would keep
+/// every cluster of its generation from being let go.
+#[derive(Debug)]
+pub(super) struct Entrance {
+    pub(super) listener: Rc<Listener>,
+    clusters: Rc<Clusters>,
 }
 
 /// One cluster, for clients who all want the same of it.
@@ -107,9 +114,10 @@ impl Generation {
         let listeners = plan.settings.listeners.iter().zip(&plan.bounds);
         let listeners = listeners.map(|(settings, bounds)| {
             let metrics = plan.metrics.listener(&settings.name);
-            Rc::new(Listener::new(settings, bounds.clone(), metrics, Rc::clone(&clusters)))
+            let listener = Rc::new(Listener::new(settings, bounds.clone(), metrics));
+            Rc::new(Entrance { listener, clusters: Rc::clone(&clusters) })
         });
-        Generation { listeners: listeners.collect(), clusters }
+        Generation { entrances: listeners.collect(), clusters }
     }
 
     /// Opens the mailboxes of the clusters that have none yet.
@@ -151,12 +159,7 @@ impl Clusters {
 }
 
 impl Listener {
-    pub(super) fn new(
-        settings: &ListenerSettings,
-        bounds: Bounds,
-        metrics: ListenerMetrics,
-        clusters: Rc<Clusters>,
-    ) -> Self {
+    fn new(settings: &ListenerSettings, bounds: Bounds, metrics: ListenerMetrics) -> Self {
         Listener {
             name: Arc::clone(&settings.name),
             cluster: settings.cluster,
@@ -166,19 +169,21 @@ impl Listener {
             access: settings.access.clone(),
             metrics,
             bounds,
-            clusters,
         }
     }
+}
 
+impl Entrance {
     /// The cluster in this place, as this listener's clients see it.
     pub(super) fn cluster_at(&self, place: usize) -> &Rc<Cluster> {
         // Who has readers is known from the start.
-        self.clusters.readers[place].get(self.to).unwrap_or(&self.clusters.led[place])
+        self.clusters.readers[place].get(self.listener.to).unwrap_or(&self.clusters.led[place])
     }
 
     /// Where all clients go, whatever they say; `None` if it depends on that.
     pub(super) fn only_cluster(&self) -> Option<&Rc<Cluster>> {
-        self.cluster.filter(|_| self.routes.table.is_empty()).map(|place| self.cluster_at(place))
+        let place = self.listener.cluster.filter(|_| self.listener.routes.table.is_empty());
+        place.map(|place| self.cluster_at(place))
     }
 }
 

@@ -102,14 +102,19 @@ impl Limits {
             let bounds = known.map_or_else(|| Bounds::new(listener), |bounds| bounds.adapt(listener));
             (Arc::clone(&listener.name), bounds)
         });
-        self.listeners = listeners.collect();
+        // Who came before its listener or cluster was removed still counts if that is back before he has gone.
+        let listeners: BTreeMap<_, _> = listeners.collect();
+        self.listeners.retain(|_, bounds| bounds.places.taken() > 0);
+        self.listeners.extend(listeners);
         let held = settings.clusters.iter().map(|cluster| {
             let known = self.held.get(&cluster.name).cloned();
             let places = known.unwrap_or_else(|| Places::new(0));
             places.set_limit(cluster.hold_limit);
             (Arc::clone(&cluster.name), places)
         });
-        self.held = held.collect();
+        let held: BTreeMap<_, _> = held.collect();
+        self.held.retain(|_, places| places.taken() > 0);
+        self.held.extend(held);
     }
 
     /// Those of the listeners, in the settings' order.
@@ -182,6 +187,7 @@ impl Drop for Place {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::harness::settings;
     use super::*;
 
     #[test]
@@ -196,6 +202,50 @@ mod tests {
         assert!(places.take().is_none());
         drop((second, third));
         assert_eq!(places.taken(), 0);
+    }
+
+    #[test]
+    fn s8_who_came_before_a_listener_or_cluster_was_removed_counts_when_it_is_back() {
+        let settings = settings();
+        let without = || Settings { listeners: Vec::new(), clusters: Vec::new(), ..settings.clone() };
+        let mut limits = Limits::new();
+        limits.adapt(&settings);
+        let taken = (limits.of_listeners(&settings)[0].places.take(), limits.of_held(&settings)[0].take());
+        limits.adapt(&without());
+        limits.adapt(&settings);
+        let count = (limits.of_listeners(&settings)[0].places.taken(), limits.of_held(&settings)[0].taken());
+        assert_eq!(count, (1, 1));
+        drop(taken);
+        limits.adapt(&without());
+        assert_eq!((limits.listeners.len(), limits.held.len()), (0, 0), "nobody is left to be counted");
+    }
+
+    #[test]
+    fn s8_a_limit_that_changes_holds_for_who_comes_next() {
+        let mut settings = settings();
+        settings.listeners[0].max_connections = Some(1);
+        settings.listeners[0].max_connections_per_source = Some(1);
+        let mut limits = Limits::new();
+        let admit = |limits: &Limits, settings: &Settings| {
+            let client = Some([10, 0, 0, 1].into());
+            limits.of_listeners(settings)[0].admit(client, limits.in_all.take().unwrap())
+        };
+        limits.adapt(&settings);
+        let first = admit(&limits, &settings).unwrap();
+        assert_eq!(admit(&limits, &settings).unwrap_err(), Refusal::SourceLimit);
+        settings.listeners[0].max_connections_per_source = Some(2);
+        limits.adapt(&settings);
+        assert_eq!(admit(&limits, &settings).unwrap_err(), Refusal::Limit, "the first still counts");
+        settings.listeners[0].max_connections = Some(3);
+        limits.adapt(&settings);
+        let second = admit(&limits, &settings).unwrap();
+        assert_eq!(admit(&limits, &settings).unwrap_err(), Refusal::SourceLimit, "by its source, too");
+        settings.max_connections = 1;
+        limits.adapt(&settings);
+        drop(first);
+        assert!(limits.in_all.take().is_none(), "as many are there as may be");
+        drop(second);
+        assert!(limits.in_all.take().is_some());
     }
 
     #[tokio::test]

@@ -9,8 +9,8 @@ use super::dial::ConnectFailure;
 use super::outcome::{Outcome, Refusal};
 use super::settings::ClusterSettings;
 use crate::board::Traffic;
-use crate::leader::NodeId;
 use crate::metrics::{Counter, Family, Gauge};
+use crate::tenure::Tenure;
 
 /// Buckets for holds, in seconds: an election takes tens of milliseconds to many seconds.
 const HOLD_BUCKETS: [f64; 12] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0];
@@ -69,7 +69,9 @@ impl Metrics {
                 "Pauses of accepting for want of descriptors or memory",
                 &["listener"],
             )?,
-            sessions: by.gauges("sessions_active", "Clients joined to a node", &["cluster", "node"])?,
+            sessions: by
+                .gauges("sessions_active", "Clients joined to a node", &["cluster", "node"])?
+                .shown_while_used(),
             held: by.gauges("held_connections", "Clients that wait for a route", &["cluster"])?,
             hold_duration: by.histograms(
                 "hold_duration_seconds",
@@ -86,11 +88,13 @@ impl Metrics {
                 "How long nodes took to accept",
                 &CONNECT_BUCKETS,
             )?,
-            connect_failures: by.counters(
-                "connect_failures_total",
-                "Connects to nodes that failed",
-                &["cluster", "node", "reason"],
-            )?,
+            connect_failures: by
+                .counters(
+                    "connect_failures_total",
+                    "Connects to nodes that failed",
+                    &["cluster", "node", "reason"],
+                )?
+                .shown_while_used(),
             moved: by.counters(
                 "connections_moved_total",
                 "Dials repeated because the node was lost before its first byte",
@@ -120,12 +124,10 @@ impl Metrics {
         }
     }
 
-    /// Shows nothing of a cluster any more that has no client any more.
+    /// Shows nothing of a cluster any more that has no client any more. What is shown of its nodes ends by itself.
     pub fn forget_cluster(&self, cluster: &str) {
-        for gauge in [&self.held, &self.sessions] {
-            gauge.forget(&[cluster]);
-        }
-        for counter in [&self.hold_timeouts, &self.moved, &self.connect_failures] {
+        self.held.forget(&[cluster]);
+        for counter in [&self.hold_timeouts, &self.moved] {
             counter.forget(&[cluster]);
         }
         for histogram in [&self.hold_duration, &self.connect_duration] {
@@ -156,7 +158,12 @@ impl Metrics {
             hold_timeouts: self.hold_timeouts.with(&[name]),
             connect_duration: self.connect_duration.with_label_values(&[name]),
             moved: self.moved.with(&[name]),
-            nodes: settings.nodes.iter().map(|node| self.node(name, node)).collect(),
+            nodes: settings.nodes.iter().map(|node| Some(self.node(name, node.as_ref()?))).collect(),
+            of_others: OfOthers {
+                cluster: Arc::clone(&settings.name),
+                sessions: self.sessions.clone(),
+                connect_failures: self.connect_failures.clone(),
+            },
         }
     }
 
@@ -216,18 +223,36 @@ pub(super) struct ClusterMetrics {
     pub(super) hold_timeouts: Counter,
     pub(super) connect_duration: Histogram,
     pub(super) moved: Counter,
-    nodes: Vec<NodeMetrics>,
+    nodes: Vec<Option<NodeMetrics>>,
+    of_others: OfOthers,
+}
+
+/// Where nodes are counted that the settings do not have, or have no more: clients may meet them all the same.
+#[derive(Debug)]
+struct OfOthers {
+    cluster: Arc<str>,
+    sessions: Family<AtomicI64>,
+    connect_failures: Family<AtomicU64>,
 }
 
 impl ClusterMetrics {
-    /// `None` for a node that the settings do not name.
-    pub(super) fn sessions(&self, node: NodeId) -> Option<&Gauge> {
-        self.nodes.get(node.0).map(|metrics| &metrics.sessions)
+    /// Clients joined to a tenure's node.
+    pub(super) fn sessions(&self, tenure: &Tenure) -> Gauge {
+        let of_other = || self.of_others.sessions.with(&[&self.of_others.cluster, &tenure.name]);
+        self.node(tenure).map_or_else(of_other, |node| node.sessions.clone())
     }
 
-    /// `None` for a node that the settings do not name.
-    pub(super) fn connect_failures(&self, node: NodeId, reason: ConnectFailure) -> Option<&Counter> {
-        self.nodes.get(node.0).map(|metrics| &metrics.connect_failures[reason as usize])
+    /// Failed connects to a tenure's node.
+    pub(super) fn connect_failures(&self, tenure: &Tenure, reason: ConnectFailure) -> Counter {
+        if let Some(node) = self.node(tenure) {
+            return node.connect_failures[reason as usize].clone();
+        }
+        let OfOthers { cluster, connect_failures, .. } = &self.of_others;
+        connect_failures.with(&[cluster, &tenure.name, reason.as_str()])
+    }
+
+    fn node(&self, tenure: &Tenure) -> Option<&NodeMetrics> {
+        self.nodes.get(tenure.node.0)?.as_ref()
     }
 }
 

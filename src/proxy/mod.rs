@@ -10,6 +10,7 @@
 //! release     paces a crowd by its node's answers (S2)
 //! opening     until the node's first byte (S4)       sessions    the table: fates and inactivity (D8, S5, S6)
 //! limits      bounds, as guards (S8)                 sources     bounds by source (S8)
+//! open        which listening sockets are open (O4)
 //! access      who may come in (S8)                   unjoined    a stream that is reset when dropped
 //! proxy_header      for whom a trusted proxy comes   source_addresses  where the gate connects from
 //! outcome     why connections end                    metrics     what is counted
@@ -28,6 +29,7 @@ mod generation;
 mod hold;
 mod limits;
 mod metrics;
+mod open;
 mod opening;
 mod outcome;
 mod proxy_header;
@@ -62,8 +64,9 @@ use crate::supervise::Failing;
 use crate::tenure::{OfReaders, TenureReader, To};
 pub use access::Access;
 use generation::Plan;
-use limits::{Limits, Places};
+use limits::Limits;
 pub use metrics::{Metrics, Totals};
+use open::OpenSockets;
 pub use outcome::{Outcome, Refusal};
 pub use proxy_header::Proxies;
 pub use routes::{Route, Routes, ServerNames, Target};
@@ -91,7 +94,7 @@ pub struct ClusterHandle {
 pub struct Proxy {
     orders: watch::Sender<Order>,
     limits: Limits,
-    open: Arc<Places>,
+    open: Arc<OpenSockets>,
     threads: Vec<thread::JoinHandle<()>>,
     /// Where each worker hears of the next configuration.
     changes: Vec<UnboundedSender<Change>>,
@@ -123,20 +126,19 @@ pub fn start(
 ) -> io::Result<Proxy> {
     check_fit(&settings, sockets.len(), &clusters)?;
     let (_, new) = tell_apart(sockets);
-    let shares = distribute(new, settings.workers.max(1))?;
+    let open = Arc::<OpenSockets>::default();
+    let shares = distribute(new, settings.workers.max(1), &open)?;
     let (census, questions) = census::census(shares.len());
     let (orders, received) = watch::channel(Order::Serve);
     let mut limits = Limits::new();
     limits.adapt(&settings);
     let beginning = Beginning {
         places: Arc::clone(&limits.in_all),
-        open: Places::new(usize::MAX),
         plan: Plan::new(settings, &limits, clusters, metrics.clone()),
         orders: received,
         failing,
     };
     let (started, starts) = mpsc::channel();
-    let open = Arc::clone(&beginning.open);
     let mut proxy = Proxy { orders, limits, open, threads: Vec::new(), changes: Vec::new(), metrics, census };
     for (number, (sockets, questions)) in shares.into_iter().zip(questions).enumerate() {
         let (change, changes) = unbounded_channel();
@@ -187,7 +189,7 @@ impl Proxy {
     ) -> io::Result<()> {
         check_fit(&settings, sockets.len(), &clusters)?;
         let (kept, new) = tell_apart(sockets);
-        let shares = distribute(new, self.changes.len())?;
+        let shares = distribute(new, self.changes.len(), &self.open)?;
         let settings = Settings { workers: self.changes.len(), ..settings };
         self.limits.adapt(&settings);
         let plan = Plan::new(settings, &self.limits, clusters, self.metrics.clone());
@@ -230,6 +232,11 @@ impl Proxy {
             }
             turns
         });
+    }
+
+    /// Whether it has a listening socket that takes connections to this address, be it one that is about to be closed.
+    pub fn listens_at(&self, address: SocketAddr) -> bool {
+        self.open.has(address)
     }
 
     /// How many workers there are.
@@ -301,19 +308,24 @@ fn tell_apart(sockets: Vec<Vec<Sockets>>) -> (Vec<(SocketAddr, usize)>, Vec<Vec<
 
 /// Each worker's listening sockets. Of each address every worker gets one: where there are fewer sockets than
 /// workers, some share one; where there are more, some have several, so that no queue goes unserved.
-fn distribute(listeners: Vec<Vec<TcpListener>>, workers: usize) -> io::Result<Vec<Vec<Socket>>> {
+fn distribute(
+    listeners: Vec<Vec<TcpListener>>,
+    workers: usize,
+    open: &Arc<OpenSockets>,
+) -> io::Result<Vec<Vec<Socket>>> {
     let mut shares: Vec<Vec<Socket>> = (0..workers).map(|_| Vec::new()).collect();
     for (place, sockets) in listeners.into_iter().enumerate() {
         let mut by_address: BTreeMap<SocketAddr, Vec<TcpListener>> = BTreeMap::new();
         for socket in sockets {
             by_address.entry(socket.local_addr()?).or_default().push(socket);
         }
-        for group in by_address.into_values() {
+        for (address, group) in by_address {
+            let socket = |listener| Socket { place, listener, open: open.add(address) };
             for worker in group.len()..workers {
-                shares[worker].push((place, group[worker % group.len()].try_clone()?));
+                shares[worker].push(socket(group[worker % group.len()].try_clone()?));
             }
-            for (number, socket) in group.into_iter().enumerate() {
-                shares[number % workers].push((place, socket));
+            for (number, listener) in group.into_iter().enumerate() {
+                shares[number % workers].push(socket(listener));
             }
         }
     }

@@ -71,13 +71,13 @@ enum Lack {
 impl Newcomer {
     /// Whether the peer is a trusted proxy, which has to tell for whom it comes.
     pub(super) fn comes_by_proxy(&self) -> bool {
-        self.listener.proxies.have(self.trace.peer().ip())
+        self.entrance.listener.proxies.have(self.trace.peer().ip())
     }
 
     /// Its whole way, after its proxy has told who it is.
     pub(super) async fn arrive_by_proxy(mut self) -> Result<Joined, Ending> {
         self.be_introduced().await?;
-        match self.listener.only_cluster() {
+        match self.entrance.only_cluster() {
             Some(cluster) => {
                 let cluster = Rc::clone(cluster);
                 self.bound_for(&cluster).arrive(Opening::default()).await
@@ -101,21 +101,21 @@ impl Newcomer {
                 return Err(Outcome::Client.into());
             }
             Err(Lack::Failed) => return Err(Outcome::ClientError.into()),
-            Err(lack) => return Err(refuse_header(&self.listener, &self.trace, &lack).into()),
+            Err(lack) => return Err(refuse_header(&self.entrance.listener, &self.trace, &lack).into()),
         }
         let of_source = self.admit_by_source();
-        self.of_source =
-            of_source.inspect_err(|refusal| tell_refused(&self.listener, &self.trace, *refusal, ""))?;
+        self.of_source = of_source
+            .inspect_err(|refusal| tell_refused(&self.entrance.listener, &self.trace, *refusal, ""))?;
         Ok(())
     }
 
     /// The client's address is known by now: may it come in?
     fn admit_by_source(&self) -> Result<Option<Box<SourcePlace>>, Refusal> {
         let client = self.trace.client().ip();
-        if !self.listener.access.admits(client) {
+        if !self.entrance.listener.access.admits(client) {
             return Err(Refusal::Denied);
         }
-        self.listener.bounds.admit_by_source(client)
+        self.entrance.listener.bounds.admit_by_source(client)
     }
 }
 

@@ -11,7 +11,6 @@ use tokio::time::Instant;
 
 use super::choice::{Choice, LONGEST_BACKOFF, Setbacks, Word};
 use super::connection::Journey;
-use crate::metrics::Gauge;
 use crate::tenure::{Approach, Tenure};
 
 /// Picks the node for a client, and counts the client as on its way there. The one that it was given before it had to
@@ -24,7 +23,7 @@ pub(super) fn pick(
 ) -> Choice {
     let metrics = &journey.cluster.metrics;
     let load = |tenure: &Tenure| {
-        let sessions = metrics.sessions(tenure.node).map_or(0, Gauge::get);
+        let sessions = metrics.sessions(tenure).get();
         let approaching = i64::try_from(tenure.approaching()).unwrap_or(i64::MAX);
         sessions.saturating_add(approaching)
     };

@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::choice::later;
 use super::connection::{Joined, Journey};
-use super::generation::{Cluster, Listener};
+use super::generation::{Cluster, Entrance};
 use super::opening::{Opening, SCRATCH, poll_read};
 use super::outcome::{Ending, Outcome, Refusal};
 use super::proxy_header::{FORGED, refuse_header};
@@ -27,7 +27,7 @@ use crate::wire::proxy_header::{Sign, sign};
 /// A client that has been let in and belongs to no cluster yet.
 pub(super) struct Newcomer {
     pub(super) worker: Rc<Worker>,
-    pub(super) listener: Rc<Listener>,
+    pub(super) entrance: Rc<Entrance>,
     pub(super) client: Unjoined,
     pub(super) key: Key,
     pub(super) meter: Rc<Meter>,
@@ -44,7 +44,7 @@ impl Newcomer {
             route: cluster.route.clone(),
             cluster: Rc::clone(cluster),
             worker: self.worker,
-            listener: self.listener,
+            listener: Rc::clone(&self.entrance.listener),
             client: self.client,
             key: self.key,
             meter: self.meter,
@@ -63,7 +63,7 @@ impl Newcomer {
     /// goes on as one that speaks no TLS: it may wait for the server's first word, and whoever has set HAProxy's
     /// `inspect-delay` expects the rules to be applied to what is there.
     pub(super) async fn arrive_by_hello(mut self) -> Result<Joined, Ending> {
-        let listener = Rc::clone(&self.listener);
+        let (entrance, listener) = (Rc::clone(&self.entrance), Rc::clone(&self.entrance.listener));
         let mut opening = Opening::default();
         let deadline = later(Instant::now(), listener.routes.hello_timeout);
         let reading = tokio::select! {
@@ -83,9 +83,11 @@ impl Newcomer {
         let default = || listener.cluster.map_or(Target::Reject, Target::Cluster);
         match target.unwrap_or_else(default) {
             Target::Cluster(place) => {
-                let cluster = listener.cluster_at(place);
-                self.worker.sessions.bound_for(self.key, cluster);
-                self.bound_for(cluster).arrive(opening).await
+                let cluster = Rc::clone(entrance.cluster_at(place));
+                // It may be long on its way, and needs no other cluster.
+                drop(entrance);
+                self.worker.sessions.bound_for(self.key, &cluster);
+                self.bound_for(&cluster).arrive(opening).await
             }
             // Who comes and goes without a word has asked for nothing that could be refused.
             Target::Reject if opening.is_finished() && !opening.has_words() => {

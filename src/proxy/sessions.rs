@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::choice::later;
-use super::generation::{Cluster, Listener};
+use super::generation::{Cluster, Entrance, Listener};
 use super::outcome::Outcome;
 use super::settings::ClusterSettings;
 use super::trace::Trace;
@@ -119,12 +119,7 @@ impl Sessions {
     }
 
     /// A place for a connection that has just been accepted.
-    pub(super) fn admit(
-        self: &Rc<Self>,
-        listener: &Rc<Listener>,
-        meter: &Rc<Meter>,
-        trace: &Rc<Trace>,
-    ) -> Slot {
+    pub(super) fn admit(self: &Rc<Self>, entrance: &Entrance, meter: &Rc<Meter>, trace: &Rc<Trace>) -> Slot {
         let entry = Entry {
             waker: None,
             call: None,
@@ -132,8 +127,8 @@ impl Sessions {
             stage: Stage::Arriving,
             meter: Rc::clone(meter),
             trace: Rc::clone(trace),
-            listener: Rc::clone(listener),
-            cluster: listener.only_cluster().cloned(),
+            listener: Rc::clone(&entrance.listener),
+            cluster: entrance.only_cluster().cloned(),
             counted: (0, 0),
             active_at: Instant::now(),
         };

@@ -64,8 +64,8 @@ impl ListenerSettings {
 pub struct ClusterSettings {
     /// The cluster's name.
     pub name: Arc<str>,
-    /// The names of its nodes, in the order of their `NodeId`s.
-    pub nodes: Vec<Arc<str>>,
+    /// The names of its nodes, in the order of their `NodeId`s; `None` for one that is not there any more.
+    pub nodes: Vec<Option<Arc<str>>>,
     /// How long after the cluster became leaderless a client is held (S2).
     pub hold_timeout: Duration,
     /// How old the leader's word may be on which a client goes to it; zero: each client waits for a probe begun after

@@ -11,8 +11,9 @@ use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{Mutex, Notify, mpsc, watch};
 
 use super::accept::{Doorway, accept};
-use super::generation::{Generation, Listener, Plan};
+use super::generation::{Entrance, Generation, Plan};
 use super::limits::Places;
+use super::open::Open;
 use super::opening::SCRATCH;
 use super::outcome::Outcome;
 use super::sessions::Sessions;
@@ -49,8 +50,6 @@ pub(super) struct Beginning {
     pub(super) plan: Plan,
     /// Bounds connections over all workers.
     pub(super) places: Arc<Places>,
-    /// Counts listening sockets that are not closed yet.
-    pub(super) open: Arc<Places>,
     pub(super) orders: watch::Receiver<Order>,
     /// Told if a worker's thread ends by a panic.
     pub(super) failing: Failing,
@@ -73,8 +72,14 @@ pub(super) struct Change {
     pub(super) sockets: Vec<Socket>,
 }
 
-/// A listening socket and the place of its listener in the settings.
-pub(super) type Socket = (usize, std::net::TcpListener);
+/// A listening socket.
+#[derive(Debug)]
+pub(super) struct Socket {
+    /// The place of its listener in the settings.
+    pub(super) place: usize,
+    pub(super) listener: std::net::TcpListener,
+    pub(super) open: Open,
+}
 
 /// Where a worker is asked for its sessions.
 pub(super) type Questions = mpsc::Receiver<Question>;
@@ -93,7 +98,6 @@ pub(super) struct Worker {
     doorways: RefCell<Vec<Rc<Doorway>>>,
     /// Rung whenever one of them is gone.
     closed: Notify,
-    open: Arc<Places>,
     orders: watch::Receiver<Order>,
     pub(super) sessions: Rc<Sessions>,
     pub(super) gear: Gear,
@@ -133,13 +137,12 @@ pub(super) fn run(beginning: Beginning, share: Share, started: &std::sync::mpsc:
 }
 
 impl Worker {
-    pub(super) fn new(Beginning { plan, places, open, orders, .. }: Beginning) -> Rc<Self> {
+    pub(super) fn new(Beginning { plan, places, orders, .. }: Beginning) -> Rc<Self> {
         let worker = Worker {
             present: RefCell::new(Generation::new(&plan, None)),
             shared: plan.settings.shared.clone(),
             doorways: RefCell::default(),
             closed: Notify::new(),
-            open,
             orders,
             sessions: Sessions::new(),
             gear: Gear::new(BUFFER, plan.settings.pipes),
@@ -151,28 +154,23 @@ impl Worker {
         Rc::new(worker)
     }
 
-    /// The listener in this place.
-    pub(super) fn listener(&self, place: usize) -> Rc<Listener> {
-        Rc::clone(&self.present.borrow().listeners[place])
+    /// The listener in this place, with where its clients may go.
+    pub(super) fn entrance(&self, place: usize) -> Rc<Entrance> {
+        Rc::clone(&self.present.borrow().entrances[place])
     }
 
     /// Starts to accept at each socket.
     fn open_all(self: &Rc<Self>, sockets: Vec<Socket>) -> io::Result<()> {
-        sockets.into_iter().try_for_each(|(place, socket)| self.open(self.listener(place), socket).map(drop))
+        sockets.into_iter().try_for_each(|socket| self.open(socket).map(drop))
     }
 
     /// Accepts at this socket until told otherwise, and closes it then.
-    pub(super) fn open(
-        self: &Rc<Self>,
-        listener: Rc<Listener>,
-        socket: std::net::TcpListener,
-    ) -> io::Result<Rc<Doorway>> {
-        socket.set_nonblocking(true)?;
-        let address = socket.local_addr()?;
-        let socket = TcpListener::from_std(socket)?;
-        let open = self.open.take().ok_or_else(|| io::Error::other("too many listening sockets"))?;
+    pub(super) fn open(self: &Rc<Self>, Socket { place, listener, open }: Socket) -> io::Result<Rc<Doorway>> {
+        listener.set_nonblocking(true)?;
+        let socket = TcpListener::from_std(listener)?;
+        let address = open.address();
         let shared = self.shared.contains(&address);
-        let doorway = Rc::new(Doorway::new(address, shared, listener));
+        let doorway = Rc::new(Doorway::new(address, shared, self.entrance(place)));
         self.doorways.borrow_mut().push(Rc::clone(&doorway));
         let opened = Rc::clone(&doorway);
         let (worker, socket) = (Rc::clone(self), Rc::new(socket));
@@ -200,13 +198,17 @@ impl Worker {
         self.log_connections.set(plan.settings.log_connections);
         for doorway in self.doorways.borrow().iter() {
             match kept.iter().find(|(address, _)| *address == doorway.address) {
-                Some((_, place)) => doorway.lead_to(Rc::clone(&next.listeners[*place])),
+                Some((_, place)) => doorway.lead_to(Rc::clone(&next.entrances[*place])),
                 None => doorway.close(),
             }
         }
         self.present.replace(next);
-        if let Err(error) = self.open_all(sockets) {
-            tracing::error!(%error, "a listening socket is lost: it cannot be served");
+        for socket in sockets {
+            let listener = Rc::clone(&self.entrance(socket.place).listener);
+            if let Err(error) = self.open(socket) {
+                let listener = &listener.name;
+                tracing::error!(%listener, %error, "a listening socket is lost: it cannot be served");
+            }
         }
     }
 

@@ -6,80 +6,14 @@ use std::path::Path;
 
 use rustix::process::Signal;
 use tokio::io::AsyncReadExt;
-use tokio::net::TcpStream;
 
 use crate::support::certs::Authority;
 use crate::support::client::{assert_echo, say};
-use crate::support::gate::{Metrics, raftgate, sum};
+use crate::support::gate::Metrics;
 use crate::support::node::Node;
-use crate::support::scene::{Scene, Settings, configuration};
+use crate::support::reload::{free_port, is_refused, second, without};
+use crate::support::scene::{Scene, Settings};
 use crate::support::wait::{until, within_deadline};
-
-impl Scene {
-    /// The configuration's file.
-    fn file(&self) -> std::path::PathBuf {
-        self.folder.path().join("raftgate.toml")
-    }
-
-    /// The text of the configuration, with the control socket and the CA in their places.
-    fn text(&self, settings: Settings<'_>) -> String {
-        configuration(&self.nodes, self.folder.path(), settings)
-    }
-
-    /// Has the gate go over to this text; what it says.
-    async fn reload(&self, text: &str) -> String {
-        fs::write(self.file(), text).unwrap();
-        let (code, said) = self.try_reload().await;
-        assert_eq!(code, Some(0), "{said}");
-        said
-    }
-
-    /// Has the gate read its file again: the exit code of the command, and all that it has printed.
-    async fn try_reload(&self) -> (Option<i32>, String) {
-        let output = raftgate().args(["reload", "--socket"]).arg(self.socket()).output();
-        let output = within_deadline("the reload", output).await.unwrap();
-        let said = [output.stdout, output.stderr].concat();
-        (output.status.code(), String::from_utf8(said).unwrap())
-    }
-
-    async fn metric(&self, name: &str) -> f64 {
-        sum(&within_deadline("the metrics", self.gate.metrics()).await.unwrap(), name, "")
-    }
-
-    async fn epoch(&self) -> Option<u64> {
-        let (_, body) = self.gate.get("/status").await?;
-        let status: serde_json::Value = serde_json::from_str(&body).ok()?;
-        status["clusters"]["controllers"]["epoch"].as_u64()
-    }
-}
-
-/// A second cluster of one node, and a listener for it.
-fn second(node: &Node, folder: &Path, address: &str) -> String {
-    format!(
-        "\n[listeners.second]\nbind = \"{address}\"\ncluster = \"other\"\n[clusters.other]\npreset = \"openziti\"\n\
-         sessions.on_demotion = \"cut\"\nprobe.tls.ca_file = \"{}\"\n\
-         nodes.{} = {{ address = \"{}:{}\", server_name = \"{}\" }}\n",
-        folder.join("ca.pem").display(),
-        node.name,
-        node.host,
-        node.port,
-        crate::support::certs::own_name(&node.name),
-    )
-}
-
-/// The text without the line that begins so.
-fn without(text: &str, beginning: &str) -> String {
-    text.split_inclusive('\n').filter(|line| !line.starts_with(beginning)).collect()
-}
-
-/// A port that was free a moment ago.
-fn free_port() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
-}
-
-async fn is_refused(address: SocketAddr) -> bool {
-    matches!(TcpStream::connect(address).await, Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused)
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn o2_what_has_not_changed_goes_on_as_it_did() {
@@ -101,6 +35,8 @@ async fn o2_what_has_not_changed_goes_on_as_it_did() {
     // What is said of clients alone leaves probes and claims alone, too.
     scene.reload(&scene.text(Settings { cluster: "hold.timeout = \"3s\"", ..Settings::default() })).await;
     assert_eq!(scene.epoch().await, epoch);
+    let probed = crate::support::clock::Stamp::now();
+    scene.nodes[1].known_since(probed).await;
     assert_eq!(scene.nodes[1].handshakes().await, handshakes, "a prober has begun anew");
     assert_echo(&mut session).await;
     drop(session);

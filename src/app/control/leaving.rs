@@ -2,7 +2,7 @@
 //! so that fates reach them (S5).
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{self, Arc, Mutex, MutexGuard, PoisonError};
 
 use tracing::info;
 
@@ -10,7 +10,7 @@ use super::Metrics;
 use super::followed::{Followed, View};
 use super::hands::{Hands, Task};
 use crate::board::{Board, ClusterBoard};
-use crate::intent::{Inbox, Inboxes};
+use crate::intent::{Inbox, Inboxes, Interest};
 
 /// All that are followed by name: shown on the board, and to be reached by the inboxes.
 pub(super) struct Leaving {
@@ -67,16 +67,31 @@ impl Leaving {
         self.board.cluster(cluster).unwrap_or_default()
     }
 
-    /// What is known of one that leaves.
-    pub(super) fn view(&self, cluster: &str) -> Option<View> {
-        self.known().leaving.get(cluster).map(|(followed, _)| followed.view.clone())
+    /// What is known of one that leaves, with an interest in it. If its last session ends in this moment, it has gone
+    /// when this returns: what follows it by the same name must not be forgotten in its place.
+    pub(super) fn view(self: &Arc<Self>, cluster: &Arc<str>, hands: &Hands) -> Option<(View, Interest)> {
+        let view = self.known().leaving.get(cluster).map(|(followed, _)| followed.view.clone())?;
+        let interest = view.interests.another();
+        if interest.is_none() {
+            let (gone, seen) = sync::mpsc::channel();
+            let (leaving, name) = (Arc::clone(self), Arc::clone(cluster));
+            hands.run(move || {
+                leaving.forget(&name);
+                // Whoever waits does so below.
+                let _ = gone.send(());
+            });
+            // An error means that the thread has ended, and all clusters with it.
+            let _ = seen.recv();
+        }
+        Some((view, interest?))
     }
 
+    /// On the thread of the probes, so that none of them is under way and shows something again.
     fn forget(&self, name: &Arc<str>) {
+        // Locked to the end: of a cluster that follows by this name, nothing is shown before.
         let mut known = self.known();
         let Some((cluster, _)) = known.leaving.remove(name) else { return };
         self.show_all(&known);
-        drop(known);
         for node in &cluster.view.nodes {
             self.metrics.probe.forget(name, &node.name);
         }

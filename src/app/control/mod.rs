@@ -136,8 +136,10 @@ impl Control {
     pub(super) fn prepare(&self, plans: Vec<Plan>) -> Result<Vec<Prepared>, ControlError> {
         let prepare = |plan: Plan| {
             let before = self.clusters.iter().find(|cluster| *cluster.name() == plan.config.name);
-            let before =
-                before.map(|cluster| cluster.view.clone()).or_else(|| self.leaving.view(&plan.config.name));
+            let before = match before {
+                Some(cluster) => cluster.view.interests.another().map(|one| (cluster.view.clone(), one)),
+                None => self.leaving.view(&plan.config.name, &self.hands),
+            };
             Prepared::new(plan, before, &self.hands)
         };
         plans.into_iter().map(prepare).collect()

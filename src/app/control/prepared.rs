@@ -53,10 +53,12 @@ struct Ends {
 }
 
 impl Prepared {
-    /// `before` is the cluster of that name, if it is followed already.
-    pub(super) fn new(plan: Plan, before: Option<View>, hands: &Hands) -> Result<Self, ControlError> {
-        // Where nobody is concerned any more it ends in this moment, and begins anew.
-        let before = before.and_then(|view| view.interests.another().map(|interest| (view, interest)));
+    /// `before` is the cluster of that name, if it is followed already, with an interest that keeps it so.
+    pub(super) fn new(
+        plan: Plan,
+        before: Option<(View, Interest)>,
+        hands: &Hands,
+    ) -> Result<Self, ControlError> {
         match before {
             Some((view, interest)) if view.is_as(&plan) => Ok(Prepared { view, interest, how: How::Stays }),
             Some((view, interest)) => Self::changed(plan, &view, interest, hands),
@@ -123,9 +125,10 @@ impl Prepared {
         self.view.handle(self.interest.clone())
     }
 
-    /// The names of all nodes that it has ever had, by their ids.
-    pub(in crate::app) fn nodes(&self) -> Vec<Arc<str>> {
-        self.view.nodes.iter().map(|node| Arc::clone(&node.name)).collect()
+    /// The names of its nodes by their ids, of which there is one for every node that it has ever had.
+    pub(in crate::app) fn nodes(&self) -> Vec<Option<Arc<str>>> {
+        let name = |node: &Member| node.present.is_some().then(|| Arc::clone(&node.name));
+        self.view.nodes.iter().map(name).collect()
     }
 
     /// Has it so. `known` is the cluster as it was, if it is followed already; else `remembered` is what another process

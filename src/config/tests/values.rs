@@ -226,7 +226,9 @@ fn each_role_gets_its_own_settings() {
     let config = config(RICH);
     let proxy = config.proxy_settings();
     assert_eq!((proxy.workers, proxy.max_connections, proxy.log_connections), (3, 77, false));
-    let names = |names: &[std::sync::Arc<str>]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let names = |names: &[Option<std::sync::Arc<str>>]| {
+        names.iter().flatten().map(ToString::to_string).collect::<Vec<_>>()
+    };
     let clusters: Vec<_> = proxy.clusters.iter().map(|it| (it.name.to_string(), names(&it.nodes))).collect();
     assert_eq!(
         clusters,

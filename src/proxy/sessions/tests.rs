@@ -11,27 +11,27 @@ use crate::tenure::{TenureWriter, channel};
 
 const WAVES: usize = 8;
 
-fn admit(sessions: &Rc<Sessions>, listener: &Rc<Listener>) -> Slot {
+fn admit(sessions: &Rc<Sessions>, entrance: &Entrance) -> Slot {
     let trace = Rc::new(Trace::new(([192, 0, 2, 1], 7).into()));
-    sessions.admit(listener, &Rc::new(Meter::default()), &trace)
+    sessions.admit(entrance, &Rc::new(Meter::default()), &trace)
 }
 
 /// The one to which all its clients go.
-fn cluster_of(listener: &Listener) -> Weak<Cluster> {
-    Rc::downgrade(listener.only_cluster().unwrap())
+fn cluster_of(entrance: &Entrance) -> Weak<Cluster> {
+    Rc::downgrade(entrance.only_cluster().unwrap())
 }
 
 /// A table with so many sessions of one tenure that their cut takes [`WAVES`] waves.
-fn crowd() -> (Rc<Sessions>, Rc<Listener>, Vec<Slot>, TenureWriter, Arc<Tenure>) {
-    let (worker, listener) = bare_worker();
+fn crowd() -> (Rc<Sessions>, Rc<Entrance>, Vec<Slot>, TenureWriter, Arc<Tenure>) {
+    let (worker, entrance) = bare_worker();
     let (mut writer, _) = channel(Instant::now(), Arc::default());
     let tenure = writer.lead(NodeId(0), "a".into(), ([127, 0, 0, 1], 1).into(), Instant::now());
     let sessions = Rc::clone(&worker.sessions);
-    let slots: Vec<Slot> = (0..WAVES * WAVE).map(|_| admit(&sessions, &listener)).collect();
+    let slots: Vec<Slot> = (0..WAVES * WAVE).map(|_| admit(&sessions, &entrance)).collect();
     for slot in &slots {
         sessions.join(slot.key(), Arc::clone(&tenure));
     }
-    (sessions, listener, slots, writer, tenure)
+    (sessions, entrance, slots, writer, tenure)
 }
 
 fn ended(sessions: &Sessions) -> usize {
@@ -40,8 +40,8 @@ fn ended(sessions: &Sessions) -> usize {
 
 /// At which millisecond each wave came; nothing else may have happened.
 async fn cut_in_waves() -> Vec<u128> {
-    let (sessions, listener, _slots, mut writer, tenure) = crowd();
-    let cluster = cluster_of(&listener);
+    let (sessions, entrance, _slots, mut writer, tenure) = crowd();
+    let cluster = cluster_of(&entrance);
     writer.set_fate(&tenure, Fate::Cut);
     let mut cutting = pin!(sessions.apply_fates(&cluster));
     let (began, mut before, mut waves) = (Instant::now(), 0, Vec::new());
@@ -75,8 +75,8 @@ async fn s5_cuts_come_in_waves_with_pauses_that_differ() {
 
 #[tokio::test(start_paused = true)]
 async fn s5_whoever_takes_the_place_of_a_session_that_was_to_be_cut_is_not() {
-    let (sessions, listener, mut slots, mut writer, tenure) = crowd();
-    let cluster = cluster_of(&listener);
+    let (sessions, entrance, mut slots, mut writer, tenure) = crowd();
+    let cluster = cluster_of(&entrance);
     writer.set_fate(&tenure, Fate::Cut);
     let newer = writer.lead(NodeId(1), "b".into(), ([127, 0, 0, 1], 2).into(), Instant::now());
     let mut cutting = pin!(sessions.apply_fates(&cluster));
@@ -88,7 +88,7 @@ async fn s5_whoever_takes_the_place_of_a_session_that_was_to_be_cut_is_not() {
     let place = slots.pop().unwrap();
     let number = place.key().0;
     drop(place);
-    let heir = admit(&sessions, &listener);
+    let heir = admit(&sessions, &entrance);
     assert_eq!(heir.key().0, number);
     sessions.join(heir.key(), newer);
     cutting.await;
@@ -98,11 +98,11 @@ async fn s5_whoever_takes_the_place_of_a_session_that_was_to_be_cut_is_not() {
 
 #[tokio::test(start_paused = true)]
 async fn d7_a_session_that_lasts_settles_in_once() {
-    let (worker, listener) = bare_worker();
+    let (worker, entrance) = bare_worker();
     let (mut writer, _) = channel(Instant::now(), Arc::default());
     let tenure = writer.lead(NodeId(0), "a".into(), ([127, 0, 0, 1], 1).into(), Instant::now());
     let sessions = Rc::clone(&worker.sessions);
-    let [joined, arriving] = [(); 2].map(|()| admit(&sessions, &listener));
+    let [joined, arriving] = [(); 2].map(|()| admit(&sessions, &entrance));
     sessions.join(joined.key(), Arc::clone(&tenure));
     let call = |slot: &Slot| slot.poll_call(&Context::from_waker(Waker::noop()));
     let mut sweeping = pin!(Rc::clone(&sessions).sweep());

@@ -13,8 +13,8 @@ use tokio::time::Instant;
 
 use super::super::access::Access;
 use super::super::connection::Journey;
-use super::super::generation::{Listener, Plan};
-use super::super::limits::{Limits, Places};
+use super::super::generation::{Entrance, Plan};
+use super::super::limits::Limits;
 use super::super::routes::Routes;
 use super::super::routing::Newcomer;
 use super::super::sessions::Slot;
@@ -228,12 +228,12 @@ fn whole(value: f64) -> u64 {
 }
 
 /// What one worker's connections share, without a thread, a route or a socket.
-pub(in super::super) fn bare_worker() -> (Rc<Worker>, Rc<Listener>) {
+pub(in super::super) fn bare_worker() -> (Rc<Worker>, Rc<Entrance>) {
     bare_worker_with(|_| {})
 }
 
 /// The same with its listener changed.
-fn bare_worker_with(change: impl FnOnce(&mut ListenerSettings)) -> (Rc<Worker>, Rc<Listener>) {
+fn bare_worker_with(change: impl FnOnce(&mut ListenerSettings)) -> (Rc<Worker>, Rc<Entrance>) {
     let mut settings = settings();
     change(&mut settings.listeners[0]);
     let metrics = Metrics::register(&Registry::new()).unwrap();
@@ -247,13 +247,12 @@ fn bare_worker_with(change: impl FnOnce(&mut ListenerSettings)) -> (Rc<Worker>, 
     std::mem::forget(orders);
     let worker = Worker::new(Beginning {
         places: Arc::clone(&limits.in_all),
-        open: Places::new(1),
         plan: Plan::new(settings, &limits, vec![handle], metrics),
         orders: received,
         failing: tokio::sync::watch::channel(None).0,
     });
-    let listener = worker.listener(0);
-    (worker, listener)
+    let entrance = worker.entrance(0);
+    (worker, entrance)
 }
 
 /// A client that has just been let in, on its way to the nodes of a cluster that this writer leads.
@@ -268,7 +267,7 @@ pub(in super::super) struct Bare {
 pub(in super::super) fn bare_journey(client: TcpStream, proxies: &[&str]) -> Bare {
     let (newcomer, slot) = bare_newcomer(client, |listener| listener.proxies = networks(proxies));
     let (writer, route) = channel(Instant::now(), Arc::default());
-    let cluster = Rc::clone(newcomer.listener.cluster_at(0));
+    let cluster = Rc::clone(newcomer.entrance.cluster_at(0));
     let mut journey = newcomer.bound_for(&cluster);
     journey.route = route;
     Bare { journey, writer, slot }
@@ -279,12 +278,12 @@ pub(in super::super) fn bare_newcomer(
     client: TcpStream,
     change: impl FnOnce(&mut ListenerSettings),
 ) -> (Newcomer, Slot) {
-    let (worker, listener) = bare_worker_with(change);
+    let (worker, entrance) = bare_worker_with(change);
     let meter = Rc::default();
     let trace = Rc::new(Trace::new(client.peer_addr().unwrap()));
-    let slot = worker.sessions.admit(&listener, &meter, &trace);
+    let slot = worker.sessions.admit(&entrance, &meter, &trace);
     let newcomer = Newcomer {
-        listener,
+        entrance,
         trace,
         client: Unjoined::new(client),
         key: slot.key(),
@@ -302,7 +301,7 @@ pub(in super::super) fn networks(texts: &[&str]) -> Proxies {
 
 const NAMES: [&str; 2] = ["a", "b"];
 
-fn settings() -> Settings {
+pub(in super::super) fn settings() -> Settings {
     Settings {
         workers: 2,
         shared: Vec::new(),
@@ -322,7 +321,7 @@ fn settings() -> Settings {
         }],
         clusters: vec![ClusterSettings {
             name: "raft".into(),
-            nodes: NAMES.map(Arc::from).to_vec(),
+            nodes: NAMES.map(|name| Some(name.into())).to_vec(),
             hold_timeout: DEADLINE,
             max_age: None,
             hold_limit: 1000,

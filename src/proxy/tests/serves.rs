@@ -199,10 +199,11 @@ fn d1_every_worker_and_every_socket_has_its_part() {
     for (sockets, workers) in [(1, 3), (2, 3), (3, 3), (5, 3)] {
         // One listener with two addresses, and another one.
         let listeners = vec![bind(sockets).into_iter().chain(bind(sockets)).collect(), bind(sockets)];
-        let shares = distribute(listeners, workers).unwrap();
+        let shares = distribute(listeners, workers, &std::sync::Arc::default()).unwrap();
         assert_eq!(shares.len(), workers);
         for share in &shares {
-            let mut ports: Vec<_> = share.iter().map(|(_, socket)| socket.local_addr().unwrap()).collect();
+            let mut ports: Vec<_> =
+                share.iter().map(|socket| socket.listener.local_addr().unwrap()).collect();
             ports.sort_unstable();
             ports.dedup();
             assert_eq!(ports.len(), 3, "{sockets} sockets, {workers} workers: {share:?}");

@@ -1,6 +1,7 @@
 //! The stage of the black-box tests.
 //!
 //! ```text
+//! reload        has a gate go over to another configuration
 //! scene         a cluster of nodes with the gate before it: where a test begins and ends
 //! crowd         a new client every few milliseconds, and what each of them lived through
 //! client        one verifying TLS client
@@ -43,6 +44,7 @@ pub(crate) mod node;
 pub(crate) mod node_process;
 pub(crate) mod pattern;
 pub(crate) mod prometheus;
+pub(crate) mod reload;
 pub(crate) mod scene;
 pub(crate) mod stream;
 pub(crate) mod wait;

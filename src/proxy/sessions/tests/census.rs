@@ -10,16 +10,16 @@ struct Table {
     sessions: Rc<Sessions>,
     slots: Vec<Slot>,
     writer: TenureWriter,
-    listener: Rc<Listener>,
+    entrance: Rc<Entrance>,
 }
 
 impl Table {
     fn new() -> Self {
-        let (worker, listener) = bare_worker();
+        let (worker, entrance) = bare_worker();
         let (writer, _) = channel(Instant::now(), Arc::default());
         let sessions = Rc::clone(&worker.sessions);
-        let slots = (0..4).map(|_| admit(&sessions, &listener)).collect();
-        let mut table = Table { sessions, slots, writer, listener };
+        let slots = (0..4).map(|_| admit(&sessions, &entrance)).collect();
+        let mut table = Table { sessions, slots, writer, entrance };
         for node in ["a", "b"] {
             let tenure = table.lead(node);
             table.sessions.join(table.slots[tenure.node.0].key(), tenure);
@@ -49,7 +49,7 @@ async fn o6_each_session_is_told_with_who_it_is_and_how_far() {
     let old = table.lead("a");
     table.sessions.join(table.slots[0].key(), Arc::clone(&old));
     table.writer.set_fate(&old, Fate::Drain);
-    table.sessions.apply_fates(&cluster_of(&table.listener)).await;
+    table.sessions.apply_fates(&cluster_of(&table.entrance)).await;
     table.sessions.entries.borrow()[table.slots[1].key().0].meter.to_node.set(7);
     tokio::time::advance(Duration::from_secs(5)).await;
     let listing = table.sessions.list(&Filter::default(), 10).await;
@@ -89,7 +89,7 @@ async fn o6_a_list_is_bounded_and_says_how_many_there_are() {
 async fn o6_a_cut_ends_the_nodes_sessions_of_all_tenures_and_no_others() {
     let mut table = Table::new();
     let again = table.lead("a");
-    table.slots.push(admit(&table.sessions, &table.listener));
+    table.slots.push(admit(&table.sessions, &table.entrance));
     table.sessions.join(table.slots[4].key(), again);
     assert_eq!(table.sessions.cut_by_order(&of_node("a")).await, 2);
     assert_eq!([0, 1, 2, 3, 4].map(|place| table.is_cut(place)), [true, false, false, false, true]);
@@ -97,7 +97,7 @@ async fn o6_a_cut_ends_the_nodes_sessions_of_all_tenures_and_no_others() {
 
 #[tokio::test(start_paused = true)]
 async fn o6_a_cut_comes_in_waves_and_spares_who_comes_after_it() {
-    let (sessions, listener, mut slots, mut writer, _) = crowd();
+    let (sessions, entrance, mut slots, mut writer, _) = crowd();
     let filter = of_node("a");
     let mut cutting = pin!(sessions.cut_by_order(&filter));
     while ended(&sessions) == 0 {
@@ -106,7 +106,7 @@ async fn o6_a_cut_comes_in_waves_and_spares_who_comes_after_it() {
     assert_eq!(ended(&sessions), WAVE);
     drop(slots.pop());
     tokio::time::advance(Duration::from_millis(1)).await;
-    let heir = admit(&sessions, &listener);
+    let heir = admit(&sessions, &entrance);
     let tenure = writer.lead(NodeId(0), "a".into(), ([127, 0, 0, 1], 1).into(), Instant::now());
     sessions.join(heir.key(), tenure);
     assert_eq!(cutting.await, WAVES * WAVE - 1);
