@@ -47,6 +47,7 @@ mod proxy_protocol;
 mod readers;
 mod readme;
 mod reload;
+mod reload_changes;
 mod reload_edges;
 mod reload_load;
 mod routes;

@@ -258,6 +258,11 @@ impl Gate {
         prlimit(Some(self.pid()), Resource::Nofile, limit).unwrap();
     }
 
+    /// How many threads its process has.
+    pub(crate) fn threads(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/task", self.id())).unwrap().count()
+    }
+
     /// How much memory its process occupies, in bytes.
     pub(crate) fn resident_memory(&self) -> usize {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
