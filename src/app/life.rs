@@ -136,6 +136,9 @@ impl Life<'_> {
 
     async fn stop(mut self) -> Result<(), RunError> {
         notify::stopping();
+        // Whoever asks for anything else is told at once, and need not wait for the end.
+        self.requests.close();
+        while self.requests.try_recv().is_ok() {}
         tokio::select! {
             () = self.gate.stop() => Ok(()),
             _ = self.signals.end.recv() => Err(RunError::Impatient),

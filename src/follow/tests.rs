@@ -339,7 +339,8 @@ async fn o5_after_a_panic_all_nodes_are_asked_anew_and_sessions_stay() {
     let rounds: Vec<u64> =
         followed.orders.iter_mut().map(|orders| orders.borrow_and_update().round).collect();
     // A shape with a node and no order for its prober: a contract that is broken is a defect, and a panic.
-    let nodes = (0..5).map(|id| Some(node_settings((id, address(1000).into()))));
+    let at = |id: usize| followed.addresses.get(id).cloned().unwrap_or_else(|| address(1000).into());
+    let nodes = (0..5).map(|id| Some(node_settings((id, at(id)))));
     let broken = Shape {
         nodes: nodes.collect(),
         orders: Vec::new(),

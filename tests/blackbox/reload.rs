@@ -98,6 +98,7 @@ async fn o1_what_only_shows_when_it_is_tried_changes_nothing_either() {
         assert!(!scene.gate.get("/metrics").await.unwrap().1.contains("cluster=\"other\""));
     }
     assert!(scene.trust.visit(scene.gate.address).await.is_served_by("n1"));
+    assert!(scene.reload(&text).await.contains("as before"), "some of it is in force");
     drop(keeper);
     scene.gate.assert_books_balance().await;
 }
@@ -175,7 +176,10 @@ async fn o2_nodes_come_and_go_while_the_leader_leads() {
     let without_n1 = without(&text, "nodes.n1");
     scene.reload(&without_n3).await;
     assert_eq!(scene.epoch().await, epoch);
-    assert!(!scene.gate.get("/metrics").await.unwrap().1.contains("node=\"n3\",state"));
+    until("the node is shown no more", async || {
+        (!scene.gate.get("/metrics").await?.1.contains("node=\"n3\",state")).then_some(())
+    })
+    .await;
     scene.reload(&text).await;
     scene.gate.sees("n3", "follower").await;
     assert_eq!(scene.epoch().await, epoch);

@@ -27,21 +27,40 @@ async fn is_forgotten(scene: &Scene, cluster: &str) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn o2_a_removed_cluster_ends_with_its_own_sessions_and_not_with_anybody_elses() {
-    let scene = Scene::start(&["lead", "follow"]).await;
-    let text = scene.text(Settings::default());
-    let address = free_port();
-    scene
-        .reload(&format!("{text}{}", second(&scene.nodes[0], scene.folder.path(), &address.to_string())))
-        .await;
-    // Both came while there were two clusters: one has a session with the first, one has not said a word yet.
-    let mut session = scene.echo_session().await;
-    let silent = TcpStream::connect(scene.gate.address).await.unwrap();
-    assert!(scene.trust.visit(address).await.is_served_by("n1"));
-    scene.gate.counts("raftgate_connections_active", "edge", |active| active > 1.5).await;
-    scene.reload(&text).await;
-    is_forgotten(&scene, "other").await;
-    assert_echo(&mut session).await;
-    drop((session, silent));
+    let routes = "hello_timeout = \"100ms\"\nroutes = [{ server_names = [\"nobody.test\"], reject = true }]";
+    for listener in ["", routes] {
+        let settings = Settings { listener, ..Settings::default() };
+        let scene = Scene::with(&["lead", "follow"], settings).await;
+        let (text, address) = (scene.text(settings), free_port());
+        let more = second(&scene.nodes[0], scene.folder.path(), &address.to_string());
+        scene.reload(&format!("{text}{more}")).await;
+        assert!(scene.trust.visit(address).await.is_served_by("n1"));
+        // Both came while there were two clusters: one has a session with the first, one has not said a word yet.
+        let mut session = scene.echo_session().await;
+        let silent = TcpStream::connect(scene.gate.address).await.unwrap();
+        scene.gate.counts("raftgate_connections_active", "edge", |active| active > 1.5).await;
+        scene.reload(&text).await;
+        is_forgotten(&scene, "other").await;
+        assert_echo(&mut session).await;
+        drop((session, silent));
+        scene.gate.assert_books_balance().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn o2_a_gate_that_was_ready_is_so_while_what_is_new_is_not_known_yet() {
+    let scene = Scene::start(&["lead"]).await;
+    // Who asks it is kept waiting.
+    let mute = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let more = format!(
+        "\n[listeners.second]\nbind = \"{}\"\ncluster = \"other\"\n[clusters.other]\n\
+         probe.tls.verify = \"none\"\nprobe.timeout = \"1h\"\nnodes.mute = \"{}\"\n",
+        free_port(),
+        mute.local_addr().unwrap()
+    );
+    scene.reload(&format!("{}{more}", scene.text(Settings::default()))).await;
+    assert!(scene.gate.get("/status").await.unwrap().1.contains("\"other\""));
+    assert_eq!(scene.gate.get("/readyz").await.unwrap().0, 200);
     scene.gate.assert_books_balance().await;
 }
 

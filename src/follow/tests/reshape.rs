@@ -172,3 +172,41 @@ async fn o2_l10_a_node_that_moves_keeps_what_was_ordered_for_it() {
         assert_eq!((followed.leader(), followed.tenure().address), (Some(2), address(2000)));
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn o2_how_much_silence_readers_bear_and_who_stands_in_change_too() {
+    let followed = Followed::start(HoldThen::Refuse, OnDemotion::Keep);
+    followed.round(LED_BY_0).await;
+    let mut shape = followed.shape(&[0, 1, 2], OnDemotion::Keep).0;
+    shape.policy.fall = 3;
+    shape.hold_then = HoldThen::LastLeader;
+    followed.reshape(shape).await;
+    let readers = || followed.board.status().readers["followers"].len();
+    for left in [2, 2, 1] {
+        followed.says(1, SILENCE).await;
+        assert_eq!(readers(), left);
+    }
+    followed.says(0, Verdict::Follower).await;
+    assert_eq!(followed.board.status().stand_in.as_deref(), Some("n0"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn o2_l3_a_priority_that_changes_counts_between_claims_without_an_order() {
+    let followed = Followed::start(HoldThen::Refuse, OnDemotion::Keep);
+    followed.says(1, Verdict::Leader).await;
+    let mut shape = followed.shape(&[0, 1, 2], OnDemotion::Keep).0;
+    shape.nodes[2].as_mut().unwrap().priority = 1;
+    followed.reshape(shape).await;
+    for node in [0, 2] {
+        followed.says(node, Verdict::Leader).await;
+    }
+    followed.says(1, Verdict::Follower).await;
+    for node in [0, 2] {
+        followed.says(node, Verdict::Leader).await;
+    }
+    advance(Duration::from_secs(1)).await;
+    for node in [0, 2] {
+        followed.says(node, Verdict::Leader).await;
+    }
+    assert_eq!(followed.leader(), Some(2));
+}
