@@ -35,7 +35,10 @@ struct Attacked {
 
 impl Attacked {
     async fn by(attack: Attack, count: u16, listener: &str) -> Self {
-        let scene = Scene::with(&["lead", "follow"], Settings { listener, ..Settings::default() }).await;
+        // On a busy machine the node itself, with a hundred streams to write, may take its time: that is not the question.
+        let cluster = "probe.timeout = \"20s\"";
+        let settings = Settings { listener, cluster, ..Settings::default() };
+        let scene = Scene::with(&["lead", "follow"], settings).await;
         assert!(scene.trust.visit(scene.gate.address).await.is_served_by("n1"));
         let (descriptors, memory) = (scene.gate.descriptors(), scene.gate.resident_memory());
         let attackers = begin(attack, &scene.trust, scene.gate.address, count);
