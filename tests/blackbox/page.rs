@@ -123,7 +123,11 @@ async fn a_failover_is_seen_in_a_browser_without_a_reload() {
     // What a reload would undo.
     browser.evaluate("window.untouched = document.querySelector('details').open = true").await;
 
-    scene.hand_over(0, 1).await;
+    // While nobody leads, an alarm stands between; whoever has opened something below it goes on reading.
+    scene.nodes[0].order("follow").await;
+    browser.comes_to(LEADER, "Nobody").await;
+    browser.comes_to("document.querySelectorAll('.alarms li').length", 1).await;
+    scene.nodes[1].order("lead").await;
     browser.comes_to(LEADER, "n2").await;
     browser.comes_to("document.querySelectorAll('.tenures tbody tr').length", 2).await;
     browser.comes_to("document.querySelector('tr.leader th').firstChild.data.trim()", "n2").await;

@@ -40,13 +40,34 @@ function becomeElement(old, fresh) {
   for (const { name, value } of fresh.attributes) {
     if (old.getAttribute(name) !== value) old.setAttribute(name, value);
   }
-  const children = [...old.childNodes];
-  const wantedChildren = [...fresh.childNodes];
-  wantedChildren.forEach((child, at) => {
-    if (at < children.length) become(children[at], child);
-    else old.append(document.importNode(child, true));
-  });
-  children.slice(wantedChildren.length).forEach((child) => child.remove());
+  becomeChildren(old, [...fresh.childNodes]);
+}
+
+// A line that comes or goes moves what stands below it: that is still the same, and stays.
+function becomeChildren(old, wantedChildren) {
+  let surplus = wantedChildren.length - old.childNodes.length;
+  let next = old.firstChild;
+  for (const child of wantedChildren) {
+    while (surplus < 0 && next && next.nodeName !== child.nodeName) {
+      const gone = next;
+      next = next.nextSibling;
+      gone.remove();
+      surplus += 1;
+    }
+    if (!next || (surplus > 0 && next.nodeName !== child.nodeName)) {
+      old.insertBefore(document.importNode(child, true), next);
+      surplus -= 1;
+    } else {
+      const after = next.nextSibling;
+      become(next, child);
+      next = after;
+    }
+  }
+  while (next) {
+    const gone = next;
+    next = next.nextSibling;
+    gone.remove();
+  }
 }
 
 async function refresh() {
