@@ -111,6 +111,8 @@ pub struct ClusterBoard {
     history: Mutex<History>,
     /// Whether something was noted since the status was published.
     noted: AtomicBool,
+    /// Whether it is configured no more, and shown until its last session has ended (O2).
+    leaving: AtomicBool,
     bell: Arc<Bell>,
 }
 
@@ -131,6 +133,16 @@ impl ClusterBoard {
     /// The newest status.
     pub fn status(&self) -> Arc<ClusterStatus> {
         self.status.load_full()
+    }
+
+    /// Notes whether the cluster is configured no more, and is there only until its last session has ended (O2).
+    pub fn set_leaving(&self, leaving: bool) {
+        self.leaving.store(leaving, Ordering::Relaxed);
+    }
+
+    /// Whether it is.
+    pub fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Relaxed)
     }
 
     /// Adds to the history. Its consequences are published next.

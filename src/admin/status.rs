@@ -43,6 +43,9 @@ pub(super) struct Listener {
 pub(super) struct Cluster {
     #[serde(flatten)]
     pub(super) status: Arc<ClusterStatus>,
+    /// Whether it is configured no more, and is there only until its last session has ended.
+    #[serde(skip_serializing_if = "is_false")]
+    pub(super) leaving: bool,
     /// Clients that wait for a route.
     pub(super) held: i64,
     pub(super) nodes: Vec<Node>,
@@ -140,6 +143,7 @@ fn of_cluster(
         status: node.clone(),
     });
     Cluster {
+        leaving: cluster.is_leaving(),
         held: traffic.map_or(0, |traffic| traffic.held.sum_of(&[name])),
         nodes: nodes.collect(),
         history: history.as_ref().map(|history| History {
@@ -148,4 +152,9 @@ fn of_cluster(
         }),
         status,
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_false(value: &bool) -> bool {
+    !*value
 }

@@ -121,7 +121,8 @@ async fn o2_a_listener_and_its_cluster_come_and_go_and_sessions_stay() {
     until("the port is closed", async || is_refused(address).await.then_some(())).await;
     assert_echo(&mut session).await;
     // It is followed as long as it has a session, so that its fate reaches that (S5).
-    assert!(scene.gate.get("/status").await.unwrap().1.contains("\"other\""));
+    let status = scene.gate.get("/status").await.unwrap().1;
+    assert!(status.contains("\"other\"") && status.contains("\"leaving\": true"), "{status}");
     scene.hand_over(0, 1).await;
     let end = within_deadline("the session's end", session.read(&mut [0])).await;
     assert!(end.is_err(), "not cut: {end:?}");

@@ -35,6 +35,12 @@ fn lead(html: &mut Html, now: f64, cluster: &Cluster) {
         "<time datetime=\"{}\">{}</time>, {}</p>",
         &[&in_full(status.since), &clock(status.since, now), &span(now - status.since)],
     );
+    if cluster.leaving {
+        html.add(
+            "<p class=\"lead none\">Configured no more: here until its last session has ended.</p>",
+            &[],
+        );
+    }
 }
 
 fn figures(html: &mut Html, cluster: &Cluster) {

@@ -107,6 +107,9 @@ impl Leaving {
         let all: Vec<(Arc<str>, Inbox)> =
             all.map(|(name, inbox)| (Arc::clone(name), inbox.clone())).collect();
         self.board.set_clusters(all.iter().map(|(name, _)| Arc::clone(name)));
+        for (name, board) in self.board.clusters() {
+            board.set_leaving(known.leaving.contains_key(&name));
+        }
         self.inboxes.set(all);
     }
 

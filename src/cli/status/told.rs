@@ -28,6 +28,9 @@ pub(super) struct Cluster {
     pub(super) since: f64,
     pub(super) leader_changes: u64,
     pub(super) alarms: Vec<String>,
+    /// Absent where it is false.
+    #[serde(default)]
+    pub(super) leaving: bool,
     pub(super) held: i64,
     pub(super) nodes: Vec<Node>,
     pub(super) events: Vec<Event>,

@@ -44,6 +44,9 @@ impl Page {
     fn cluster(&mut self, name: &str, cluster: &Cluster, now: f64) {
         let (style, route) = route(cluster, now);
         self.line(style, &format!("{name}: {route}"));
+        if cluster.leaving {
+            self.line(Style::Yellow, "  configured no more: here until its last session has ended");
+        }
         self.line(Style::Plain, &format!("  leader changes: {}", cluster.leader_changes));
         self.line(
             if cluster.held > 0 { Style::Yellow } else { Style::Plain },
@@ -147,7 +150,7 @@ mod tests {
         });
         let lost = json!({
             "leader": null, "epoch": null, "stand_in": null, "since": 999.0, "claims": 0, "leader_changes": 0,
-            "alarms": ["leaderless"], "held": 3, "first_round_done": true, "events": [],
+            "alarms": ["leaderless"], "held": 3, "leaving": true, "first_round_done": true, "events": [],
             "nodes": [{ "name": "a", "address": "h:1", "state": "unknown", "override": null, "detail": "",
                         "latency_ms": null, "last_verdict": null, "certificate": null, "sessions": 0 }],
         });
@@ -178,6 +181,7 @@ controllers: n1 leads (epoch 4) since 1m 15s
        10.0s ago  n1 leads (epoch 4)
 
 lost: no leader since 1.0s; clients are held
+  configured no more: here until its last session has ended
   leader changes: 0
   held clients: 3
   alarms: leaderless
