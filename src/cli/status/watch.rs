@@ -125,6 +125,7 @@ mod tests {
             stand_in: None,
             since: 0.0,
             leader_changes: 0,
+            leaving: false,
             alarms: Vec::new(),
             held: 0,
             nodes: Vec::new(),
