@@ -1,10 +1,7 @@
-//! One client's life: it waits for a route, is dialled to its node, opened with it and joined to it, until
-//! one of them or the gate ends it.
+//! One client's life: it arrives, is joined to a node and relayed, until one of them or the gate ends it.
 //!
 //! ```text
-//! accept -> [PROXY header] -> [hello] -> [first byte] -> hold -> dial -> opening -> relay -> end
-//!                                                         ^       |        |
-//!                                                         +-------+--------+   failed, overtaken or moved: choose again
+//! accept -> [PROXY header] -> [hello] -> journey -> relay -> end
 //! ```
 
 use std::future::Future;
@@ -12,33 +9,23 @@ use std::mem;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use tokio::net::TcpStream;
-use tokio::time::Instant;
 
-use super::choice::{Fault, Setbacks};
-use super::dial::{Dialled, dial};
-use super::generation::{Cluster, Entrance, Listener};
-use super::hold::wait_for_route;
+use super::generation::{Entrance, Listener};
+use super::joined::Joined;
 use super::limits::Admission;
 use super::metrics::Counted;
-use super::opening::{Opened, Opening, open};
+use super::opening::Opening;
 use super::outcome::{Ending, Outcome};
-use super::proxy_header::FORGED;
-use super::release::Released;
 use super::routing::Newcomer;
-use super::sessions::{Call, Key, Slot};
-use super::sources::SourcePlace;
+use super::sessions::{Call, Slot};
 use super::trace::Trace;
 use super::unjoined::Unjoined;
 use super::worker::Worker;
-use crate::relay::{End, Meter, Relay, Side};
-use crate::sockets::{self, FirstWord};
-use crate::tenure::{Approach, Tenure, TenureReader, Trial};
-use crate::wire::proxy_header::{SIGNATURE, Sign, sign};
+use crate::relay::{End, Meter, Side};
+use crate::sockets;
 
 /// The task of one connection. Small while it relays (D4): what arriving needed is freed by then.
 pub(super) struct Connection {
@@ -57,22 +44,6 @@ enum Phase {
     Arriving(Arriving),
     Relaying(Joined),
     Over,
-}
-
-/// A client and a node that belong together.
-pub(super) struct Joined {
-    relay: Relay<TcpStream, TcpStream>,
-    /// Until the client has its first byte. Boxed, for most come alone and to the leader.
-    awaited: Option<Box<Awaited>>,
-    _counted: Counted,
-    /// Where it was not known who the client is before a proxy had told.
-    _of_source: Option<Box<SourcePlace>>,
-}
-
-/// What the node's first byte is of use to.
-struct Awaited {
-    released: Option<Released>,
-    trial: Option<Trial>,
 }
 
 impl Connection {
@@ -139,7 +110,7 @@ impl Connection {
             End::Failed { side: Side::Client, .. } => Outcome::ClientError,
             End::Failed { side: Side::Node, .. } => Outcome::NodeError,
         };
-        fail(joined.awaited.take().and_then(|awaited| awaited.trial), outcome);
+        joined.note_end(outcome);
         Poll::Ready(outcome.into())
     }
 
@@ -175,179 +146,6 @@ impl Future for Connection {
         let ending = ready!(self.poll_phase(cx));
         self.finish(ending);
         Poll::Ready(())
-    }
-}
-
-impl Awaited {
-    fn is_of_use(&self) -> bool {
-        self.released.is_some() || self.trial.is_some()
-    }
-}
-
-impl Joined {
-    fn note_first_byte(&mut self) {
-        let Some(awaited) = self.awaited.take() else { return };
-        if let Some(released) = awaited.released {
-            released.answered();
-        }
-        if let Some(trial) = awaited.trial {
-            trial.answered();
-        }
-    }
-}
-
-/// Notes against a reader's node that it had said nothing, if it was the node that ended the connection.
-fn fail(trial: Option<Trial>, outcome: Outcome) {
-    if let Some(trial) = trial
-        && matches!(outcome, Outcome::Node | Outcome::NodeError)
-    {
-        trial.failed(Instant::now());
-    }
-}
-
-/// A client on its way to a node.
-pub(super) struct Journey {
-    pub(super) worker: Rc<Worker>,
-    pub(super) cluster: Rc<Cluster>,
-    pub(super) listener: Rc<Listener>,
-    pub(super) route: TenureReader,
-    pub(super) client: Unjoined,
-    pub(super) key: Key,
-    pub(super) meter: Rc<Meter>,
-    pub(super) trace: Rc<Trace>,
-    /// Its place among the crowd that is on its way to the node, until that has answered (S2).
-    pub(super) released: Option<Released>,
-    /// Its place by its source, if that was not known at accept.
-    pub(super) of_source: Option<Box<SourcePlace>>,
-    /// A reader's way to the node that it was given, until that counts it as a session.
-    pub(super) approach: Option<Approach>,
-    /// Whether it has left a node before: one that had said nothing yet (S4), or had not even accepted (S3).
-    pub(super) has_left_a_node: bool,
-    /// Whether it has been counted as one whose hold was over (S2).
-    pub(super) is_held_in_vain: bool,
-}
-
-impl Journey {
-    /// The whole way; `opening` is what has been read of the client already.
-    pub(super) async fn arrive(mut self, mut opening: Opening) -> Result<Joined, Ending> {
-        if self.cluster.settings.on_first_byte && !opening.has_words() {
-            self.wait_for_first_byte().await?;
-        }
-        let mut setbacks = Setbacks::default();
-        loop {
-            let tenure = wait_for_route(&mut self, &setbacks).await?;
-            let spoken = opening.has_words();
-            let Some(node) = self.reach(&tenure, spoken, &mut setbacks).await? else { continue };
-            let counted = Counted::by(&self.cluster.metrics.sessions(&tenure));
-            let trial = self.approach.take().map(Approach::accepted);
-            let setback = setbacks.of(&tenure);
-            match open(&mut self, opening, tenure, node, setback).await {
-                Ok(Opened::Joined { node, tenure, first, unsent, finished }) => {
-                    self.worker.sessions.join(self.key, tenure);
-                    let awaited = Awaited { released: self.released.take(), trial };
-                    let has_spoken = !first.is_empty();
-                    let mut joined = Joined {
-                        awaited: awaited.is_of_use().then(|| Box::new(awaited)),
-                        _counted: counted,
-                        _of_source: self.of_source.take(),
-                        relay: self.relay(node, first, unsent, finished),
-                    };
-                    if has_spoken {
-                        joined.note_first_byte();
-                    }
-                    return Ok(joined);
-                }
-                Ok(Opened::Moved { opening: kept, closed_early }) => {
-                    opening = kept;
-                    self.note_moved();
-                    if let Some((tenure, at)) = closed_early {
-                        fail(trial, Outcome::Node);
-                        setbacks.note(&tenure, Fault::ClosedEarly, at, fastrand::f64());
-                    }
-                }
-                Err(ending) => {
-                    if let Ending::Closed(outcome) = ending {
-                        fail(trial, outcome);
-                    }
-                    return Err(ending);
-                }
-            }
-        }
-    }
-
-    /// Dials the node of this tenure for a client that has `spoken` or not; `None`: another one is to be chosen.
-    async fn reach(
-        &mut self,
-        tenure: &Arc<Tenure>,
-        spoken: bool,
-        setbacks: &mut Setbacks,
-    ) -> Result<Option<Unjoined>, Ending> {
-        // Who was waited for has spoken (D10), and a header goes first of all.
-        let settings = &self.cluster.settings;
-        let spoken = settings.on_first_byte || settings.send_proxy.is_some() || spoken;
-        let first_word = if spoken { FirstWord::Ours } else { FirstWord::Anybodys };
-        match dial(self, tenure, first_word).await? {
-            Dialled::Connected(node) => return Ok(Some(node)),
-            Dialled::Overtaken => self.has_left_a_node = true,
-            Dialled::Failed { failure, at } => {
-                if let Some(approach) = self.approach.take()
-                    && failure.fault() != Fault::Local
-                {
-                    approach.failed(at);
-                }
-                setbacks.note(tenure, failure.fault(), at, fastrand::f64());
-            }
-        }
-        Ok(None)
-    }
-
-    fn note_moved(&mut self) {
-        self.has_left_a_node = true;
-        self.cluster.metrics.moved.inc();
-        self.trace.moves.set(self.trace.moves.get() + 1);
-    }
-
-    /// Notes the connection to a node for the log; the last one is told.
-    pub(super) fn note_connected(&self, tenure: &Tenure, stream: &TcpStream, took: Duration) {
-        if self.worker.log_connections.get() {
-            self.trace.connected(tenure, stream, took);
-        }
-    }
-
-    /// Waits until the client has said something (D10), and leaves it unread. A forged PROXY header that comes in one
-    /// piece is turned away before any node hears of it; one in several is the opening's to find.
-    async fn wait_for_first_byte(&mut self) -> Result<(), Ending> {
-        let mut first = [0; SIGNATURE];
-        let looked_at = if self.may_not_introduce_itself() { SIGNATURE } else { 1 };
-        match self.client.peek(&mut first[..looked_at]).await {
-            Ok(0) => {
-                self.client.keep_orderly();
-                Err(Outcome::Client.into())
-            }
-            Ok(seen) if matches!(sign(&first[..seen]), Sign::Header(_)) => {
-                Err(self.refuse_header(FORGED).into())
-            }
-            Ok(_) => Ok(()),
-            Err(_) => Err(Outcome::ClientError.into()),
-        }
-    }
-
-    fn relay(
-        self,
-        node: Unjoined,
-        first: Vec<u8>,
-        unsent: Vec<u8>,
-        finished: bool,
-    ) -> Relay<TcpStream, TcpStream> {
-        let mut relay =
-            Relay::new(self.client.join(), node.join(), self.worker.gear.clone(), Rc::clone(&self.meter));
-        if !first.is_empty() {
-            relay = relay.with_pending_to_client(first);
-        }
-        if !unsent.is_empty() {
-            relay = relay.with_pending_to_node(unsent);
-        }
-        if finished { relay.with_client_closed() } else { relay }
     }
 }
 

@@ -6,8 +6,8 @@ use std::rc::Rc;
 use tokio::time::{Instant, sleep_until};
 
 use super::choice::{Fault, later, leads_to};
-use super::connection::Journey;
 use super::hold::{failed, next_change};
+use super::journey::Journey;
 use super::outcome::{Ending, Outcome};
 use super::unjoined::Unjoined;
 use crate::intent::Suspicion;

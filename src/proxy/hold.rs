@@ -10,8 +10,8 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until};
 
 use super::choice::{Age, Choice, Setbacks, Word, choose, judge_age};
-use super::connection::Journey;
 use super::generation::Cluster;
+use super::journey::Journey;
 use super::limits::Place;
 use super::metrics::Counted;
 use super::outcome::{Ending, Outcome, Refusal};

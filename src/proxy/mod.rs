@@ -2,13 +2,14 @@
 //!
 //! ```text
 //! worker      a thread with its own runtime (D1)     accept      takes clients in, pauses, stops (O4)
-//! generation  listeners and clusters as configured now (O2)
-//! connection  one client's life, and its task        choice      where a client may go, without IO (S2, S3)
+//! settings    what it has to know; made by `config`  generation  listeners and clusters as configured now (O2)
+//! connection  one client's life, and its task        sessions    the table: fates and inactivity (D8, S5, S6)
 //! routing     reads a hello to know the cluster      routes      which cluster, without IO
-//! hold        waits for a route (S2)                 dial        connects (S3)
-//! readers     which of several nodes a reader goes to (S3)
+//! journey     a client's way to a node               choice      where a client may go, without IO (S2, S3)
+//! hold        waits for a route (S2)                 readers     which of several nodes a reader goes to (S3)
+//! dial        connects (S3)                          dials       notices connects that take long (L5)
+//! opening     until the node's first byte (S4)       joined      client and node, once they belong together
 //! release     paces a crowd by its node's answers (S2)
-//! opening     until the node's first byte (S4)       sessions    the table: fates and inactivity (D8, S5, S6)
 //! limits      bounds, as guards (S8)                 sources     bounds by source (S8)
 //! open        which listening sockets are open (O4)
 //! access      who may come in (S8)                   unjoined    a stream that is reset when dropped
@@ -27,6 +28,8 @@ mod dials;
 pub mod fuzz;
 mod generation;
 mod hold;
+mod joined;
+mod journey;
 mod limits;
 mod metrics;
 mod open;

@@ -12,8 +12,9 @@ use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::connection::{Joined, Journey};
 use super::generation::Listener;
+use super::joined::Joined;
+use super::journey::Journey;
 use super::opening::Opening;
 use super::outcome::{Ending, Outcome, Refusal};
 use super::routing::Newcomer;

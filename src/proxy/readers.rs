@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::choice::{Choice, LONGEST_BACKOFF, Setbacks, Word};
-use super::connection::Journey;
+use super::journey::Journey;
 use crate::tenure::{Approach, Tenure};
 
 /// Picks the node for a client, and counts the client as on its way there. The one that it was given before it had to

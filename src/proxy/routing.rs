@@ -9,8 +9,9 @@ use std::task::ready;
 use tokio::time::{Instant, sleep_until};
 
 use super::choice::later;
-use super::connection::{Joined, Journey};
 use super::generation::{Cluster, Entrance};
+use super::joined::Joined;
+use super::journey::Journey;
 use super::opening::{Opening, SCRATCH, poll_read};
 use super::outcome::{Ending, Outcome, Refusal};
 use super::proxy_header::{FORGED, refuse_header};

@@ -18,8 +18,8 @@ pub(super) use decision::Opening;
 use decision::{AfterClose, Standing, standing};
 
 use super::choice::Setback;
-use super::connection::Journey;
 use super::hold::next_change;
+use super::journey::Journey;
 use super::outcome::{Ending, Outcome};
 use super::proxy_header::{FORGED, PATIENCE};
 use super::unjoined::Unjoined;

@@ -12,8 +12,8 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::super::access::Access;
-use super::super::connection::Journey;
 use super::super::generation::{Entrance, Plan};
+use super::super::journey::Journey;
 use super::super::limits::Limits;
 use super::super::routes::Routes;
 use super::super::routing::Newcomer;
