@@ -10,7 +10,7 @@
 //! fuzzing/  what parsers hold for any bytes; in tests, and under a fuzzer
 //! cli/      one file a command
 //! demo/     an embedded raft cluster with TLS, and a gate before it put to the test (feature `demo`)
-//! app/      wires the roles and owns their threads: start, stop
+//! app/      wires the roles and owns their threads: start, reload, upgrade, stop
 //! config/   what users write (raw) -> what the program needs (model); errors with file and line
 //! -- roles --
 //! admin/    the page, its events, metrics, health and status over HTTP; control by a Unix socket

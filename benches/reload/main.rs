@@ -9,6 +9,7 @@
 //! trial    one gate's reloads, and what clients, sessions and nodes lived through
 //! ```
 //!
+//! The stage is the black-box tests' (`tests/blackbox/support`).
 //! `cargo bench --bench reload -- --help` lists the arguments.
 
 mod gates;

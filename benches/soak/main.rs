@@ -21,6 +21,7 @@
 //! overload/  attacks on the gate, and on HAProxy (`--overload`)
 //! ```
 //!
+//! `network`, `machine`, `haproxy` and `processes` are shared with other benches.
 //! `tests/blackbox/soak_bench.rs` tests the pure ones, and runs a soak of seconds. `cargo bench --bench soak -- --help`
 //! lists the arguments; the exit code is 1 unless everything that should be zero is.
 

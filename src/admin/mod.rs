@@ -1,6 +1,14 @@
 //! The page, metrics, health, status and events over HTTP/1.1. The listener only reads; what changes something is asked
 //! for on the control socket (O6). Both run apart from the probes' thread, so that a large scrape never looks like slow
 //! nodes.
+//!
+//! ```text
+//! server     HTTP, bounded                              doors      takes connections in, for both
+//! pages      what each path answers                     reserve    descriptors kept back for that
+//! status     one picture of everything published        events     what changes of it
+//! page       that picture for people                    metrics    those of the process as such
+//! control    the control socket: the same, and commands
+//! ```
 
 mod control;
 mod doors;

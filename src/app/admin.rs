@@ -2,7 +2,7 @@
 
 use std::future::pending;
 use std::io;
-use std::net::{SocketAddr, TcpListener as StdTcpListener};
+use std::net::TcpListener as StdTcpListener;
 use std::os::unix::net::UnixListener as StdUnixListener;
 use std::sync::Arc;
 use std::thread;
@@ -26,8 +26,6 @@ const ADMIN: &str = "admin.bind";
 
 /// The running thread. Dropping it closes the listener and removes the socket.
 pub(super) struct AdminThread {
-    /// Where it listens, if it does.
-    pub(super) address: Option<SocketAddr>,
     open: watch::Sender<bool>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<thread::JoinHandle<()>>,
@@ -96,7 +94,7 @@ impl Doors {
             info!(path = %path.display(), "control socket listening");
         }
         let socket = file.flatten();
-        Ok(Some(AdminThread { address, open, stop: Some(stop), thread: Some(thread), socket, keys }))
+        Ok(Some(AdminThread { open, stop: Some(stop), thread: Some(thread), socket, keys }))
     }
 }
 

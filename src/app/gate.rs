@@ -194,11 +194,6 @@ impl Gate {
         self.board.listeners().collect()
     }
 
-    /// Where the admin listener is bound.
-    pub fn admin_address(&self) -> Option<SocketAddr> {
-        self.admin.as_ref().and_then(|admin| admin.address)
-    }
-
     /// What the gate publishes about itself.
     pub fn board(&self) -> &Arc<Board> {
         &self.board

@@ -16,13 +16,6 @@ pub struct HostPort {
     pub port: u16,
 }
 
-impl HostPort {
-    /// The address, if it needs no look-up.
-    pub fn socket_addr(&self) -> Option<SocketAddr> {
-        self.host.parse().ok().map(|ip: IpAddr| SocketAddr::new(ip, self.port))
-    }
-}
-
 impl fmt::Display for HostPort {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.host.contains(':') {

@@ -1,11 +1,12 @@
 //! From what users write to what the program needs, checked whole before anything uses it (O1).
 //!
 //! ```text
-//! haproxy    a haproxy.cfg in place of the file: the TOML that it amounts to
-//! layers     file, environment, flags: who wins, and where each key was written
-//! raw        what users write: the names and nesting of keys; spelling: single values
+//! import     what kind of file it is; haproxy: the TOML that a haproxy.cfg amounts to
+//! layers     file, environment, flags: who wins; origins: where each key was written
+//! raw        what users write: the names and nesting of keys; spelling, address, words: single values
 //! extract    layers -> raw, every misspelled or mistyped key reported at once
-//! check      raw -> model, every other mistake reported at once
+//! check      raw -> model, every other mistake reported at once; presets, limits: what is filled in
+//! findings   the mistakes, with their places; quote: the line that each is in
 //! model      what the program needs; nothing later checks it again
 //! settings   model -> each role's own `Settings`
 //! effective  model -> TOML, for people

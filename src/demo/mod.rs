@@ -2,6 +2,16 @@
 //!
 //! Everything here is real but the machines: three raft nodes, each on a thread that can be killed and frozen; the
 //! gate that `run` runs; clients that verify whom they reach. Nothing listens beyond loopback.
+//!
+//! ```text
+//! stage        the play: faults, clients and picture at once
+//! cluster      the nodes: node (a thread), raft (its types), store (its log), network (its peers), https (its answers)
+//! standing     who says that it leads                   certs        one root, one leaf a node
+//! gate         what is put to the test                  config_text  its configuration, as it is shown
+//! faults       what is done to the leaders              clients      who comes: client (one of them)
+//! ledger       what became of everybody                 summary      what is said of it in the end
+//! screen       where all that is watched                table        what it looks like
+//! ```
 
 mod certs;
 mod client;

@@ -3,6 +3,13 @@
 //! [`Follow`] owns the pure [`Tracker`](crate::leader::Tracker) and gives it what it lacks: a clock,
 //! an inbox, and hands. What it decides leaves through the `TenureWriter`, the probers' orders, the
 //! board, the log and the metrics.
+//!
+//! ```text
+//! drive       the loop, and what it carries out (drive/)   nodes       what was last heard of each
+//! fates       what becomes of past tenures' sessions (S5)  readers     which nodes they may go to
+//! stand_in    where a client goes whose hold is over (S2)  shape       another configuration under way (O2)
+//! settings    what it has to know; made by `config`        metrics     what is counted
+//! ```
 
 mod drive;
 mod fates;

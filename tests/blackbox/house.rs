@@ -204,6 +204,37 @@ fn every_room_is_on_the_map() {
 }
 
 #[test]
+fn every_map_has_all_that_is_there() {
+    let mut maps = 0;
+    for folder in ["src", "tests/blackbox", "benches"] {
+        for source in sources(folder).iter().filter(|source| source.text.contains("\n//! ```text\n")) {
+            let map: String = source.text.lines().take_while(|line| line.starts_with("//!")).collect();
+            let named: BTreeSet<&str> = map.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
+            let modules = modules(&source.text);
+            maps += usize::from(!modules.is_empty());
+            for module in modules {
+                assert!(named.contains(module), "{folder}/{}: no `{module}`", source.path.display());
+            }
+        }
+    }
+    assert!(maps > 10, "the maps were not found: {maps}");
+}
+
+/// The modules that a file declares, but for those that are compiled under a condition: tests, fuzz targets, the demo.
+fn modules(text: &str) -> Vec<&str> {
+    let mut modules = Vec::new();
+    let mut is_conditional = false;
+    for line in text.lines() {
+        let declaration = line.trim_start_matches("pub ").trim_start_matches("pub(crate) ");
+        if let Some(name) = declaration.strip_prefix("mod ").and_then(|rest| rest.strip_suffix(';')) {
+            modules.extend((!is_conditional).then_some(name));
+        }
+        is_conditional = line.starts_with("#[cfg(") || (is_conditional && line.starts_with("#["));
+    }
+    modules
+}
+
+#[test]
 fn every_rule_that_is_cited_can_be_looked_up() {
     let readme = include_str!("../../README.md");
     let mut cited = BTreeSet::new();
