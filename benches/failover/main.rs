@@ -18,12 +18,15 @@
 //! samples     one row a run: the raw results
 //! report      the tables made of them
 //! machine     what it all ran on
+//! conduct     a bench from its first await to its exit code
 //! ```
 //!
 //! `cargo bench --bench failover -- --help` lists the arguments.
 
 mod arguments;
 mod bulk;
+#[path = "../shared/conduct.rs"]
+mod conduct;
 mod gates;
 #[expect(dead_code, reason = "shared with the bench `soak`, which asks for more")]
 #[path = "../shared/haproxy.rs"]
@@ -47,13 +50,11 @@ mod steady;
 mod support;
 
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::Parser;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::task::LocalSet;
 
 use arguments::Arguments;
+use conduct::conduct;
 
 fn main() -> ExitCode {
     support::node_process::live_if_born();
@@ -65,38 +66,5 @@ fn main() -> ExitCode {
     let network = network::enter();
     machine::raise_descriptor_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    let runtime = match runtime {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            eprintln!("the bench has no runtime: {error}");
-            return ExitCode::FAILURE;
-        }
-    };
-    // What conducts stays on this thread; the clients have the others.
-    let conductor = LocalSet::new();
-    let done = conductor.block_on(&runtime, async {
-        tokio::select! {
-            done = rounds::run(&arguments, network) => done,
-            () = interrupted() => Err("interrupted: what was measured before is in samples.csv".to_owned()),
-        }
-    });
-    // Tasks end here, and with them the processes that they own.
-    drop(conductor);
-    runtime.shutdown_timeout(Duration::from_secs(2));
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(why) => {
-            eprintln!("the bench has failed: {why}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-/// Ends when somebody wants the bench to.
-async fn interrupted() {
-    let mut asked = signal(SignalKind::terminate()).expect("signals can be heard");
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => (),
-        _ = asked.recv() => (),
-    }
+    conduct(runtime, async { rounds::run(&arguments, network).await.map(|()| true) })
 }

@@ -24,11 +24,13 @@
 //! chart           the picture made of them
 //! ```
 //!
-//! `network`, `machine`, `haproxy` and `processes` are shared with other benches, `judge` is the failover bench's.
+//! `conduct`, `network`, `machine`, `haproxy` and `processes` are shared with other benches, `judge` is the failover bench's.
 //! `cargo bench --bench peers -- --help` lists the arguments.
 
 mod arguments;
 mod chart;
+#[path = "../shared/conduct.rs"]
+mod conduct;
 mod configurations;
 mod crowd;
 mod goals;
@@ -61,13 +63,11 @@ mod support;
 mod workloads;
 
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::Parser;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::task::LocalSet;
 
 use arguments::Arguments;
+use conduct::conduct;
 
 fn main() -> ExitCode {
     support::node_process::live_if_born();
@@ -79,37 +79,6 @@ fn main() -> ExitCode {
     }
     let network = network::enter();
     machine::raise_descriptor_limit();
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            eprintln!("the bench has no runtime: {error}");
-            return ExitCode::FAILURE;
-        }
-    };
-    let conductor = LocalSet::new();
-    let done = conductor.block_on(&runtime, async {
-        tokio::select! {
-            done = rounds::run(&arguments, &network) => done,
-            () = interrupted() => Err("interrupted: what was measured before is in samples.csv".to_owned()),
-        }
-    });
-    // Tasks end here, and with them the processes that they own.
-    drop(conductor);
-    runtime.shutdown_timeout(Duration::from_secs(2));
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(why) => {
-            eprintln!("the bench has failed: {why}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-/// Ends when somebody wants the bench to.
-async fn interrupted() {
-    let mut asked = signal(SignalKind::terminate()).expect("signals can be heard");
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => (),
-        _ = asked.recv() => (),
-    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    conduct(runtime, async { rounds::run(&arguments, &network).await.map(|()| true) })
 }

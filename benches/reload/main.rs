@@ -9,9 +9,11 @@
 //! trial    one gate's reloads, and what clients, sessions and nodes lived through
 //! ```
 //!
-//! The stage is the black-box tests' (`tests/blackbox/support`).
+//! The stage is the black-box tests' (`tests/blackbox/support`), `conduct` is shared with other benches.
 //! `cargo bench --bench reload -- --help` lists the arguments.
 
+#[path = "../shared/conduct.rs"]
+mod conduct;
 mod gates;
 #[path = "../../tests/blackbox/support/mod.rs"]
 #[expect(dead_code, clippy::unwrap_used, reason = "the stage is the tests'; the bench plays on a part of it")]
@@ -22,6 +24,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+use conduct::conduct;
 use gates::Kind;
 
 /// Raftgate and HAProxy side by side while their configuration is read again and again.
@@ -47,18 +50,11 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    let runtime = match runtime {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            eprintln!("the bench has no runtime: {error}");
-            return ExitCode::FAILURE;
-        }
-    };
-    runtime.block_on(async {
+    conduct(runtime, async {
         println!("{} reloads, one every {} ms\n\n{}", arguments.reloads, arguments.every, trial::HEAD);
         for kind in Kind::ALL {
             println!("{}", trial::run(kind, arguments.reloads, arguments.every).await);
         }
-    });
-    ExitCode::SUCCESS
+        Ok(true)
+    })
 }

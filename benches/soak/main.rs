@@ -21,12 +21,14 @@
 //! overload/  attacks on the gate, and on HAProxy (`--overload`)
 //! ```
 //!
-//! `network`, `machine`, `haproxy` and `processes` are shared with other benches.
+//! `conduct`, `network`, `machine`, `haproxy` and `processes` are shared with other benches.
 //! `tests/blackbox/soak_bench.rs` tests the pure ones, and runs a soak of seconds. `cargo bench --bench soak -- --help`
 //! lists the arguments; the exit code is 1 unless everything that should be zero is.
 
 mod arguments;
 mod clients;
+#[path = "../shared/conduct.rs"]
+mod conduct;
 mod gate;
 #[expect(dead_code, reason = "shared with the bench `failover`, which asks for more")]
 #[path = "../shared/haproxy.rs"]
@@ -57,13 +59,12 @@ mod watch;
 use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::Parser;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
 
 use arguments::Arguments;
+use conduct::conduct;
 
 /// Where `--readme` writes.
 const README: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
@@ -77,32 +78,14 @@ fn main() -> ExitCode {
     }
     let network = network::enter();
     machine::raise_descriptor_limit();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            eprintln!("the soak has no runtime: {error}");
-            return ExitCode::FAILURE;
-        }
-    };
-    let done = runtime.block_on(async {
-        tokio::select! {
-            done = run(&arguments, &network) => done,
-            () = interrupted() => Err("interrupted".to_owned()),
-        }
-    });
-    // Tasks end here, and with them the processes that they own.
-    runtime.shutdown_timeout(Duration::from_secs(2));
-    match done {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    conduct(runtime, async {
+        let is_clean = run(&arguments, &network).await?;
+        if !is_clean {
             eprintln!("not everything that should be zero is");
-            ExitCode::FAILURE
         }
-        Err(why) => {
-            eprintln!("the soak has failed: {why}");
-            ExitCode::FAILURE
-        }
-    }
+        Ok(is_clean)
+    })
 }
 
 /// Runs what is asked for and reports it; whether everything that should be zero is.
@@ -145,13 +128,4 @@ fn write(folder: &Path, files: &[(&str, &str)]) -> Result<(), String> {
         fs::write(folder.join(name), text).map_err(|error| format!("{name}: {error}"))?;
     }
     Ok(())
-}
-
-/// Ends when somebody wants the soak to.
-async fn interrupted() {
-    let mut asked = signal(SignalKind::terminate()).expect("signals can be heard");
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => (),
-        _ = asked.recv() => (),
-    }
 }
