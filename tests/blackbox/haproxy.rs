@@ -17,34 +17,23 @@ use crate::support::gate::{Gate, raftgate};
 use crate::support::haproxy::{is_installed, path};
 use crate::support::node::Node;
 use crate::support::wait::within_deadline;
+use crate::support::word_by_word::{self, Changes, folder, name};
 
 /// So many at least: a test that finds no files proves nothing.
 const FEWEST: usize = 40;
 /// The variables that the files name, besides `CERTS`, a folder.
 const VARIABLES: [(&str, &str); 2] = [("BIND_TO", "10.1.0.1"), ("NODE", "10.0.0.1")];
 
-fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/blackbox/haproxy")
-}
-
 /// The files of the folder with this extension, sorted.
 fn files(extension: &str) -> Vec<PathBuf> {
-    let all = fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path());
-    let mut files: Vec<PathBuf> =
-        all.filter(|path| path.extension().is_some_and(|it| it == extension)).collect();
-    files.sort();
-    files
+    word_by_word::files(&folder("haproxy"), extension)
 }
 
 fn accepted() -> Vec<PathBuf> {
     let files: Vec<PathBuf> =
         files("cfg").into_iter().filter(|path| !name(path).starts_with("refused_")).collect();
-    assert!(files.len() >= FEWEST, "only {} files in {}", files.len(), folder().display());
+    assert!(files.len() >= FEWEST, "only {} files", files.len());
     files
-}
-
-fn name(path: &Path) -> &str {
-    path.file_name().unwrap().to_str().unwrap()
 }
 
 fn variable(name: &str) -> Option<String> {
@@ -63,7 +52,7 @@ fn made_of(path: &Path) -> Result<Imported, String> {
 
 #[test]
 fn every_file_is_taken_over_or_refused_in_these_words() {
-    let mut changed = Vec::new();
+    let mut changes = Changes::default();
     for path in files("cfg") {
         let (toml, said) = match made_of(&path) {
             Ok(Imported { toml, remarks, .. }) => {
@@ -72,28 +61,10 @@ fn every_file_is_taken_over_or_refused_in_these_words() {
             Err(said) => (None, said),
         };
         let said = Some(said).filter(|said| !said.is_empty());
-        changed.extend(compare(&path.with_extension("toml"), toml.as_deref()));
-        changed.extend(compare(&path.with_extension("txt"), said.as_deref()));
+        changes.compare(&path.with_extension("toml"), toml.as_deref());
+        changes.compare(&path.with_extension("txt"), said.as_deref());
     }
-    assert!(
-        changed.is_empty(),
-        "other words than in the files; if they are right, RAFTGATE_BLESS=1 writes them down:\n{}",
-        changed.join("\n")
-    );
-}
-
-/// What is there instead of what should be, unless it is to be written down.
-fn compare(path: &Path, expected: Option<&str>) -> Option<String> {
-    let bless = std::env::var_os("RAFTGATE_BLESS").is_some_and(|value| value == "1");
-    if fs::read_to_string(path).ok().as_deref() == expected {
-        return None;
-    }
-    match expected {
-        Some(text) if bless => fs::write(path, text).unwrap(),
-        None if bless => fs::remove_file(path).unwrap(),
-        _ => return Some(format!("--- {}\n{}", name(path), expected.unwrap_or("(no such file)"))),
-    }
-    None
+    changes.assert_none();
 }
 
 #[test]
@@ -183,7 +154,7 @@ async fn output_of(arguments: &[&str]) -> (Option<i32>, String, String) {
 
 #[tokio::test]
 async fn import_prints_toml_and_remarks_and_check_takes_either() {
-    let path = folder().join("openziti_as_it_is.cfg");
+    let path = folder("haproxy").join("openziti_as_it_is.cfg");
     let cfg = path.to_str().unwrap();
     let imported = made_of(&path).unwrap();
     let (code, toml, said) = output_of(&["import", cfg]).await;
@@ -203,7 +174,7 @@ async fn import_prints_toml_and_remarks_and_check_takes_either() {
 
 #[tokio::test]
 async fn o1_a_haproxy_cfg_that_cannot_be_taken_over_exits_78_and_says_where_and_why() {
-    let path = folder().join("refused_send_proxy.cfg");
+    let path = folder("haproxy").join("refused_send_proxy.cfg");
     let cfg = path.to_str().unwrap();
     for arguments in [&["import", cfg][..], &["check", "-c", cfg], &["run", "-c", cfg]] {
         let (code, stdout, said) = output_of(arguments).await;

@@ -11,26 +11,19 @@ use raftgate::config::{ConfigError, load_text};
 
 use crate::support::gate::raftgate;
 use crate::support::wait::within_deadline;
+use crate::support::word_by_word::{self, Changes, folder, name};
 
 /// So many at least: a test that finds no files proves nothing.
 const FEWEST: usize = 40;
 
-fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/blackbox/invalid")
-}
-
 /// The files of the folder with this extension, sorted.
 fn files(extension: &str) -> Vec<PathBuf> {
-    let all = fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path());
-    let mut files: Vec<PathBuf> =
-        all.filter(|path| path.extension().is_some_and(|it| it == extension)).collect();
-    files.sort();
-    files
+    word_by_word::files(&folder("invalid"), extension)
 }
 
 /// What is said about a file, under its short name.
 fn said_about(path: &Path) -> String {
-    let name = path.file_name().unwrap().to_str().unwrap();
+    let name = name(path);
     match load_text(name, &fs::read_to_string(path).unwrap()) {
         Err(error @ ConfigError::Invalid(_)) => format!("{error}\n"),
         Err(error) => panic!("{name}: {error}"),
@@ -40,27 +33,13 @@ fn said_about(path: &Path) -> String {
 
 #[test]
 fn o1_every_mistake_is_told_in_these_words() {
-    let bless = std::env::var_os("RAFTGATE_BLESS").is_some_and(|value| value == "1");
     let files = files("toml");
-    assert!(files.len() >= FEWEST, "only {} files in {}", files.len(), folder().display());
-    let mut changed = Vec::new();
+    assert!(files.len() >= FEWEST, "only {} files", files.len());
+    let mut changes = Changes::default();
     for path in &files {
-        let said = said_about(path);
-        let expected = path.with_extension("txt");
-        if fs::read_to_string(&expected).ok().as_ref() == Some(&said) {
-            continue;
-        }
-        if bless {
-            fs::write(&expected, &said).unwrap();
-        } else {
-            changed.push(format!("--- {}\n{said}", path.file_name().unwrap().display()));
-        }
+        changes.compare(&path.with_extension("txt"), Some(&said_about(path)));
     }
-    assert!(
-        changed.is_empty(),
-        "other words than in the .txt files; if they are right, RAFTGATE_BLESS=1 writes them down:\n{}",
-        changed.join("\n")
-    );
+    changes.assert_none();
 }
 
 #[test]
@@ -72,7 +51,7 @@ fn every_expectation_has_its_file() {
 
 #[tokio::test]
 async fn the_binary_says_the_same_on_standard_error() {
-    let path = folder().join("unknown_key.toml");
+    let path = folder("invalid").join("unknown_key.toml");
     let output = within_deadline("raftgate check", raftgate().arg("check").arg("-c").arg(&path).output())
         .await
         .unwrap();

@@ -13,6 +13,7 @@
 //! hostile       nodes that mean harm
 //! haproxy       HAProxy, before the gate or before its nodes
 //! bulk          bytes by the megabyte, compared by digest
+//! word_by_word  what is said, kept in files
 //! pattern       bytes that are known by their place
 //! conversation  bytes both ways, each of them compared, and an end that was agreed upon
 //! certs         one authority, one certificate a node
@@ -48,6 +49,7 @@ pub(crate) mod reload;
 pub(crate) mod scene;
 pub(crate) mod stream;
 pub(crate) mod wait;
+pub(crate) mod word_by_word;
 pub(crate) mod ziti;
 
 /// Whether `tool` can be run here. Where it cannot, says that `what` is not run; with `RAFTGATE_REQUIRE_TOOLS=1`
