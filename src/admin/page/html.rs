@@ -19,6 +19,21 @@ impl Html {
         }
     }
 
+    /// Adds a table's head and begins its body: of each column the class, if it has one, and the label, which is markup.
+    pub(super) fn add_columns(&mut self, columns: &[(&'static str, &'static str)]) {
+        self.0.push_str("<thead role=\"rowgroup\"><tr role=\"row\">");
+        for (class, label) in columns {
+            self.0.push_str("<th role=\"columnheader\" scope=\"col\"");
+            if !class.is_empty() {
+                self.add(" class=\"{}\"", &[class]);
+            }
+            self.0.push('>');
+            self.0.push_str(label);
+            self.0.push_str("</th>");
+        }
+        self.0.push_str("</tr></thead><tbody role=\"rowgroup\">");
+    }
+
     /// The text of it.
     pub(super) fn into_text(self) -> String {
         self.0
@@ -55,6 +70,18 @@ mod tests {
         assert_eq!(
             html.into_text(),
             "<b title=\"&quot;&#39;&amp;\">&lt;script&gt;alert(1)&lt;/script&gt;</b>"
+        );
+    }
+
+    #[test]
+    fn a_column_has_the_class_that_it_is_given() {
+        let mut html = Html::default();
+        html.add_columns(&[("", "Node"), ("number", "<i>Sessions</i>")]);
+        assert_eq!(
+            html.into_text(),
+            "<thead role=\"rowgroup\"><tr role=\"row\"><th role=\"columnheader\" scope=\"col\">Node</th>\
+             <th role=\"columnheader\" scope=\"col\" class=\"number\"><i>Sessions</i></th></tr></thead>\
+             <tbody role=\"rowgroup\">"
         );
     }
 

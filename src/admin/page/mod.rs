@@ -97,15 +97,18 @@ fn one(html: &mut Html, snapshot: &Snapshot, name: &str) {
 fn overview(html: &mut Html, snapshot: &Snapshot) {
     html.add(
         "<section class=\"panel\" aria-labelledby=\"clusters\"><h2 id=\"clusters\">Clusters</h2>\
-         <table role=\"table\"><thead role=\"rowgroup\"><tr role=\"row\">\
-         <th role=\"columnheader\" scope=\"col\">Cluster</th><th role=\"columnheader\" scope=\"col\">Leader</th>\
-         <th role=\"columnheader\" scope=\"col\">For</th>\
-         <th role=\"columnheader\" scope=\"col\" class=\"number\">Changes</th>\
-         <th role=\"columnheader\" scope=\"col\" class=\"number\">Sessions</th>\
-         <th role=\"columnheader\" scope=\"col\" class=\"number\">Held</th>\
-         <th role=\"columnheader\" scope=\"col\">Alarms</th></tr></thead><tbody role=\"rowgroup\">",
+         <table role=\"table\">",
         &[],
     );
+    html.add_columns(&[
+        ("", "Cluster"),
+        ("", "Leader"),
+        ("", "For"),
+        ("number", "Changes"),
+        ("number", "Sessions"),
+        ("number", "Held"),
+        ("", "Alarms"),
+    ]);
     for (name, cluster) in &snapshot.clusters {
         let status = &cluster.status;
         html.add(
@@ -136,13 +139,16 @@ fn overview(html: &mut Html, snapshot: &Snapshot) {
 fn listeners(html: &mut Html, snapshot: &Snapshot) {
     html.add(
         "<section class=\"panel\" aria-labelledby=\"listeners\"><h2 id=\"listeners\">Listeners</h2>\
-         <table role=\"table\"><thead role=\"rowgroup\"><tr role=\"row\">\
-         <th role=\"columnheader\" scope=\"col\">Listener</th><th role=\"columnheader\" scope=\"col\">Address</th>\
-         <th role=\"columnheader\" scope=\"col\" class=\"number\">Connections</th>\
-         <th role=\"columnheader\" scope=\"col\" class=\"number\">Accepted</th>\
-         <th role=\"columnheader\" scope=\"col\" class=\"number\">Refused</th></tr></thead><tbody role=\"rowgroup\">",
+         <table role=\"table\">",
         &[],
     );
+    html.add_columns(&[
+        ("", "Listener"),
+        ("", "Address"),
+        ("number", "Connections"),
+        ("number", "Accepted"),
+        ("number", "Refused"),
+    ]);
     for (name, traffic) in &snapshot.connections {
         let addresses: Vec<String> = snapshot
             .listeners

@@ -16,17 +16,19 @@ const LATE: f64 = 7.0;
 const OLD: f64 = 5.0;
 
 pub(super) fn show(html: &mut Html, now: f64, cluster: &Cluster) {
-    html.add(
-        "<table class=\"nodes\" role=\"table\"><caption class=\"unseen\">Nodes</caption>\
-         <thead role=\"rowgroup\"><tr role=\"row\">\
-         <th role=\"columnheader\" scope=\"col\">Node</th><th role=\"columnheader\" scope=\"col\">State</th>\
-         <th role=\"columnheader\" scope=\"col\" class=\"time\"><span class=\"unseen\">Verdicts over the last 10 minutes</span>\
-         <span class=\"axis\" aria-hidden=\"true\"><i>10 min ago</i><i>5 min</i><i>now</i></span></th>\
-         <th role=\"columnheader\" scope=\"col\" class=\"number\">Sessions</th>\
-         <th role=\"columnheader\" scope=\"col\" class=\"number\">Probe</th>\
-         <th role=\"columnheader\" scope=\"col\" class=\"number\">Certificate</th></tr></thead><tbody role=\"rowgroup\">",
-        &[],
-    );
+    html.add("<table class=\"nodes\" role=\"table\"><caption class=\"unseen\">Nodes</caption>", &[]);
+    html.add_columns(&[
+        ("", "Node"),
+        ("", "State"),
+        (
+            "time",
+            "<span class=\"unseen\">Verdicts over the last 10 minutes</span>\
+             <span class=\"axis\" aria-hidden=\"true\"><i>10 min ago</i><i>5 min</i><i>now</i></span>",
+        ),
+        ("number", "Sessions"),
+        ("number", "Probe"),
+        ("number", "Certificate"),
+    ]);
     route(html, now, cluster);
     for node in &cluster.nodes {
         show_one(html, now, node, cluster);

@@ -12,15 +12,15 @@ pub(super) fn show(html: &mut Html, now: f64, history: &History) {
     if history.tenures.is_empty() {
         return;
     }
-    html.add(
-        "<table class=\"tenures\" role=\"table\"><caption>Leaders</caption><thead role=\"rowgroup\"><tr role=\"row\">\
-         <th role=\"columnheader\" scope=\"col\">Leader</th><th role=\"columnheader\" scope=\"col\">From</th>\
-         <th role=\"columnheader\" scope=\"col\" class=\"number\">Nobody led for</th>\
-         <th role=\"columnheader\" scope=\"col\" class=\"number\">Failover took</th>\
-         <th role=\"columnheader\" scope=\"col\" class=\"number\">Led for</th>\
-         <th role=\"columnheader\" scope=\"col\">Ended</th></tr></thead><tbody role=\"rowgroup\">",
-        &[],
-    );
+    html.add("<table class=\"tenures\" role=\"table\"><caption>Leaders</caption>", &[]);
+    html.add_columns(&[
+        ("", "Leader"),
+        ("", "From"),
+        ("number", "Nobody led for"),
+        ("number", "Failover took"),
+        ("number", "Led for"),
+        ("", "Ended"),
+    ]);
     for tenure in history.tenures.iter().rev().take(SHOWN) {
         show_one(html, now, tenure);
     }
