@@ -9,7 +9,7 @@ use crate::demo;
 #[derive(Args, Debug)]
 pub(super) struct Options {
     /// Stop after this many failovers [default: go on until interrupted].
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     failovers: Option<u32>,
 }
 

@@ -31,6 +31,14 @@ fn flags_can_say_it_all() {
     assert_eq!((flags.log_format.as_deref(), flags.log_level.as_deref()), (Some("json"), Some("debug")));
 }
 
+#[cfg(feature = "demo")]
+#[test]
+fn a_demo_without_a_failover_would_show_nothing() {
+    let error = |line: &str| CommandLine::try_parse_from(line.split(' ')).err().map(|error| error.kind());
+    assert_eq!(error("raftgate demo --failovers 1"), None);
+    assert_eq!(error("raftgate demo --failovers 0"), Some(clap::error::ErrorKind::ValueValidation));
+}
+
 #[test]
 fn some_flags_go_with_a_file_and_some_do_not() {
     use clap::error::ErrorKind::{ArgumentConflict, MissingRequiredArgument, ValueValidation};
