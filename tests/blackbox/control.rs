@@ -1,35 +1,27 @@
 //! L10, O6: what an operator orders from the command line, and what clients live through then.
 
-use std::io;
-use std::path::Path;
-use std::process::{Output, Stdio};
+use std::process::Stdio;
 
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::Command;
 
-use crate::support::client::{Outcome, Stream, assert_echo};
+use crate::support::client::{Outcome, assert_echo, assert_reset};
 use crate::support::gate::raftgate;
 use crate::support::require_tool;
 use crate::support::scene::Scene;
 use crate::support::wait::{until, within_deadline};
 
-/// Runs a command against the scene's gate.
-async fn raftgate_at(socket: &Path, arguments: &[&str]) -> Output {
-    let output = raftgate().args(arguments).arg("--socket").arg(socket).output();
-    within_deadline("the command", output).await.unwrap()
-}
-
 /// A command that works; what it prints.
 async fn done(scene: &Scene, arguments: &[&str]) -> String {
-    let output = raftgate_at(&scene.socket(), arguments).await;
+    let output = scene.command(arguments).await;
     assert_eq!(output.status.code(), Some(0), "{arguments:?}: {output:?}");
     String::from_utf8(output.stdout).unwrap()
 }
 
 /// A command that the gate refuses; what is said then.
 async fn refused(scene: &Scene, arguments: &[&str]) -> String {
-    let output = raftgate_at(&scene.socket(), arguments).await;
+    let output = scene.command(arguments).await;
     assert_eq!((output.status.code(), &*output.stdout), (Some(1), &b""[..]), "{arguments:?}: {output:?}");
     String::from_utf8(output.stderr).unwrap()
 }
@@ -38,11 +30,6 @@ async fn refused(scene: &Scene, arguments: &[&str]) -> String {
 async fn served_by(scene: &Scene) -> (Option<String>, Outcome) {
     let visit = scene.trust.visit(scene.gate.address).await;
     (visit.node, visit.outcome)
-}
-
-async fn assert_cut(session: &mut Stream) {
-    let end = within_deadline("the session's end", session.read(&mut [0])).await;
-    assert_eq!(end.map_err(|error| error.kind()), Err(io::ErrorKind::ConnectionReset));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -124,7 +111,7 @@ async fn o6_sessions_are_listed_and_cut_by_node() {
     }
     assert_eq!(done(&scene, &["cut", "controllers", "n1"]).await, "2 sessions with n1 were cut\n");
     for session in &mut sessions {
-        assert_cut(session).await;
+        assert_reset(session).await;
     }
     let label = "reason=\"cut\"";
     scene.gate.counts("raftgate_connections_closed_total", label, |cut| (cut - 2.0).abs() < 0.5).await;
@@ -143,7 +130,7 @@ async fn a_misspelled_name_is_told_the_nearest() {
         let said = refused(&scene, &arguments).await;
         assert!(said.contains(hint), "{said}");
     }
-    let output = raftgate_at(&scene.socket(), &["cut", "controllers", "n1/../n2"]).await;
+    let output = scene.command(&["cut", "controllers", "n1/../n2"]).await;
     assert_eq!(output.status.code(), Some(2), "{output:?}");
     scene.gate.assert_books_balance().await;
 }

@@ -6,9 +6,8 @@ use std::sync::{Arc, Mutex};
 use rustix::process::{Signal, kill_process};
 use tokio::net::UnixDatagram;
 
-use crate::support::gate::raftgate;
 use crate::support::scene::{Scene, Settings};
-use crate::support::wait::{until, within_deadline};
+use crate::support::wait::until;
 
 /// A service manager that only listens.
 struct Manager(Arc<Mutex<Vec<String>>>);
@@ -57,8 +56,7 @@ async fn o3_the_service_manager_hears_of_a_gates_turns_in_order() {
     manager.hears("STATUS=controllers: n1 leads; 1 session").await;
     manager.hears("WATCHDOG=1").await;
 
-    let upgrade = raftgate().arg("upgrade").arg("--socket").arg(scene.socket()).output();
-    assert!(within_deadline("the upgrade", upgrade).await.unwrap().status.success());
+    assert!(scene.command(&["upgrade"]).await.status.success());
     let heir = scene.gate.heirs()[0];
     let main_pid = format!("MAINPID={}", heir.as_raw_nonzero());
     manager.hears(&main_pid).await;
@@ -71,8 +69,7 @@ async fn o3_the_service_manager_hears_of_a_gates_turns_in_order() {
     // It is listened to only once it is the main one; what people see is told anew then.
     let shown = manager.heard().into_iter().rev().find(|line| line.starts_with("STATUS=")).unwrap();
     assert_eq!(shown, "STATUS=controllers: n1 leads; 0 sessions");
-    let reload = raftgate().arg("reload").arg("--socket").arg(scene.socket()).output();
-    assert!(within_deadline("the reload", reload).await.unwrap().status.success());
+    assert!(scene.command(&["reload"]).await.status.success());
     kill_process(heir, Signal::TERM).unwrap();
     manager.hears("STOPPING=1").await;
     let turns = manager.turns();

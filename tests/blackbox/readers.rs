@@ -1,14 +1,12 @@
 //! `listeners.N.to`: one cluster, a listener for writes and one for reads, and what readers live through when nodes
 //! change their roles, die, freeze, or are not there.
 
-use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::io::AsyncReadExt;
 
-use crate::support::client::{Outcome, Stream, Visit, assert_echo, say};
+use crate::support::client::{Outcome, Stream, Visit, assert_echo, assert_reset, say};
 use crate::support::clock::Stamp;
 use crate::support::crowd::{Crowd, assert_avoided, assert_nobody_failed};
 use crate::support::scene::{Scene, Settings};
@@ -72,8 +70,7 @@ async fn sessions_with(scene: &Scene, nodes: &[&str]) -> Vec<(Stream, String)> {
 async fn assert_only_reset(sessions: Vec<(Stream, String)>, node: &str) {
     for (mut session, with) in sessions {
         if with == node {
-            let end = within_deadline("the session's end", session.read(&mut [0])).await;
-            assert_eq!(end.map_err(|error| error.kind()), Err(io::ErrorKind::ConnectionReset));
+            assert_reset(&mut session).await;
         } else {
             assert_echo(&mut session).await;
         }
@@ -268,8 +265,7 @@ async fn s5_who_goes_to_any_node_does_not_notice_who_leads() {
     until("readers are served", async || (readers.done_since("n3", up).1 >= ENOUGH).then_some(())).await;
     assert_nobody_failed(&readers.leave().await, None);
     // The leader's own session is cut, so that a cut could have come to the readers by now.
-    let end = within_deadline("the writer's end", writer.read(&mut [0])).await;
-    assert_eq!(end.map_err(|error| error.kind()), Err(io::ErrorKind::ConnectionReset));
+    assert_reset(&mut writer).await;
     assert_only_reset(sessions, "nobody").await;
     drop(writer);
     scene.gate.assert_books_balance().await;

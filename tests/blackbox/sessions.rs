@@ -1,17 +1,7 @@
 //! S5: what becomes of the sessions of a node that leads no more.
 
-use std::io;
-
-use tokio::io::AsyncReadExt;
-
-use crate::support::client::{Stream, assert_echo, say};
+use crate::support::client::{assert_echo, assert_reset, say};
 use crate::support::scene::{Scene, Settings};
-use crate::support::wait::within_deadline;
-
-async fn assert_reset(session: &mut Stream) {
-    let end = within_deadline("the session's end", session.read(&mut [0])).await;
-    assert_eq!(end.map_err(|error| error.kind()), Err(io::ErrorKind::ConnectionReset));
-}
 
 async fn assert_closed_because(scene: &Scene, reason: &str) {
     let label = format!("reason=\"{reason}\"");

@@ -4,7 +4,6 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
-use std::process::Output;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
@@ -27,16 +26,9 @@ const OLD_SESSIONS: usize = 100;
 /// ... and how many come before each.
 const MORE_SESSIONS: usize = 5;
 
-async fn command(scene: &Scene, arguments: &[&str]) -> Output {
-    let output = raftgate().args(arguments).arg("--socket").arg(scene.socket()).output();
-    // An upgrade that fails takes up to half a minute.
-    let patience = Duration::from_mins(1);
-    tokio::time::timeout(patience, output).await.expect("a command ends").unwrap()
-}
-
 /// Upgrades the gate; the process that serves then.
 async fn upgrade(scene: &Scene) -> Pid {
-    let output = command(scene, &["upgrade"]).await;
+    let output = scene.command(&["upgrade"]).await;
     let said = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(0), "{output:?}\n{}", scene.gate.log().text());
     let heir = *scene.gate.heirs().last().expect("there is a new process");
@@ -114,7 +106,7 @@ async fn o3_twenty_upgrades_under_load_lose_no_client_no_session_and_no_probe() 
         assert_eq!(number("accepted"), number("refused") + number("closed"), "{said}");
     }
     assert!(
-        command(&scene, &["status"]).await.status.success(),
+        scene.command(&["status"]).await.status.success(),
         "the last process has lost its control socket"
     );
 }
@@ -174,7 +166,7 @@ async fn o3_an_upgraded_gate_is_not_fooled_by_whom_the_old_one_knew_to_be_outdat
 async fn l10_overrides_survive_an_upgrade() {
     let mut scene = Scene::start(&["lead", "follow", "follow"]).await;
     for order in [["drain", "controllers", "n1", "--force"].as_slice(), &["pin", "controllers", "n3"]] {
-        assert_eq!(command(&scene, order).await.status.code(), Some(0));
+        assert_eq!(scene.command(order).await.status.code(), Some(0));
     }
     scene.gate.routes_to(Some("n3")).await;
     upgrade(&scene).await;
@@ -184,7 +176,7 @@ async fn l10_overrides_survive_an_upgrade() {
     };
     assert_eq!(overrides(&status(&scene).await), [Value::from("drain"), Value::Null, Value::from("pin")]);
     assert_eq!(scene.trust.visit(scene.gate.address).await.node.as_deref(), Some("n3"));
-    assert_eq!(command(&scene, &["unpin", "controllers"]).await.status.code(), Some(0));
+    assert_eq!(scene.command(&["unpin", "controllers"]).await.status.code(), Some(0));
     scene.gate.routes_to(None).await;
     scene.hand_over(0, 1).await;
     scene.gate.routes_to(Some("n2")).await;
@@ -226,7 +218,7 @@ impl Exchangeable {
 
 /// An upgrade that fails, of which this is said; clients are served all along.
 async fn fails(scene: &Scene, expected: &str) {
-    let output = command(scene, &["upgrade"]).await;
+    let output = scene.command(&["upgrade"]).await;
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     assert!(said.contains(expected) && said.trim_end().ends_with("goes on as before"), "{said}");
@@ -290,7 +282,7 @@ async fn o3_a_new_binary_that_hangs_is_ended_and_nobody_may_start_another_meanwh
     let refused = async {
         until("the new process is started", async || scene.gate.heirs().first().copied()).await;
         scene.gate.signal(Signal::USR2);
-        let output = command(&scene, &["upgrade"]).await;
+        let output = scene.command(&["upgrade"]).await;
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(1), "{output:?}");
         assert!(said.contains("an upgrade is under way"), "{said}");
@@ -325,7 +317,7 @@ async fn o3_a_new_process_that_dies_in_its_first_moments_is_replaced_by_the_old_
     }
     assert_echo(&mut session).await;
     // All is as before: admin, control, and the next upgrade.
-    assert!(command(&scene, &["status"]).await.status.success());
+    assert!(scene.command(&["status"]).await.status.success());
     upgrade(&scene).await;
     is_done(&scene).await;
     assert_echo(&mut session).await;
@@ -343,7 +335,7 @@ async fn o3_sigusr2_does_it_without_a_control_socket_and_a_bound_socket_goes_wit
     drop(session);
     assert_eq!(scene.gate.exits().await.code(), Some(0));
     assert!(
-        socket.exists() && command(&scene, &["status"]).await.status.success(),
+        socket.exists() && scene.command(&["status"]).await.status.success(),
         "it has gone with the old process"
     );
     let heir = scene.gate.heirs()[0];

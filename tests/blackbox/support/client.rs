@@ -228,6 +228,12 @@ impl AsyncWrite for Counted {
     }
 }
 
+/// The session is reset.
+pub(crate) async fn assert_reset(session: &mut Stream) {
+    let end = within_deadline("the session's end", session.read(&mut [0])).await;
+    assert_eq!(end.map_err(|error| error.kind()), Err(io::ErrorKind::ConnectionReset));
+}
+
 /// The session goes on: what is said to its node comes back.
 pub(crate) async fn assert_echo(session: &mut Stream) {
     say(session, "word").await.unwrap();

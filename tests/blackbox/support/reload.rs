@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use tokio::net::TcpStream;
 
 use super::certs::own_name;
-use super::gate::{raftgate, sum};
+use super::gate::sum;
 use super::node::Node;
 use super::scene::{Scene, Settings, configuration};
 use super::wait::within_deadline;
@@ -33,8 +33,7 @@ impl Scene {
 
     /// Has the gate read its file again: the exit code of the command, and all that it has printed.
     pub(crate) async fn try_reload(&self) -> (Option<i32>, String) {
-        let output = raftgate().args(["reload", "--socket"]).arg(self.socket()).output();
-        let output = within_deadline("the reload", output).await.unwrap();
+        let output = self.command(&["reload"]).await;
         let said = [output.stdout, output.stderr].concat();
         (output.status.code(), String::from_utf8(said).unwrap())
     }

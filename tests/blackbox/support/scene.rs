@@ -2,19 +2,24 @@
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::process::Output;
+use std::time::Duration;
 
 use tempfile::TempDir;
+use tokio::time::timeout;
 
 use super::certs::{Authority, own_name};
 use super::client::{Stream, Trust, assert_echo, say};
 use super::clock::Stamp;
 use super::crowd::Crowd;
-use super::gate::Gate;
+use super::gate::{Gate, raftgate};
 use super::hostile::{Hostile, Malice};
 use super::node::Node;
 
 /// The control socket's name.
 const SOCKET: &str = "control.sock";
+/// A command may take so long: an upgrade that fails takes up to half a minute.
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Nodes `n1`, `n2`, ..., a gate before them, and what clients need.
 pub(crate) struct Scene {
@@ -108,6 +113,12 @@ impl Scene {
     /// Where the gate is controlled.
     pub(crate) fn socket(&self) -> PathBuf {
         self.folder.path().join(SOCKET)
+    }
+
+    /// Runs a command against the gate.
+    pub(crate) async fn command(&self, arguments: &[&str]) -> Output {
+        let output = raftgate().args(arguments).arg("--socket").arg(self.socket()).output();
+        timeout(PATIENCE, output).await.expect("a command ends").unwrap()
     }
 
     /// A session with the leader, which echoes.
