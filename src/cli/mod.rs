@@ -24,7 +24,7 @@ use std::thread;
 use std::time::Duration;
 
 use clap::error::ErrorKind;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 /// How long a last word may wait for whoever reads standard error.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -77,6 +77,11 @@ struct ConfigFile {
     /// The configuration, TOML or a `haproxy.cfg` [default: /etc/raftgate/raftgate.toml].
     #[arg(short = 'c', long = "config", value_name = "FILE")]
     config: Option<PathBuf>,
+}
+
+/// All commands and options, as they are parsed: for who describes them elsewhere, such as the manual's pages.
+pub fn command_line() -> clap::Command {
+    CommandLine::command()
 }
 
 /// Runs the command that the process's arguments name; what it has to say is on standard output and standard error.

@@ -29,6 +29,7 @@ mod invalid;
 mod keepalived;
 mod leaks;
 mod lossy;
+mod manual;
 mod max_age;
 mod metrics;
 mod monitoring;
