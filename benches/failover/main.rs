@@ -52,6 +52,7 @@ mod support;
 use std::process::ExitCode;
 
 use clap::Parser;
+use tokio::runtime::Builder;
 
 use arguments::Arguments;
 use conduct::conduct;
@@ -65,6 +66,7 @@ fn main() -> ExitCode {
     }
     let network = network::enter();
     machine::raise_descriptor_limit();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    conduct(runtime, async { rounds::run(&arguments, network).await.map(|()| true) })
+    conduct(Builder::new_multi_thread().worker_threads(2), async {
+        rounds::run(&arguments, network).await.map(|()| true)
+    })
 }

@@ -65,6 +65,7 @@ mod workloads;
 use std::process::ExitCode;
 
 use clap::Parser;
+use tokio::runtime::Builder;
 
 use arguments::Arguments;
 use conduct::conduct;
@@ -79,6 +80,7 @@ fn main() -> ExitCode {
     }
     let network = network::enter();
     machine::raise_descriptor_limit();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    conduct(runtime, async { rounds::run(&arguments, &network).await.map(|()| true) })
+    conduct(&mut Builder::new_current_thread(), async {
+        rounds::run(&arguments, &network).await.map(|()| true)
+    })
 }

@@ -25,13 +25,7 @@ impl Stage {
     /// Starts it; what the load ends at may be bound to one core.
     pub(crate) async fn start(core: Option<usize>) -> Result<Self, String> {
         let authority = Authority::new();
-        let mut nodes = Vec::new();
-        for name in NODES {
-            let order = if name == NODES[0] { "lead" } else { "follow" };
-            let mut node = Node::start(&authority, name, order).await;
-            node.order("quiet").await;
-            nodes.push(node);
-        }
+        let nodes = Node::start_quiet(&authority, &NODES).await;
         let mut service = OwnProcess::start(Role::Service, core)?;
         let port = service.hears("ready", Duration::from_secs(10)).await?;
         let port: u16 = port.parse().map_err(|_| format!("`{port}` is no port"))?;

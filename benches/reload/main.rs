@@ -23,6 +23,7 @@ mod trial;
 use std::process::ExitCode;
 
 use clap::Parser;
+use tokio::runtime::Builder;
 
 use conduct::conduct;
 use gates::Kind;
@@ -49,8 +50,7 @@ fn main() -> ExitCode {
         println!("the reload bench: not run (`cargo bench --bench reload` runs it)");
         return ExitCode::SUCCESS;
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    conduct(runtime, async {
+    conduct(Builder::new_multi_thread().worker_threads(2), async {
         println!("{} reloads, one every {} ms\n\n{}", arguments.reloads, arguments.every, trial::HEAD);
         for kind in Kind::ALL {
             println!("{}", trial::run(kind, arguments.reloads, arguments.every).await);

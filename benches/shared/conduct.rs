@@ -1,21 +1,17 @@
 //! A bench from its first await to its exit code.
 
 use std::future::Future;
-use std::io;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use tokio::runtime::Runtime;
+use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::LocalSet;
 
 /// Runs a bench until it ends or somebody interrupts it. It is a success if it says so; it may also not have come to
 /// an end, and says why.
-pub(crate) fn conduct(
-    runtime: io::Result<Runtime>,
-    bench: impl Future<Output = Result<bool, String>>,
-) -> ExitCode {
-    let runtime = match runtime {
+pub(crate) fn conduct(runtime: &mut Builder, bench: impl Future<Output = Result<bool, String>>) -> ExitCode {
+    let runtime = match runtime.enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("the bench has no runtime: {error}");

@@ -61,6 +61,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
+use tokio::runtime::Builder;
 use tokio::time::Instant;
 
 use arguments::Arguments;
@@ -78,8 +79,7 @@ fn main() -> ExitCode {
     }
     let network = network::enter();
     machine::raise_descriptor_limit();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    conduct(runtime, async {
+    conduct(Builder::new_multi_thread().worker_threads(2), async {
         let is_clean = run(&arguments, &network).await?;
         if !is_clean {
             eprintln!("not everything that should be zero is");

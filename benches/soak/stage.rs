@@ -53,13 +53,7 @@ impl Stage {
     /// Starts it; `binary` is the gate in place of this build's.
     pub(crate) async fn start(binary: Option<&Path>) -> Self {
         let authority = Authority::new();
-        let mut nodes = Vec::new();
-        for name in NODES {
-            let order = if name == NODES[0] { "lead" } else { "follow" };
-            let mut node = Node::start(&authority, name, order).await;
-            node.order("quiet").await;
-            nodes.push(node);
-        }
+        let nodes = Node::start_quiet(&authority, &NODES).await;
         let folder = tempfile::tempdir().expect("a temporary folder");
         std::fs::write(folder.path().join("ca.pem"), authority.pem()).expect("the folder can be written");
         let trust = Trust::new(&authority, &nodes);

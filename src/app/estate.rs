@@ -94,9 +94,7 @@ impl Gate {
             }
             Some(limit) => {
                 info!(active, ?limit, "sessions drain");
-                if timeout(limit, self.proxy.drained()).await.is_err() {
-                    info!(active = self.proxy.active(), "drain is over: what is left is cut");
-                }
+                self.drained_within(limit).await;
             }
         }
     }

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use prometheus::Registry;
 use thiserror::Error;
@@ -14,6 +15,7 @@ use super::admin::{AdminThread, Doors};
 use super::control::{self, Control, ControlError, Memory, Plan, Prepared};
 use super::inherited::Inherited;
 use super::listening::{Listening, Wanted};
+use super::reload::in_force;
 use super::{panics, tls};
 use crate::admin::{self, Controls, Request};
 use crate::board::Board;
@@ -28,6 +30,7 @@ use crate::sockets;
 
 /// A running gate.
 pub struct Gate {
+    /// What is in force of what was configured.
     pub(super) config: Config,
     pub(super) board: Arc<Board>,
     pub(super) proxy: Proxy,
@@ -167,7 +170,7 @@ impl Gate {
             .map_err(refused("a listener's sockets for all workers"))?;
         self.control.adopt(prepared);
         let before = std::mem::replace(&mut self.listening, listening);
-        self.config = config.clone();
+        self.config = in_force(&self.config, config);
         self.tell_where_it_listens(&before);
         Ok(())
     }
@@ -216,10 +219,15 @@ impl Gate {
         // They would keep open what the workers close.
         self.listening = Listening::default();
         info!(active = self.proxy.active(), "stopping: no new connections, sessions drain");
-        if timeout(self.config.shutdown_drain, self.proxy.drained()).await.is_err() {
+        self.drained_within(self.config.shutdown_drain).await;
+        self.finish();
+    }
+
+    /// Waits until the last session has ended, or this time is over.
+    pub(super) async fn drained_within(&self, limit: Duration) {
+        if timeout(limit, self.proxy.drained()).await.is_err() {
             info!(active = self.proxy.active(), "drain is over: what is left is cut");
         }
-        self.finish();
     }
 
     /// Cuts what is left, and says what became of all its connections.

@@ -30,11 +30,11 @@ pub(super) struct Life<'l> {
     pub(super) supervision: Option<Supervision>,
 }
 
-/// What a process wakes up for; where there is somebody who has asked, with where to answer.
+/// What a process wakes up for, and where to answer.
 enum Call {
     Stop(&'static str),
-    Reload(Option<Reply>),
-    Upgrade(Option<Reply>),
+    Reload(Reply),
+    Upgrade(Reply),
     GuardianGone,
     Failed(String),
 }
@@ -54,7 +54,7 @@ impl Life<'_> {
                     info!(signal, "signal received");
                     return self.stop().await;
                 }
-                Call::Reload(reply) => answer(reply, self.reload()),
+                Call::Reload(reply) => reply.say(self.reload()),
                 Call::GuardianGone => self.come_of_age(),
                 Call::Failed(why) => return Err(RunError::Failed(why)),
                 Call::Upgrade(reply) => match self.hand_over(reply).await {
@@ -82,11 +82,11 @@ impl Life<'_> {
         };
         tokio::select! {
             name = self.signals.end.recv() => Call::Stop(name),
-            Some(()) = self.signals.reload.recv() => Call::Reload(None),
-            Some(()) = self.signals.upgrade.recv() => Call::Upgrade(None),
+            Some(()) = self.signals.reload.recv() => Call::Reload(Reply::default()),
+            Some(()) = self.signals.upgrade.recv() => Call::Upgrade(Reply::default()),
             Some(request) = self.requests.recv() => match request {
-                Request::Reload(reply) => Call::Reload(Some(reply)),
-                Request::Upgrade(reply) => Call::Upgrade(Some(reply)),
+                Request::Reload(reply) => Call::Reload(reply),
+                Request::Upgrade(reply) => Call::Upgrade(reply),
             },
             () = guardian => Call::GuardianGone,
             why = self.gate.failed() => Call::Failed(why),
@@ -101,7 +101,7 @@ impl Life<'_> {
         self.supervision = Some(supervise(&self.gate.board, self.gate.pulse()));
     }
 
-    async fn hand_over(&mut self, reply: Option<Reply>) -> Outcome {
+    async fn hand_over(&mut self, reply: Reply) -> Outcome {
         if let Some(guardian) = self.guardian.take() {
             // Whoever asks for this has found this process to be well.
             guardian.dismiss().await;
@@ -152,11 +152,4 @@ fn interruptions<'r>(
     requests: &'r mut mpsc::Receiver<Request>,
 ) -> Interruptions<'r> {
     Interruptions { end: &mut signals.end, upgrade: &mut signals.upgrade, requests }
-}
-
-fn answer(reply: Option<Reply>, what: Result<String, String>) {
-    if let Some(reply) = reply {
-        // Whoever has gone does not want to know.
-        let _ = reply.send(what);
-    }
 }

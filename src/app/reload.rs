@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tracing::{info, warn};
 
 use super::gate::{Gate, StartError};
-use crate::config::{Cluster, Config, Listener};
+use crate::config::{Cluster, Config, Listener, LogSettings};
 use crate::proxy::{Route, Target};
 
 /// What a reload has changed, and what it has not.
@@ -88,7 +88,18 @@ fn named(config: &Config, listener: &Listener) -> Named {
     (listener, targets)
 }
 
-/// The keys that are other than before and that no reload can change.
+/// The second configuration but for what only the start reads: there the first one is in force on.
+pub(super) fn in_force(before: &Config, after: &Config) -> Config {
+    Config {
+        workers: before.workers,
+        admin_bind: before.admin_bind,
+        admin_socket: before.admin_socket.clone(),
+        log: LogSettings { format: before.log.format, ..after.log },
+        ..after.clone()
+    }
+}
+
+/// The keys that are other than before and that no reload can change: those that [`in_force`] keeps.
 fn waiting(before: &Config, after: &Config) -> Vec<&'static str> {
     let keys = [
         ("workers", before.workers == after.workers),
@@ -120,7 +131,7 @@ impl fmt::Display for Reloaded {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::load_text;
+    use crate::config::{LogFormat, load_text};
 
     fn config(toml: &str) -> Config {
         load_text("t.toml", toml).unwrap().config
@@ -147,5 +158,21 @@ mod tests {
             told(&format!("{start}{edge}{b}")),
             "clusters and listeners are as before; read at the start alone, upgrade for it: workers, admin.bind"
         );
+    }
+
+    #[test]
+    fn what_waits_for_a_start_goes_on_waiting() {
+        let before = config(
+            "listeners.edge = { bind = \":1\", cluster = \"b\" }\nclusters.b.nodes.n = \"10.0.0.1:1\"\n",
+        );
+        let mut after = before.clone();
+        (after.workers, after.admin_bind) = (before.workers + 1, None);
+        after.admin_socket = Some("/elsewhere".into());
+        after.log = LogSettings { format: LogFormat::Json, level: tracing::Level::DEBUG, ..before.log };
+        after.max_connections = before.max_connections + 1;
+        let now = in_force(&before, &after);
+        assert_eq!(waiting(&now, &after), ["workers", "admin.bind", "admin.socket", "log.format"]);
+        assert_eq!((now.log.level, now.max_connections), (after.log.level, after.max_connections));
+        assert_eq!(waiting(&now, &before), [""; 0], "what is back as it was waits for nothing");
     }
 }

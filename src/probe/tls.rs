@@ -84,8 +84,8 @@ impl Connector {
     /// Whether the files that the other one was made from held the same: of two that were made from the same settings
     /// this tells whether it matters which is used.
     pub fn has_read_the_same(&self, other: &Connector) -> bool {
-        let read = |connector: &Connector| connector.fingerprint.map(|digest| digest.as_ref().to_vec());
-        read(self) == read(other)
+        let [mine, theirs] = [self, other].map(|connector| connector.fingerprint.as_ref().map(AsRef::as_ref));
+        mine == theirs
     }
 
     /// One that accepts anybody and offers no protocol: what it is shown is what a client is shown.

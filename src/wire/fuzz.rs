@@ -84,7 +84,7 @@ fn agrees_with_rustls(bytes: &[u8], handshake: &Handshake) {
 }
 
 /// What rustls reads of it, if it takes it.
-fn judged(bytes: &[u8]) -> Option<Names> {
+pub(super) fn judged(bytes: &[u8]) -> Option<Names> {
     let mut acceptor = Acceptor::default();
     let mut rest = bytes;
     while !rest.is_empty() {
@@ -99,7 +99,7 @@ fn judged(bytes: &[u8]) -> Option<Names> {
 }
 
 /// rustls tells of names of the DNS alone, and in small letters.
-fn as_rustls_has_it(name: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn as_rustls_has_it(name: &[u8]) -> Option<Vec<u8>> {
     let text = str::from_utf8(name).ok().filter(|text| !text.ends_with('.'))?;
     matches!(ServerName::try_from(text), Ok(ServerName::DnsName(_))).then(|| name.to_ascii_lowercase())
 }

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use hyper::StatusCode;
-use tokio::sync::oneshot;
 use tracing::info;
 
 use super::answer::Answer;
@@ -112,7 +111,7 @@ impl Control {
     ) -> Result<Answer, Answer> {
         let Caller { uid, pid } = caller;
         info!(command, uid, pid, "operator's command");
-        let (reply, replied) = oneshot::channel();
+        let (reply, replied) = Reply::channel();
         let stopping = || Answer::error(StatusCode::SERVICE_UNAVAILABLE, "the gate is about to stop");
         self.controls.requests.send(request(reply)).await.map_err(|_| stopping())?;
         let outcome = replied.await.map_err(|_| stopping())?;

@@ -57,8 +57,22 @@ pub enum Request {
     Upgrade(Reply),
 }
 
-/// Where it is said what came of a request, in words either way.
-pub type Reply = oneshot::Sender<Result<String, String>>;
+/// Where it is said what came of a request, in words either way. Who asks by a signal is told nothing.
+#[derive(Debug, Default)]
+pub struct Reply(Option<oneshot::Sender<Result<String, String>>>);
+
+impl Reply {
+    /// One, and where it is heard; an error there means that nobody will say anything.
+    pub fn channel() -> (Self, oneshot::Receiver<Result<String, String>>) {
+        let (reply, replied) = oneshot::channel();
+        (Reply(Some(reply)), replied)
+    }
+
+    /// Says it. Whoever has gone does not want to know.
+    pub fn say(self, outcome: Result<String, String>) {
+        let _ = self.0.map(|reply| reply.send(outcome));
+    }
+}
 
 /// What all connections share.
 struct Control {

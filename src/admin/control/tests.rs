@@ -219,7 +219,7 @@ async fn o3_who_asks_for_an_upgrade_is_told_what_came_of_it() {
         let asked = stage.ask(&Method::POST, "/upgrade");
         let answering = async {
             match stage.requests.recv().await {
-                Some(Request::Upgrade(reply)) => reply.send(outcome.clone()).unwrap(),
+                Some(Request::Upgrade(reply)) => reply.say(outcome.clone()),
                 other => panic!("no request but {other:?}"),
             }
         };

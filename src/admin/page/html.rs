@@ -19,6 +19,25 @@ impl Html {
         }
     }
 
+    /// Begins a panel that is one table, with these columns as for [`add_columns`](Self::add_columns).
+    pub(super) fn begin_panel(
+        &mut self,
+        id: &'static str,
+        title: &'static str,
+        columns: &[(&'static str, &'static str)],
+    ) {
+        self.add(
+            "<section class=\"panel\" aria-labelledby=\"{}\"><h2 id=\"{}\">{}</h2><table role=\"table\">",
+            &[&id, &id, &title],
+        );
+        self.add_columns(columns);
+    }
+
+    /// Ends what [`begin_panel`](Self::begin_panel) has begun.
+    pub(super) fn end_panel(&mut self) {
+        self.0.push_str("</tbody></table></section>");
+    }
+
     /// Adds a table's head and begins its body: of each column the class, if it has one, and the label, which is markup.
     pub(super) fn add_columns(&mut self, columns: &[(&'static str, &'static str)]) {
         self.0.push_str("<thead role=\"rowgroup\"><tr role=\"row\">");

@@ -95,20 +95,19 @@ fn one(html: &mut Html, snapshot: &Snapshot, name: &str) {
 
 /// All clusters, a line each.
 fn overview(html: &mut Html, snapshot: &Snapshot) {
-    html.add(
-        "<section class=\"panel\" aria-labelledby=\"clusters\"><h2 id=\"clusters\">Clusters</h2>\
-         <table role=\"table\">",
-        &[],
+    html.begin_panel(
+        "clusters",
+        "Clusters",
+        &[
+            ("", "Cluster"),
+            ("", "Leader"),
+            ("", "For"),
+            ("number", "Changes"),
+            ("number", "Sessions"),
+            ("number", "Held"),
+            ("", "Alarms"),
+        ],
     );
-    html.add_columns(&[
-        ("", "Cluster"),
-        ("", "Leader"),
-        ("", "For"),
-        ("number", "Changes"),
-        ("number", "Sessions"),
-        ("number", "Held"),
-        ("", "Alarms"),
-    ]);
     for (name, cluster) in &snapshot.clusters {
         let status = &cluster.status;
         html.add(
@@ -133,22 +132,21 @@ fn overview(html: &mut Html, snapshot: &Snapshot) {
             ],
         );
     }
-    html.add("</tbody></table></section>", &[]);
+    html.end_panel();
 }
 
 fn listeners(html: &mut Html, snapshot: &Snapshot) {
-    html.add(
-        "<section class=\"panel\" aria-labelledby=\"listeners\"><h2 id=\"listeners\">Listeners</h2>\
-         <table role=\"table\">",
-        &[],
+    html.begin_panel(
+        "listeners",
+        "Listeners",
+        &[
+            ("", "Listener"),
+            ("", "Address"),
+            ("number", "Connections"),
+            ("number", "Accepted"),
+            ("number", "Refused"),
+        ],
     );
-    html.add_columns(&[
-        ("", "Listener"),
-        ("", "Address"),
-        ("number", "Connections"),
-        ("number", "Accepted"),
-        ("number", "Refused"),
-    ]);
     for (name, traffic) in &snapshot.connections {
         let addresses: Vec<String> = snapshot
             .listeners
@@ -164,7 +162,7 @@ fn listeners(html: &mut Html, snapshot: &Snapshot) {
             &[name, &addresses.join(", "), &traffic.active, &traffic.accepted, &traffic.refused],
         );
     }
-    html.add("</tbody></table></section>", &[]);
+    html.end_panel();
 }
 
 #[cfg(test)]

@@ -43,7 +43,7 @@ pub(in crate::app) async fn hand_over(
     gate: &mut Gate,
     program: &Program,
     mut interruptions: Interruptions<'_>,
-    reply: Option<Reply>,
+    reply: Reply,
 ) -> Outcome {
     let pid = std::process::id();
     info!(pid, program = %program.path.display(), "upgrade: begins");
@@ -51,19 +51,19 @@ pub(in crate::app) async fn hand_over(
         Ok(Ok(successor)) => successor,
         Ok(Err(why)) => {
             error!(pid, %why, "upgrade: failed, this process goes on");
-            answer(reply, Err(format!("{why}; process {pid} goes on as before")));
+            reply.say(Err(format!("{why}; process {pid} goes on as before")));
             return Outcome::GoesOn;
         }
         Err(name) => {
             warn!(pid, signal = name, "upgrade: given up");
-            answer(reply, Err(format!("the gate was told to end ({name})")));
+            reply.say(Err(format!("the gate was told to end ({name})")));
             return Outcome::Signalled(name);
         }
     };
     let new_pid = successor.pid;
     gate.pause();
     info!(pid, new_pid, "upgrade: the new process serves, this one takes no clients any more");
-    answer(reply, Ok(format!("process {new_pid} has taken over from process {pid}, whose sessions go on")));
+    reply.say(Ok(format!("process {new_pid} has taken over from process {pid}, whose sessions go on")));
     guard(gate, successor, interruptions).await
 }
 
@@ -151,18 +151,11 @@ async fn refuse(upgrade: &mut Signal, requests: &mut mpsc::Receiver<Request>, wh
     loop {
         tokio::select! {
             Some(Request::Reload(reply) | Request::Upgrade(reply)) = requests.recv() => {
-                answer(Some(reply), Err(why.to_owned()));
+                reply.say(Err(why.to_owned()));
             }
             Some(()) = upgrade.recv() => {}
             else => return std::future::pending().await,
         }
         warn!("another upgrade, or a reload, is refused: {why}");
-    }
-}
-
-fn answer(reply: Option<Reply>, what: Result<String, String>) {
-    if let Some(reply) = reply {
-        // Whoever has gone does not want to know.
-        let _ = reply.send(what);
     }
 }

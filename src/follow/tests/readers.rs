@@ -4,7 +4,7 @@ use super::*;
 
 impl Followed {
     /// The nodes that these readers go to; none while they are held.
-    fn readers(&self, to: To) -> Vec<usize> {
+    pub(super) fn readers(&self, to: To) -> Vec<usize> {
         self.reader_tenures(to).iter().map(|tenure| tenure.node.0).collect()
     }
 

@@ -210,3 +210,19 @@ async fn o2_l3_a_priority_that_changes_counts_between_claims_without_an_order() 
     }
     assert_eq!(followed.leader(), Some(2));
 }
+
+#[tokio::test(start_paused = true)]
+async fn o2_readers_nodes_serve_by_the_newest_numbers_too() {
+    let followed = Followed::start(HoldThen::Refuse, OnDemotion::Keep);
+    followed.round(LED_BY_0).await;
+    let before = Policy::default().lease();
+    let mut patient = followed.shape(&[0, 1, 2], OnDemotion::Keep).0;
+    patient.policy.timeout = 10 * before;
+    let lease = patient.policy.lease();
+    followed.reshape(patient).await;
+    // Nobody says anything, which is what a lease is for (L7).
+    pass(2 * before).await;
+    assert_eq!(followed.readers(To::Followers), [1, 2], "they have ended by the lease of before");
+    pass(lease).await;
+    assert!(followed.readers(To::Followers).is_empty(), "they have no lease at all");
+}

@@ -124,6 +124,18 @@ impl Node {
         node
     }
 
+    /// Starts nodes of which the first leads. They do not tell of each probe: under load there would be too much of it.
+    pub(crate) async fn start_quiet(authority: &Authority, names: &[&str]) -> Vec<Self> {
+        let mut nodes = Vec::new();
+        for (place, name) in names.iter().enumerate() {
+            let order = if place == 0 { "lead" } else { "follow" };
+            let mut node = Self::start(authority, name, order).await;
+            node.order("quiet").await;
+            nodes.push(node);
+        }
+        nodes
+    }
+
     /// Orders the node to change; see `node_process` for what it understands. The answer is the moment of the change:
     /// everything that arrives later is treated the new way.
     pub(crate) async fn order(&mut self, order: &str) -> Stamp {

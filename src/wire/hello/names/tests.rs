@@ -1,13 +1,12 @@
 //! Names of real hellos, of torn ones, and of hellos with every kind of malformed list; rustls is the judge.
 
 use proptest::prelude::*;
-use rustls::pki_types::ServerName;
-use rustls::server::Acceptor;
 
 use super::super::tests::{
     bare_handshake, in_records, nearly_a_hello, real_hello, record, set_handshake_len,
 };
 use super::*;
+use crate::wire::fuzz::{as_rustls_has_it, judged};
 
 fn asked(server_name: Option<&str>, alpn: &[&str]) -> Reading {
     Reading::Hello(Names {
@@ -170,25 +169,6 @@ fn a_hello_that_has_not_ended_within_the_limit_is_none() {
     assert_eq!(read(&endless[..OPENING_LIMIT - 1]), Reading::Incomplete);
     assert_eq!(read(&endless[..OPENING_LIMIT]), Reading::Other);
     assert_eq!(read(&endless), Reading::Other);
-}
-
-/// What rustls reads of it, if it takes it.
-fn judged(bytes: &[u8]) -> Option<Names> {
-    let mut acceptor = Acceptor::default();
-    let mut rest = bytes;
-    acceptor.read_tls(&mut rest).ok()?;
-    let accepted = acceptor.accept().ok()??;
-    let hello = accepted.client_hello();
-    Some(Names {
-        server_name: hello.server_name().map(|name| name.as_bytes().to_vec()),
-        alpn: hello.alpn().into_iter().flatten().map(<[u8]>::to_vec).collect(),
-    })
-}
-
-/// rustls tells of names of the DNS alone, and in small letters.
-fn as_rustls_has_it(name: &[u8]) -> Option<Vec<u8>> {
-    let text = str::from_utf8(name).ok().filter(|text| !text.ends_with('.'))?;
-    matches!(ServerName::try_from(text), Ok(ServerName::DnsName(_))).then(|| name.to_ascii_lowercase())
 }
 
 fn assert_judged_alike(bytes: &[u8]) -> bool {
