@@ -31,16 +31,12 @@ fn lead(html: &mut Html, now: f64, cluster: &Cluster) {
             &[node],
         ),
     }
+    let leaving =
+        if cluster.leaving { "; configured no more: here until its last session has ended" } else { "" };
     html.add(
-        "<time datetime=\"{}\">{}</time>, {}</p>",
-        &[&in_full(status.since), &clock(status.since, now), &span(now - status.since)],
+        "<time datetime=\"{}\">{}</time>, {}{}</p>",
+        &[&in_full(status.since), &clock(status.since, now), &span(now - status.since), &leaving],
     );
-    if cluster.leaving {
-        html.add(
-            "<p class=\"lead none\">Configured no more: here until its last session has ended.</p>",
-            &[],
-        );
-    }
 }
 
 fn figures(html: &mut Html, cluster: &Cluster) {
