@@ -3,7 +3,9 @@
 //! It notes when the first byte of whoever answers reached it, below TLS: up to there a proxy may still move the
 //! client to another node, from there on nobody can (S4).
 
+use std::error::Error;
 use std::io::{self, ErrorKind};
+use std::iter::successors;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, OnceLock};
@@ -52,17 +54,20 @@ impl ClientError {
     pub(super) fn is_loss(&self) -> bool {
         match self {
             ClientError::Connection(error) => is_disconnect(error),
-            ClientError::Http(error) => {
-                error.is_incomplete_message() || connection_error(error).is_some_and(is_disconnect)
-            }
+            ClientError::Http(error) => match connection_error(error) {
+                Some(error) => is_disconnect(error),
+                // Nobody here cancels a request: it is cancelled when the connection ends before it was sent.
+                None => error.is_incomplete_message() || error.is_canceled(),
+            },
             ClientError::Answer(_) => false,
             ClientError::Timeout => true,
         }
     }
 }
 
+/// The connection's own error, however deep below HTTP's it lies.
 fn connection_error(error: &hyper::Error) -> Option<&io::Error> {
-    std::error::Error::source(error)?.downcast_ref()
+    successors(error.source(), |error| (*error).source()).find_map(|error| error.downcast_ref())
 }
 
 fn is_disconnect(error: &io::Error) -> bool {
@@ -126,25 +131,7 @@ impl Client {
         first_byte: &Arc<OnceLock<Instant>>,
     ) -> Result<(StatusCode, Bytes), ClientError> {
         let stream = self.connect(address, Arc::clone(first_byte)).await?;
-        let (mut requests, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-        let exchange = async {
-            let response = requests.send_request(request(path, "close")?).await?;
-            let status = response.status();
-            let body = Limited::new(response.into_body(), LONGEST_ANSWER).collect().await;
-            match body {
-                Ok(body) => Ok((status, body.to_bytes())),
-                Err(error) => Err(match error.downcast::<hyper::Error>() {
-                    Ok(error) => ClientError::Http(*error),
-                    Err(error) => ClientError::Answer(error.to_string()),
-                }),
-            }
-        };
-        // The connection only has to be driven: what ends it shows in the exchange.
-        let mut exchange = pin!(exchange);
-        tokio::select! {
-            answer = &mut exchange => answer,
-            _ = connection => exchange.await,
-        }
+        exchange_on(stream, path).await
     }
 
     /// Opens an echo session, within [`DEADLINE`], with the node that it names by its place: what is written comes
@@ -182,6 +169,38 @@ impl Client {
         stream.set_nodelay(true)?;
         let name = ServerName::try_from(PUBLIC_NAME).map_err(io::Error::other)?;
         Ok(self.0.connect(name, Witness { stream, first_byte }).await?)
+    }
+}
+
+/// Asks one question on a connection that is made, whatever it is made of.
+async fn exchange_on(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    path: &str,
+) -> Result<(StatusCode, Bytes), ClientError> {
+    let (mut requests, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let exchange = async {
+        let response = requests.send_request(request(path, "close")?).await?;
+        let status = response.status();
+        let body = Limited::new(response.into_body(), LONGEST_ANSWER).collect().await;
+        match body {
+            Ok(body) => Ok((status, body.to_bytes())),
+            Err(error) => Err(match error.downcast::<hyper::Error>() {
+                Ok(error) => ClientError::Http(*error),
+                Err(error) => ClientError::Answer(error.to_string()),
+            }),
+        }
+    };
+    let mut exchange = pin!(exchange);
+    tokio::select! {
+        answer = &mut exchange => answer,
+        ended = connection => {
+            let answer = exchange.await;
+            match (answer, ended) {
+                // An exchange that had not begun is merely cancelled: why is known to the connection alone.
+                (Err(ClientError::Http(_)), Err(why)) => Err(ClientError::Http(why)),
+                (answer, _) => answer,
+            }
+        }
     }
 }
 
@@ -227,3 +246,6 @@ impl AsyncWrite for Witness {
         pin!(&mut self.stream).poll_shutdown(cx)
     }
 }
+
+#[cfg(test)]
+mod tests;
