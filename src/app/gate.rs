@@ -263,10 +263,10 @@ fn control_metrics(
 
 fn plan_clusters(config: &Config) -> Result<Vec<Plan>, StartError> {
     let mut connectors = tls::Connectors::default();
-    let plan = |(place, cluster): (usize, &Cluster)| {
+    let plan = |(place, cluster): (usize, &Arc<Cluster>)| {
         let tls = connectors.of(cluster);
         let tls = tls.map_err(|cause| StartError::Tls { cluster: cluster.name.to_string(), cause })?;
-        Ok(Plan { tls, readers: config.readers_of(place), config: cluster.clone() })
+        Ok(Plan { tls, readers: config.readers_of(place), config: Arc::clone(cluster) })
     };
     config.clusters.iter().enumerate().map(plan).collect()
 }

@@ -65,7 +65,7 @@ impl Reloaded {
 }
 
 fn clusters(config: &Config) -> BTreeMap<Arc<str>, &Cluster> {
-    config.clusters.iter().map(|cluster| (Arc::clone(&cluster.name), cluster)).collect()
+    config.clusters.iter().map(|cluster| (Arc::clone(&cluster.name), &**cluster)).collect()
 }
 
 fn listeners(config: &Config) -> BTreeMap<Arc<str>, Named> {

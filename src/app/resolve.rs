@@ -57,10 +57,12 @@ pub async fn resolve(cluster: &Cluster) -> Vec<NodeAddresses> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::config;
 
-    fn cluster(nodes: &str) -> Cluster {
+    fn cluster(nodes: &str) -> Arc<Cluster> {
         let toml = format!("listeners.e = {{ bind = \":1\", cluster = \"c\" }}\n[clusters.c]\n{nodes}");
         config::load_text("t.toml", &toml).unwrap().config.clusters.remove(0)
     }

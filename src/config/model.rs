@@ -38,7 +38,7 @@ pub struct Config {
     /// Where clients arrive, in the order of their names; at least one.
     pub listeners: Vec<Listener>,
     /// Where they may go, in the order of their names; at least one.
-    pub clusters: Vec<Cluster>,
+    pub clusters: Vec<Arc<Cluster>>,
 }
 
 /// The log.
@@ -143,7 +143,7 @@ pub struct Probe {
     /// Further headers, in the order of their names.
     pub headers: Vec<(String, String)>,
     /// What an answer means.
-    pub rules: Rules,
+    pub rules: Arc<Rules>,
     /// Timings and thresholds; the lease that follows from them cannot overflow.
     pub policy: Policy,
     /// How long a kept-alive connection is used before it is renewed (L6).

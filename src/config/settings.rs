@@ -29,7 +29,7 @@ impl Config {
             pipes: most_pipes(self.workers),
             log_connections: self.log.connections,
             listeners: self.listeners.iter().map(Listener::settings).collect(),
-            clusters: self.clusters.iter().map(Cluster::proxy_settings).collect(),
+            clusters: self.clusters.iter().map(|cluster| cluster.proxy_settings()).collect(),
         }
     }
 }
@@ -99,7 +99,7 @@ impl Cluster {
                 host: probe.host.clone().unwrap_or_else(|| node.authority(probe.tls.is_some())),
                 headers: probe.headers.clone(),
             },
-            rules: probe.rules.clone(),
+            rules: Arc::clone(&probe.rules),
             interval: probe.policy.interval,
             fast_interval: probe.policy.fast_interval,
             timeout: probe.policy.timeout,

@@ -43,7 +43,7 @@ pub struct Links {
     /// Tells when a node's address changes.
     pub directory: Directory,
     /// Where another configuration arrives.
-    pub shapes: mpsc::UnboundedReceiver<Shape>,
+    pub shapes: mpsc::UnboundedReceiver<Box<Shape>>,
     /// Where the status is published.
     pub board: Arc<ClusterBoard>,
 }
@@ -133,18 +133,14 @@ impl Follow {
     }
 
     /// Follows until every sender of the inbox is gone.
-    // No `async fn`, which would have room for `self` twice.
-    #[expect(clippy::manual_async_fn, reason = "it is twice as large")]
-    pub fn run(mut self) -> impl Future<Output = ()> + Send {
-        async move {
-            let mut addresses = self.links.directory.changes();
-            loop {
-                let turn = self.next_turn(&mut addresses).await;
-                let Some(turn) = turn else { return };
-                let now = Instant::now();
-                if caught(|| self.take(now, turn)).is_err() {
-                    self.begin_anew(now);
-                }
+    pub async fn run(&mut self) {
+        let mut addresses = self.links.directory.changes();
+        loop {
+            let turn = self.next_turn(&mut addresses).await;
+            let Some(turn) = turn else { return };
+            let now = Instant::now();
+            if caught(|| self.take(now, turn)).is_err() {
+                self.begin_anew(now);
             }
         }
     }
@@ -157,7 +153,7 @@ impl Follow {
             // What has arrived counts before what is late: an answer in the inbox outruns its own deadline.
             biased;
             // First of all: what arrives later may be of nodes that only this tells of.
-            Some(shape) = self.links.shapes.recv() => Turn::Shape(Box::new(shape)),
+            Some(shape) = self.links.shapes.recv() => Turn::Shape(shape),
             input = self.links.inbox.recv() => Turn::Input(input?),
             () = self.links.writer.wanted_more() => Turn::Confirmation,
             () = self.readers.wanted_more() => Turn::ReadersConfirmation,

@@ -32,7 +32,7 @@ struct Followed {
     reader: TenureReader,
     readers: OfReaders<TenureReader>,
     orders: Vec<watch::Receiver<ProbeOrder>>,
-    shape: mpsc::UnboundedSender<Shape>,
+    shape: mpsc::UnboundedSender<Box<Shape>>,
     board: Arc<ClusterBoard>,
     registry: Registry,
     ids: ProbeIds,
@@ -80,8 +80,8 @@ impl Followed {
             shapes,
             board: Arc::clone(&board),
         };
-        let follow = Follow::new(settings, links, &Metrics::register(&registry).unwrap(), now);
-        tokio::spawn(follow.run());
+        let mut follow = Follow::new(settings, links, &Metrics::register(&registry).unwrap(), now);
+        tokio::spawn(async move { follow.run().await });
         Followed {
             inbox: sender,
             reader,
@@ -353,7 +353,7 @@ async fn o5_after_a_panic_all_nodes_are_asked_anew_and_sessions_stay() {
             unreachable_after: Duration::from_secs(10),
         },
     };
-    followed.shape.send(broken).unwrap();
+    followed.shape.send(Box::new(broken)).unwrap();
     tokio::task::yield_now().await;
     followed.inbox.command(Command::Drain { node: NodeId(4), force: false }).await.unwrap();
     assert_eq!(followed.leader(), Some(0));

@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep_until};
 use super::dial::{Dial, Tcp};
 use super::exchange::{Deadline, Endpoint};
 use super::hedge::HedgedLink;
-use super::judge::{Judgement, Rules};
+use super::judge::Judgement;
 use super::link::{Exchange, Link};
 use super::metrics::Metrics;
 use super::pace::{Intervals, Latencies};
@@ -19,7 +19,7 @@ use super::request::{self, RequestError};
 use super::settings::{Settings, TlsSettings, Verify};
 use super::tls::{Connector, Peer};
 use crate::intent::{Certificate, Inbox, ProbeIds, ProbeOrder, ProbeReport, Suspicion};
-use crate::leader::{NodeId, Observation, Verdict};
+use crate::leader::{Observation, Verdict};
 
 #[cfg(test)]
 mod tests;
@@ -32,11 +32,8 @@ const SHORTEST: Duration = Duration::from_millis(1);
 /// One node's prober. One exchange is under way at a time, and its hedge (L4).
 #[derive(Debug)]
 pub struct Prober {
-    cluster: Arc<str>,
-    name: Arc<str>,
-    node: NodeId,
+    settings: Arc<Settings>,
     link: HedgedLink,
-    rules: Rules,
     intervals: Intervals,
     timeout: Duration,
     /// The connection's peer may be anybody.
@@ -90,7 +87,7 @@ impl Prober {
     /// # Errors
     /// If the request, the server name or the rules cannot be used as they are.
     pub fn new(
-        settings: Settings,
+        settings: Arc<Settings>,
         connector: Option<Connector>,
         orders: watch::Receiver<ProbeOrder>,
         inbox: Inbox,
@@ -106,7 +103,7 @@ impl Prober {
     /// As [`new`](Self::new).
     pub fn over(
         dial: Arc<dyn Dial>,
-        settings: Settings,
+        settings: Arc<Settings>,
         connector: Option<Connector>,
         orders: watch::Receiver<ProbeOrder>,
         inbox: Inbox,
@@ -120,16 +117,13 @@ impl Prober {
         })?;
         let unverified = endpoint.tls.as_ref().is_some_and(|(tls, _)| tls.verify() == Verify::None);
         Ok(Prober {
-            cluster: settings.cluster,
-            name: settings.node,
-            node: settings.id,
             link: HedgedLink::new(Link::new(endpoint.over(dial), settings.renew.min(LONGEST))),
-            rules: settings.rules,
             intervals: Intervals {
                 steady: settings.interval.clamp(SHORTEST, LONGEST),
                 fast: settings.fast_interval.clamp(SHORTEST, LONGEST),
             },
             timeout: settings.timeout.min(LONGEST),
+            settings,
             unverified,
             orders,
             inbox,
@@ -142,24 +136,20 @@ impl Prober {
     }
 
     /// Probes at once (L1) and then by the orders, until their sender is gone.
-    // No `async fn`, which would have room for `self` twice: as what it is called with, and as what it works on.
-    #[expect(clippy::manual_async_fn, reason = "it is twice as large")]
-    pub fn run(mut self) -> impl Future<Output = ()> + Send {
-        async move {
-            self.metrics.show();
-            if self.unverified {
-                tracing::warn!(
-                    cluster = &*self.cluster,
-                    node = &*self.name,
-                    "probe.tls.verify is \"none\": anybody on the path to this node can claim to be the leader"
-                );
-            }
-            loop {
-                let began = Instant::now();
-                let round = self.orders.borrow_and_update().round;
-                if self.probe(began).await.is_break() || self.wait(began, round).await.is_break() {
-                    return;
-                }
+    pub async fn run(&mut self) {
+        self.metrics.show();
+        if self.unverified {
+            tracing::warn!(
+                cluster = %self.settings.cluster,
+                node = %self.settings.node,
+                "probe.tls.verify is \"none\": anybody on the path to this node can claim to be the leader"
+            );
+        }
+        loop {
+            let began = Instant::now();
+            let round = self.orders.borrow_and_update().round;
+            if self.probe(began).await.is_break() || self.wait(began, round).await.is_break() {
+                return;
             }
         }
     }
@@ -184,7 +174,7 @@ impl Prober {
         self.show(exchange.certificate.as_ref());
         let report = ProbeReport {
             observation: Observation {
-                node: self.node,
+                node: self.settings.id,
                 probe,
                 began: began.into_std(),
                 verdict: judgement.verdict,
@@ -200,20 +190,20 @@ impl Prober {
 
     /// Asks the node, and raises a signal if it takes unusually long (L5).
     async fn exchange(&mut self, began: Instant) -> ControlFlow<(), Exchange> {
-        let Prober { link, inbox, orders, node, .. } = self;
+        let Prober { link, inbox, orders, settings, .. } = self;
         let deadline = Deadline::after(began, self.timeout);
         let late_after = self.latencies.late_after(!link.is_reusable(began), self.intervals.fast);
         let late_at = late_after.map_or(deadline.at, |late_after| began + late_after);
         // A node that has never answered may be slow, so this is no signal; but a first packet may have been lost.
         let hedge_at = late_after.map_or(began + self.timeout / 3, |_| late_at);
         let exchange =
-            link.exchange(deadline, hedge_at, || inbox.signal(*node, Suspicion::ProbeConnectionClosed));
+            link.exchange(deadline, hedge_at, || inbox.signal(settings.id, Suspicion::ProbeConnectionClosed));
         tokio::pin!(exchange);
         tokio::select! {
             biased;
             exchange = &mut exchange => return ControlFlow::Continue(exchange),
             () = dismissal(orders) => return ControlFlow::Break(()),
-            () = sleep_until(late_at), if late_at < deadline.at => inbox.signal(*node, Suspicion::ProbeLate),
+            () = sleep_until(late_at), if late_at < deadline.at => inbox.signal(settings.id, Suspicion::ProbeLate),
         }
         tokio::select! {
             biased;
@@ -236,7 +226,7 @@ impl Prober {
                 changed = self.orders.changed() => if changed.is_err() {
                     return ControlFlow::Break(());
                 },
-                () = self.link.lost() => self.inbox.signal(self.node, Suspicion::ProbeConnectionClosed),
+                () = self.link.lost() => self.inbox.signal(self.settings.id, Suspicion::ProbeConnectionClosed),
                 () = sleep_until(self.intervals.due(began, order.pace, chance)) => {
                     return ControlFlow::Continue(());
                 }
@@ -249,8 +239,8 @@ impl Prober {
         let cause = exchange.result.as_ref().err().filter(|failure| failure.exhausted);
         if let Some(failure) = cause.filter(|_| !self.exhausted) {
             tracing::error!(
-                cluster = %self.cluster,
-                node = %self.name,
+                cluster = %self.settings.cluster,
+                node = %self.settings.node,
                 detail = failure.detail,
                 "node cannot be probed: this host has no descriptor, port or memory for it; raise the limit \
                  (LimitNOFILE=) or lower max_connections"
@@ -263,7 +253,7 @@ impl Prober {
     fn judge(&self, exchange: &Exchange) -> Judgement {
         match &exchange.result {
             Ok(answer) => {
-                let mut judgement = self.rules.judge(answer.status, &answer.body);
+                let mut judgement = self.settings.rules.judge(answer.status, &answer.body);
                 if exchange.hedged {
                     judgement.detail.push_str(", on a second connection: the first did not answer in time");
                 }

@@ -5,7 +5,7 @@ use http_body_util::Empty;
 use hyper::header::{CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING, UPGRADE, USER_AGENT};
 use hyper::header::{HeaderName, HeaderValue};
 use hyper::http::uri::PathAndQuery;
-use hyper::{Method, Uri};
+use hyper::{HeaderMap, Method, Uri};
 
 use super::settings::Request;
 
@@ -40,6 +40,8 @@ pub enum RequestError {
 
 pub(super) fn parse(request: &Request) -> Result<hyper::Request<Empty<Bytes>>, RequestError> {
     let mut parsed = hyper::Request::new(Empty::new());
+    // Nodes are many, and by itself a map begins with room for six.
+    *parsed.headers_mut() = HeaderMap::with_capacity(request.headers.len() + 2);
     *parsed.method_mut() = Method::from_bytes(request.method.as_bytes())
         .ok()
         .filter(|method| *method != Method::CONNECT)

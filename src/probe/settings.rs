@@ -28,7 +28,7 @@ pub struct Settings {
     /// What to ask.
     pub request: Request,
     /// What the answer means.
-    pub rules: Rules,
+    pub rules: Arc<Rules>,
     /// Steady distance between probes.
     pub interval: Duration,
     /// Distance between probes at a fast pace (L5).

@@ -32,7 +32,7 @@ pub(super) struct NodeTasks {
 /// What is known of a cluster that is followed.
 #[derive(Clone)]
 pub(super) struct View {
-    pub(super) config: config::Cluster,
+    pub(super) config: Arc<config::Cluster>,
     pub(super) tls: Option<Connector>,
     /// By their ids, those that are not there any more, too.
     pub(super) nodes: Vec<Member>,
@@ -41,7 +41,8 @@ pub(super) struct View {
     pub(super) readers: OfReaders<TenureReader>,
     pub(super) inbox: Inbox,
     pub(super) interests: Interests,
-    pub(super) shapes: mpsc::UnboundedSender<Shape>,
+    /// In boxes, for a channel has room for many at any time.
+    pub(super) shapes: mpsc::UnboundedSender<Box<Shape>>,
 }
 
 /// One node.
@@ -59,7 +60,7 @@ pub(super) struct Present {
     pub(super) addresses: NodeAddresses,
     /// Those that have to be looked up.
     pub(super) hosts: Vec<Host>,
-    pub(super) probe: probe::Settings,
+    pub(super) probe: Arc<probe::Settings>,
 }
 
 impl Followed {

@@ -40,7 +40,7 @@ pub(super) use prepared::Prepared;
 
 /// One cluster, as it is configured.
 pub(super) struct Plan {
-    pub(super) config: config::Cluster,
+    pub(super) config: Arc<config::Cluster>,
     /// The kinds of readers that listeners have.
     pub(super) readers: Vec<To>,
     /// The TLS that its probes share, if they speak it.

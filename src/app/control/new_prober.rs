@@ -12,8 +12,8 @@ use crate::probe::{Prober, ProberSetupError, Settings};
 /// One whose settings have been tried.
 pub(super) struct NewProber {
     role: String,
-    begin: Box<dyn Fn() -> Result<Prober, ProberSetupError> + Send>,
-    first: Prober,
+    begin: Box<dyn Fn() -> Result<Box<Prober>, ProberSetupError> + Send>,
+    first: Box<Prober>,
 }
 
 impl NewProber {
@@ -22,7 +22,7 @@ impl NewProber {
     /// # Errors
     /// If they cannot work.
     pub(super) fn new(
-        settings: Settings,
+        settings: Arc<Settings>,
         tls: Option<Connector>,
         ordered: watch::Receiver<ProbeOrder>,
         inbox: &Inbox,
@@ -32,8 +32,10 @@ impl NewProber {
         let metrics = hands.metrics.probe.node(&settings.cluster, &settings.node);
         let (inbox, ids) = (inbox.clone(), Arc::clone(&hands.ids));
         let begin = Box::new(move || {
-            let (settings, tls, ordered) = (settings.clone(), tls.clone(), ordered.clone());
+            let (settings, tls, ordered) = (Arc::clone(&settings), tls.clone(), ordered.clone());
+            // In a box, for it is handed on, and each hand that it goes through keeps its room.
             Prober::new(settings, tls, ordered, inbox.clone(), Arc::clone(&ids), metrics.clone())
+                .map(Box::new)
         });
         let first = begin()?;
         Ok(NewProber { role, begin, first })
@@ -47,7 +49,7 @@ impl NewProber {
             // What could be begun once can be begun again.
             let prober = first.take().map_or_else(&begin, Ok);
             async move {
-                if let Ok(prober) = prober {
+                if let Ok(mut prober) = prober {
                     prober.run().await;
                 }
             }

@@ -49,7 +49,7 @@ struct Ends {
     readers: OfReaders<TenureWriter>,
     inbox: mpsc::Receiver<Input>,
     orders: Vec<watch::Sender<ProbeOrder>>,
-    shapes: mpsc::UnboundedReceiver<Shape>,
+    shapes: mpsc::UnboundedReceiver<Box<Shape>>,
 }
 
 impl Prepared {
@@ -146,7 +146,7 @@ impl Prepared {
             How::Stays => return known.expect(still),
             How::Changes { nodes, shape } => {
                 // Before all else: no report shall come of a node that nobody has told of.
-                let _ = self.view.shapes.send(*shape);
+                let _ = self.view.shapes.send(shape);
                 let mut followed = known.expect(still);
                 followed.view = self.view;
                 (followed, nodes)
@@ -160,7 +160,9 @@ impl Prepared {
                     None => (Instant::now(), None),
                 };
                 let follow = Follow::recalling(*settings, links, &hands.metrics.follow, now, memory);
-                let follow = hands.spawn_once(follow.run());
+                // In a box, for it is handed on, and each hand that it goes through keeps its room.
+                let mut follow = Box::new(follow);
+                let follow = hands.spawn_once(async move { follow.run().await });
                 (Followed { view: self.view, tasks: Vec::new(), _follow: follow }, nodes)
             }
         };
@@ -202,7 +204,8 @@ impl View {
 /// All nodes by their ids: those there were, and then those that are new.
 fn members(plan: &Plan, before: &[Member], directory: &Directory) -> Vec<Member> {
     let gone = |node: &Member| Member { name: Arc::clone(&node.name), present: None };
-    let mut members: Vec<Member> = before.iter().map(gone).collect();
+    let mut members = Vec::with_capacity(before.len().max(plan.config.nodes.len()));
+    members.extend(before.iter().map(gone));
     for node in &plan.config.nodes {
         let known = members.iter().position(|member| member.name == node.name);
         let id = known.unwrap_or_else(|| {
@@ -217,7 +220,7 @@ fn members(plan: &Plan, before: &[Member], directory: &Directory) -> Vec<Member>
             Some(was) => (was.addresses.clone(), was.hosts.clone()),
             None => resolve::enter_node(directory, node),
         };
-        let probe = plan.config.prober(NodeId(id), node, &addresses);
+        let probe = Arc::new(plan.config.prober(NodeId(id), node, &addresses));
         members[id].present = Some(Present { config: node.clone(), addresses, hosts, probe });
     }
     members
@@ -246,7 +249,7 @@ fn changes(
                 let (order, ordered) = watch::channel(ProbeOrder::default());
                 orders.push((NodeId(id), order));
                 let tls = plan.tls.clone();
-                change.prober = Some(NewProber::new(present.probe.clone(), tls, ordered, inbox, hands)?);
+                change.prober = Some(NewProber::new(Arc::clone(&present.probe), tls, ordered, inbox, hands)?);
             }
             let looked_up_alike = refresh_stays && was.is_some_and(|was| was.addresses == present.addresses);
             change.look_ups = (!looked_up_alike).then(|| present.hosts.clone());

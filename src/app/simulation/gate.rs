@@ -51,9 +51,10 @@ impl Gate {
             ordered.push(orders_of_node.clone());
             let network = Arc::new(Network(Arc::clone(world)));
             let metrics = families.node("c", &name(id));
-            let (settings, ids) = (probe_settings(plan, id), Arc::clone(&ids));
+            let (settings, ids) = (Arc::new(probe_settings(plan, id)), Arc::clone(&ids));
             let prober = Prober::over(network, settings, None, orders_of_node, sender.clone(), ids, metrics);
-            tasks.spawn(prober.expect("sound settings").run());
+            let mut prober = prober.expect("sound settings");
+            tasks.spawn(async move { prober.run().await });
         }
         let board = Arc::<ClusterBoard>::default();
         let directory = Directory::default();
@@ -67,7 +68,8 @@ impl Gate {
             board: Arc::clone(&board),
         };
         let metrics = follow::Metrics::register(&registry).expect("a new registry");
-        tasks.spawn(Follow::new(follow_settings(plan), links, &metrics, now).run());
+        let mut follow = Follow::new(follow_settings(plan), links, &metrics, now);
+        tasks.spawn(async move { follow.run().await });
         let clients = plan
             .clients
             .then(|| tokio::spawn(come(Arc::clone(world), reader.clone(), sender, rng)).abort_handle());
@@ -131,11 +133,11 @@ fn probe_settings(plan: &Plan, id: usize) -> probe::Settings {
             host: "n".into(),
             headers: Vec::new(),
         },
-        rules: Rules {
+        rules: Arc::new(Rules {
             leader: status(LEADER_STATUS..=999),
             follower: status(FOLLOWER_STATUS..=FOLLOWER_STATUS),
             health: None,
-        },
+        }),
         interval: plan.policy.interval,
         fast_interval: plan.policy.fast_interval,
         timeout: plan.policy.timeout,

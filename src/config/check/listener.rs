@@ -54,7 +54,8 @@ pub(super) fn doubt_readers(config: &Config, at: &At<'_>) {
         let mut places: Vec<usize> = listener.clusters().collect();
         places.sort_unstable();
         places.dedup();
-        for Cluster { name, nodes, probe, .. } in places.iter().map(|place| &config.clusters[*place]) {
+        for place in places {
+            let Cluster { name, nodes, probe, .. } = &*config.clusters[place];
             if nodes.len() == 1 {
                 at.warn(format!(
                     "the only node of {name} leads or nobody does, so clients will wait in vain for one that follows; \

@@ -13,6 +13,7 @@ mod values;
 
 use std::cell::RefCell;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
@@ -40,7 +41,7 @@ pub(super) fn config(raw: &Raw, findings: &RefCell<Findings>) -> Option<Config> 
     let listeners = listener::all_of(raw, &at, admin_bind.flatten());
     let clusters = all(raw.clusters.iter().map(|(name, cluster)| {
         let at = at.key("clusters").key(name);
-        cluster::check(name, cluster, &at)
+        cluster::check(name, cluster, &at).map(Arc::new)
     }));
     if raw.clusters.is_empty() {
         return at.key("clusters").reject("there is no cluster; add [clusters.NAME] with its nodes");

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::Method;
@@ -44,7 +45,7 @@ pub(super) fn check(raw: &raw::Probe, defaults: &Defaults, at: &At<'_>) -> Optio
         method,
         host: host?,
         headers: headers?,
-        rules,
+        rules: Arc::new(rules),
         policy: policy?,
         renew: renew?,
         tls: tls?,

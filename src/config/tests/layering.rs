@@ -1,6 +1,7 @@
 //! Who wins: defaults, preset, file, environment, flags; and what variables mean.
 
 use std::io::Write as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
@@ -37,7 +38,7 @@ fn a_variable_changes_one_key_and_no_other() {
     let loaded = with_env(&[("RAFTGATE_CLUSTERS__CONTROLLERS__PROBE__INTERVAL", "500ms"), ("PATH", "/bin")]);
     assert_eq!(loaded.warnings, [""; 0]);
     let mut expected = config(LEAST);
-    expected.clusters[0].probe.policy.interval = Duration::from_millis(500);
+    Arc::make_mut(&mut expected.clusters[0]).probe.policy.interval = Duration::from_millis(500);
     assert_eq!(loaded.config, expected);
 }
 

@@ -1,5 +1,6 @@
 //! Presets: what each fills in, and what its cluster's documented answers then mean.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -9,11 +10,11 @@ use crate::follow::{HoldThen, OnDemotion};
 use crate::leader::Verdict;
 
 /// A cluster of this preset, with nothing else said than it must be.
-fn cluster(preset: &str) -> Cluster {
+fn cluster(preset: &str) -> Arc<Cluster> {
     cluster_with(preset, "")
 }
 
-fn cluster_with(preset: &str, keys: &str) -> Cluster {
+fn cluster_with(preset: &str, keys: &str) -> Arc<Cluster> {
     let toml = format!(
         "listeners.e = {{ bind = \":1\", cluster = \"c\" }}\n[clusters.c]\npreset = \"{preset}\"\n\
          nodes.a = \"10.0.0.1:5432\"\n{keys}\n"

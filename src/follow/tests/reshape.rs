@@ -29,7 +29,7 @@ impl Followed {
     }
 
     async fn reshape(&self, shape: Shape) {
-        self.shape.send(shape).unwrap();
+        self.shape.send(Box::new(shape)).unwrap();
         tokio::task::yield_now().await;
     }
 

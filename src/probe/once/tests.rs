@@ -18,7 +18,7 @@ fn settings(address: SocketAddr, tls: TlsSettings) -> Settings {
         send_proxy: None,
         tls: Some(tls),
         request: Request { method: "GET".into(), path: "/".into(), host: "n1".into(), headers: vec![] },
-        rules: Rules { leader: vec![status(200)], follower: vec![status(429)], health: None },
+        rules: Arc::new(Rules { leader: vec![status(200)], follower: vec![status(429)], health: None }),
         interval: PATIENCE,
         fast_interval: PATIENCE,
         timeout: PATIENCE,

@@ -4,14 +4,14 @@ use prometheus::Registry;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
 
-use super::super::judge::Condition;
+use super::super::judge::{Condition, Rules};
 use super::super::settings::Request;
 use super::super::testing::{Authority, Happened, LEADER, Node, PATIENCE, Step, patiently};
 use super::super::tls::Connector;
 use super::super::{MetricFamilies, Roots};
 use super::*;
 use crate::intent::{Input, Pace, inbox};
-use crate::leader::{ProbeFailure, ProbeId, Signal};
+use crate::leader::{NodeId, ProbeFailure, ProbeId, Signal};
 
 const NEVER: Duration = Duration::from_hours(1);
 const CLOSED: Suspicion = Suspicion::ProbeConnectionClosed;
@@ -36,7 +36,7 @@ fn settings(address: std::net::SocketAddr) -> Settings {
         send_proxy: None,
         tls: None,
         request: Request { method: "GET".into(), path: "/".into(), host: "n1".into(), headers: Vec::new() },
-        rules: Rules { leader: status(200), follower: status(429), health: None },
+        rules: Arc::new(Rules { leader: status(200), follower: status(429), health: None }),
         interval: NEVER,
         fast_interval: NEVER,
         timeout: NEVER,
@@ -52,8 +52,9 @@ impl Probed {
         let registry = Registry::new();
         let metrics = MetricFamilies::register(&registry).unwrap().node("c", "n1");
         let connector = settings.tls.as_ref().map(|tls| Connector::new(tls).unwrap());
-        let prober = Prober::new(settings, connector, ordered, inbox, Arc::clone(&ids), metrics).unwrap();
-        Probed { orders, inputs, registry, ids, task: tokio::spawn(prober.run()) }
+        let settings = Arc::new(settings);
+        let mut prober = Prober::new(settings, connector, ordered, inbox, Arc::clone(&ids), metrics).unwrap();
+        Probed { orders, inputs, registry, ids, task: tokio::spawn(async move { prober.run().await }) }
     }
 
     async fn next(&mut self) -> Input {
@@ -97,9 +98,9 @@ async fn scripted(scripts: Vec<Vec<Step>>) -> Node {
 fn a_prober_that_waits_is_small() {
     let (_orders, ordered) = watch::channel(ProbeOrder::default());
     let metrics = MetricFamilies::register(&Registry::new()).unwrap().node("c", "n1");
-    let settings = settings(([127, 0, 0, 1], 1).into());
-    let prober = Prober::new(settings, None, ordered, inbox().0, Arc::default(), metrics).unwrap();
-    let size = size_of_val(&prober.run());
+    let settings = Arc::new(settings(([127, 0, 0, 1], 1).into()));
+    let mut prober = Prober::new(settings, None, ordered, inbox().0, Arc::default(), metrics).unwrap();
+    let size = size_of_val(&prober) + size_of_val(&prober.run());
     assert!(size <= 1500, "{size} bytes for each node");
 }
 
@@ -324,7 +325,7 @@ fn what_cannot_be_probed_is_known_at_start() {
         (Settings { tls: tls(""), ..plain() }, "server_name is \"\""),
         (
             Settings {
-                rules: Rules { leader: wrong_pointer, follower: Vec::new(), health: None },
+                rules: Arc::new(Rules { leader: wrong_pointer, follower: Vec::new(), health: None }),
                 ..plain()
             },
             "JSON pointer \"raft\"",
@@ -338,8 +339,8 @@ fn what_cannot_be_probed_is_known_at_start() {
         let connector = settings.tls.as_ref().map(|tls| Connector::new(tls).unwrap());
         let metrics = MetricFamilies::register(&Registry::new()).unwrap().node("c", "n1");
         let (_orders, ordered) = watch::channel(ProbeOrder::default());
-        let error =
-            Prober::new(settings, connector, ordered, inbox().0, Arc::default(), metrics).unwrap_err();
+        let error = Prober::new(Arc::new(settings), connector, ordered, inbox().0, Arc::default(), metrics)
+            .unwrap_err();
         assert!(error.to_string().starts_with("cluster c, node n1: "), "{error}");
         assert!(error.to_string().contains(words), "{words} in: {error}");
     }
