@@ -96,6 +96,19 @@ async fn o3_an_address_that_somebody_else_has_is_not_shared_though_he_would() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn o2_s2_a_hold_ends_as_the_newest_file_says() {
+    let ends = |then| format!("hold.timeout = \"100ms\"\nhold.then = \"{then}\"");
+    let cluster = ends("refuse");
+    let scene = Scene::with(&["follow"], Settings { cluster: &cluster, ..Settings::default() }).await;
+    for (then, node) in [("any_reachable", Some("n1")), ("refuse", None)] {
+        scene.reload(&scene.text(Settings { cluster: &ends(then), ..Settings::default() })).await;
+        let visit = scene.trust.visit(scene.gate.address).await;
+        assert_eq!(visit.node.as_deref(), node, "{then}: {visit:?}");
+    }
+    scene.gate.assert_books_balance().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn o4_the_gate_stops_as_the_newest_file_says() {
     let settings = Settings { top: "shutdown.drain = \"1h\"", ..Settings::default() };
     let mut scene = Scene::with(&["lead"], settings).await;
