@@ -10,6 +10,7 @@ use tokio::task::{AbortHandle, spawn_local};
 use super::ClusterHandle;
 use super::access::Access;
 use super::dials::Dials;
+use super::inquiry::Inquiry;
 use super::limits::{Bounds, Limits, Places};
 use super::metrics::{ClusterMetrics, ListenerMetrics, Metrics};
 use super::proxy_header::Proxies;
@@ -97,6 +98,7 @@ pub(super) struct Cluster {
     /// One for whoever leads; for readers one a node.
     pub(super) releases: Vec<Rc<Release>>,
     pub(super) dials: Rc<Dials>,
+    pub(super) inquiry: Inquiry,
     pub(super) source: SourceAddresses,
     /// The newest that are configured for it, whatever generation this is of.
     timeouts: Rc<Cell<Timeouts>>,
@@ -226,6 +228,7 @@ impl Cluster {
             held: Arc::clone(&plan.held[place]),
             releases: (0..nodes).map(|_| Release::new(plan.settings.workers)).collect(),
             dials: Rc::default(),
+            inquiry: Inquiry::default(),
             source: SourceAddresses::new(&settings.source),
             timeouts,
             _interest: plan.clusters[place].interest.clone(),

@@ -113,7 +113,11 @@ impl Queue {
         let tenure = match choose(&route, setbacks, now, patience, pick) {
             Choice::Dial(tenure) => tenure,
             Choice::Wait(until) => return Ok(self.wait_in_crowd(journey, Pause::Until(until))),
-            Choice::WaitForWord(word) => return Ok(self.wait_in_crowd(journey, Pause::Word(word))),
+            Choice::WaitForWord(word) => {
+                let ask = || journey.route.want_confirmation(word.after);
+                let until = word.until.min(cluster.inquiry.ask(now, ask));
+                return Ok(self.wait_in_crowd(journey, Pause::Word(Word { until, ..word })));
+            }
             Choice::GiveUp(outcome) => return Err(give_up(journey, outcome)),
         };
         if self.in_crowd && journey.released.is_none() {

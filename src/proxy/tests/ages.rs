@@ -16,7 +16,7 @@ fn asks_anew() -> Gate {
 const AGES: Duration = Duration::from_hours(1);
 
 /// Plays `follow`: waits until somebody asks for a newer statement than there is, and returns what was asked for.
-async fn asked(gate: &mut Gate, tenure: &Tenure) -> Instant {
+pub(super) async fn asked(gate: &mut Gate, tenure: &Tenure) -> Instant {
     within("the leader is asked", async {
         loop {
             match gate.writer.wanted() {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
 
+use super::ages::asked;
 use super::harness::*;
 use crate::intent::{NodeId, Suspicion};
 use crate::tenure::Fate;
@@ -126,6 +127,25 @@ async fn s3_a_refused_client_waits_for_the_leaders_word_and_is_served() {
     let mut node = node.accept_hearing(&hello()).await;
     assert_joined(&mut client, &mut node).await;
     assert_eq!(gate.metric("connect_failures_total", &["raft", "a", "refused"]), 1);
+    gate.end().await;
+}
+
+#[tokio::test]
+async fn s3_who_is_refused_again_though_the_leader_has_spoken_has_it_asked_once_more() {
+    let (mut gate, port) = (Gate::start(|_| {}), DeadPort::new());
+    let tenure = gate.lead(0, port.address());
+    let mut client = gate.client_saying(&hello()).await;
+    for failures in 1..=2 {
+        gate.until("connect_failures_total", &["refused"], failures).await;
+        asked(&mut gate, &tenure).await;
+        gate.confirm();
+    }
+    gate.until("connect_failures_total", &["refused"], 3).await;
+    let node = port.listen();
+    asked(&mut gate, &tenure).await;
+    gate.confirm();
+    let mut node = node.accept_hearing(&hello()).await;
+    assert_joined(&mut client, &mut node).await;
     gate.end().await;
 }
 
