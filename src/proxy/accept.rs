@@ -191,8 +191,8 @@ impl Door {
             tracing::warn!(
                 listener = %self.doorway.entrance().listener.name,
                 %error,
-                "cannot stop new connections before closing: those of this moment may be reset; newer kernels \
-                want CAP_NET_ADMIN for it"
+                "cannot stop new connections before closing: those of this moment may be reset; it takes Linux, \
+                and with newer kernels CAP_NET_ADMIN"
             );
         }
         // Where newcomers cannot be kept away, one such time has to do: on a busy gate it would never be quiet.
@@ -209,6 +209,7 @@ impl Door {
 mod tests {
     use std::sync::Arc;
 
+    use rustix::io::Errno;
     use tokio::io::AsyncReadExt;
     use tokio::task::LocalSet;
     use tokio::time::Instant;
@@ -218,25 +219,23 @@ mod tests {
     use super::super::worker::Socket;
     use super::*;
 
-    fn failed(errno: i32) -> io::Result<(TcpStream, SocketAddr)> {
-        Err(io::Error::from_raw_os_error(errno))
+    fn failed(errno: Errno) -> io::Result<(TcpStream, SocketAddr)> {
+        Err(errno.into())
     }
 
     #[tokio::test(start_paused = true)]
     async fn want_of_descriptors_pauses_and_a_lost_connection_does_not() {
-        const EMFILE: i32 = 24;
-        const ECONNABORTED: i32 = 103;
         let (worker, entrance) = bare_worker();
         let listener = Rc::clone(&entrance.listener);
         let doorway = Rc::new(Doorway::new(([127, 0, 0, 1], 1).into(), false, entrance));
         let mut door = Door { worker, doorway, wary_until: None };
         let admissions = async {
             let before = Instant::now();
-            door.admit(failed(ECONNABORTED)).await;
+            door.admit(failed(Errno::CONNABORTED)).await;
             assert_eq!((before.elapsed(), listener.metrics.accept_pauses.get()), (Duration::ZERO, 0));
             for pauses in 1..=3 {
                 let before = Instant::now();
-                door.admit(failed(EMFILE)).await;
+                door.admit(failed(Errno::MFILE)).await;
                 assert!(before.elapsed() >= PAUSE && before.elapsed() <= PAUSE * 3);
                 assert_eq!(listener.metrics.accept_pauses.get(), pauses);
             }

@@ -28,13 +28,13 @@ pub(super) fn write_last(cx: &mut Context<'_>, sink: &TcpStream, bytes: &[u8]) -
     }
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(portable)))]
 fn send(sink: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
     use rustix::net::SendFlags;
     Ok(rustix::net::send(sink, bytes, SendFlags::MORE | SendFlags::NOSIGNAL)?)
 }
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(any(not(target_os = "linux"), portable))]
 fn send(sink: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
     use std::io::Write;
     (&*socket2::SockRef::from(sink)).write(bytes)

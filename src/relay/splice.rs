@@ -65,9 +65,9 @@ impl Pipes {
     }
 }
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(any(not(target_os = "linux"), portable))]
 pub(super) use elsewhere::Pipe;
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(portable)))]
 pub(super) use linux::Pipe;
 
 /// Whether an error of a splice means that these sockets or this kernel cannot be spliced, and nothing of the sockets.
@@ -76,7 +76,7 @@ pub(super) fn is_unsupported(error: &io::Error) -> bool {
     matches!(Errno::from_io_error(error), Some(Errno::INVAL | Errno::NOSYS | Errno::PERM | Errno::OPNOTSUPP))
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(portable)))]
 mod linux {
     use std::os::fd::{AsFd, OwnedFd};
     use std::task::ready;
@@ -172,7 +172,7 @@ mod linux {
     }
 }
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(any(not(target_os = "linux"), portable))]
 mod elsewhere {
     use super::{Context, Poll, TcpStream, io};
 

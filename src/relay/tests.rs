@@ -1,18 +1,20 @@
-//! The relay step by step against scripted streams and against a model; over in-memory pipes of tiny sizes; over sockets; and
-//! across the switch from copying to splicing and back.
+//! The relay step by step against scripted streams and against a model; over in-memory pipes of tiny sizes; over sockets, little
+//! and much; and, where the kernel can splice, across the switch from copying to that and back.
 
-#[cfg(target_os = "linux")]
+mod bulk;
 mod conversations;
 mod model;
 mod piped;
 mod scripted;
 mod sockets;
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(portable)))]
 mod spliced;
 
 use tokio::net::TcpStream;
 
 use super::*;
+
+const CAN_SPLICE: bool = cfg!(all(target_os = "linux", not(portable)));
 
 impl Stream for tokio::io::Empty {}
 impl Stream for tokio::io::DuplexStream {}

@@ -6,6 +6,8 @@ use std::net::{SocketAddr, TcpListener};
 use rustix::io::Errno;
 use socket2::{Domain, Protocol, Socket, Type};
 
+use super::advice::{SHOW_ADDRESSES, how_to_open, who_listens};
+use super::system;
 use super::tune::tune;
 
 /// How many connections may wait to be accepted. The kernel lowers it to `net.core.somaxconn`, whose
@@ -18,9 +20,8 @@ pub enum BindError {
     /// Somebody listens there already.
     #[error(
         "cannot listen on {address}: something already does, perhaps another raftgate, or another address of \
-         this configuration ([::] takes the IPv4 port too); `ss -ltnp sport = :{port}` shows what, stop it \
-         or choose another port",
-        port = address.port()
+         this configuration ([::] takes the IPv4 port too); {} shows what, stop it or choose another port",
+        who_listens(address.port())
     )]
     InUse {
         /// The address.
@@ -28,8 +29,8 @@ pub enum BindError {
     },
     /// The port is reserved.
     #[error(
-        "cannot listen on {address}: this user may not open port {port}; give the binary or service \
-         CAP_NET_BIND_SERVICE, or lower the sysctl net.ipv4.ip_unprivileged_port_start to {port}",
+        "cannot listen on {address}: this user may not open port {port}; {}",
+        how_to_open(address.port()),
         port = address.port()
     )]
     PermissionDenied {
@@ -38,8 +39,8 @@ pub enum BindError {
     },
     /// The machine has no such address.
     #[error(
-        "cannot listen on {address}: no interface of this machine has the address {ip}; `ip address` shows those \
-         it has; bind one of them, or 0.0.0.0 or [::] for all",
+        "cannot listen on {address}: no interface of this machine has the address {ip}; `{SHOW_ADDRESSES}` shows \
+         those it has; bind one of them, or 0.0.0.0 or [::] for all",
         ip = address.ip()
     )]
     NotAvailable {
@@ -92,35 +93,19 @@ fn bind_group(address: SocketAddr, count: usize, beside: bool) -> Result<Vec<Tcp
     Ok(listeners.drain(..).map(TcpListener::from).collect())
 }
 
-#[cfg(target_os = "linux")]
 fn open_group(address: SocketAddr, count: usize, beside: bool) -> io::Result<Vec<Socket>> {
-    let first = new_socket(address)?;
-    first.set_reuse_port(beside)?;
-    listen(&first, address)?;
+    let first = open(address, beside)?;
+    // For the others of its group, and for who is to be beside it.
     first.set_reuse_port(true)?;
-    let mut group = vec![first];
-    // The first may have chosen the port.
-    let address = group[0].local_addr()?.as_socket().unwrap_or(address);
-    while group.len() < count {
-        let next = new_socket(address)?;
-        next.set_reuse_port(true)?;
-        listen(&next, address)?;
-        group.push(next);
-    }
-    Ok(group)
+    system::share(first, count, |address| open(address, true))
 }
 
-/// Elsewhere `SO_REUSEPORT` spreads nothing: all are one socket, and whoever accepts first has the client.
-#[cfg(not(target_os = "linux"))]
-fn open_group(address: SocketAddr, count: usize, beside: bool) -> io::Result<Vec<Socket>> {
-    let first = new_socket(address)?;
-    first.set_reuse_port(beside)?;
-    listen(&first, address)?;
-    let mut group = vec![first];
-    while group.len() < count {
-        group.push(group[0].try_clone()?);
-    }
-    Ok(group)
+fn open(address: SocketAddr, shares_port: bool) -> io::Result<Socket> {
+    let socket = new_socket(address)?;
+    socket.set_reuse_port(shares_port)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket)
 }
 
 fn new_socket(address: SocketAddr) -> io::Result<Socket> {
@@ -134,11 +119,6 @@ fn new_socket(address: SocketAddr) -> io::Result<Socket> {
     socket.set_nonblocking(true)?;
     tune(&socket)?;
     Ok(socket)
-}
-
-fn listen(socket: &Socket, address: SocketAddr) -> io::Result<()> {
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)
 }
 
 impl BindError {

@@ -4,9 +4,11 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 
 use rustix::io::Errno;
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Socket};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
+
+use super::system;
 
 /// Who speaks first on a new connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,17 +45,18 @@ pub async fn connect(
 
 /// Whether a connection failed because its source has no port left, or is no address of this machine.
 pub fn is_source_exhausted(error: &io::Error) -> bool {
-    Errno::from_io_error(error) == Some(Errno::ADDRNOTAVAIL)
+    // The one where the port is chosen at connect, the other where Linux chooses it before.
+    matches!(Errno::from_io_error(error), Some(Errno::ADDRNOTAVAIL | Errno::ADDRINUSE))
 }
 
 fn begin(address: SocketAddr, source: Option<IpAddr>, first_word: FirstWord) -> io::Result<Socket> {
-    let socket = nonblocking_socket(Domain::for_address(address))?;
-    if let Err(error) = socket.set_tcp_nodelay(true).and_then(|()| delay_handshake_ack(&socket, first_word)) {
+    let socket = system::nonblocking_socket(Domain::for_address(address))?;
+    if let Err(error) = set_up(&socket, first_word) {
         // It works without.
         tracing::debug!(%address, %error, "cannot set socket options");
     }
     if let Some(source) = source {
-        if let Err(error) = choose_port_at_connect(&socket) {
+        if let Err(error) = system::choose_port_at_connect(&socket) {
             // It works without, as long as there are ports that nobody has.
             tracing::debug!(%source, %error, "cannot choose a port at connect");
         }
@@ -65,39 +68,7 @@ fn begin(address: SocketAddr, source: Option<IpAddr>, first_word: FirstWord) -> 
     }
 }
 
-/// Has a port chosen that is free toward the other end, rather than one that is free altogether: so a source has as many
-/// connections to each node as it has ports.
-#[cfg(target_os = "linux")]
-fn choose_port_at_connect(socket: &Socket) -> io::Result<()> {
-    use nix::sys::socket::{setsockopt, sockopt::IpBindAddressNoPort};
-    setsockopt(socket, IpBindAddressNoPort, &true).map_err(io::Error::from)
-}
-
-#[cfg(not(target_os = "linux"))]
-fn choose_port_at_connect(_: &Socket) -> io::Result<()> {
-    Ok(())
-}
-
-/// Linux makes it so in one go.
-#[cfg(target_os = "linux")]
-fn nonblocking_socket(domain: Domain) -> io::Result<Socket> {
-    Socket::new(domain, Type::STREAM.nonblocking(), Some(Protocol::TCP))
-}
-
-#[cfg(not(target_os = "linux"))]
-fn nonblocking_socket(domain: Domain) -> io::Result<Socket> {
-    let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
-    socket.set_nonblocking(true)?;
-    Ok(socket)
-}
-
-/// An acknowledgement that is not quick is sent with the first bytes, or after 40 ms by itself.
-#[cfg(target_os = "linux")]
-fn delay_handshake_ack(socket: &Socket, first_word: FirstWord) -> io::Result<()> {
-    if first_word == FirstWord::Ours { socket.set_tcp_quickack(false) } else { Ok(()) }
-}
-
-#[cfg(not(target_os = "linux"))]
-fn delay_handshake_ack(_: &Socket, _: FirstWord) -> io::Result<()> {
-    Ok(())
+fn set_up(socket: &Socket, first_word: FirstWord) -> io::Result<()> {
+    socket.set_tcp_nodelay(true)?;
+    if first_word == FirstWord::Ours { system::delay_handshake_ack(socket) } else { Ok(()) }
 }

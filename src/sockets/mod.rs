@@ -1,7 +1,12 @@
 //! Binds, takes over, connects and tunes sockets.
 
+mod advice;
 mod bind;
 mod connect;
+#[cfg(any(not(target_os = "linux"), portable))]
+mod elsewhere;
+#[cfg(all(target_os = "linux", not(portable)))]
+mod linux;
 mod local;
 mod passed;
 mod quiesce;
@@ -9,6 +14,12 @@ mod quiesce;
 mod tests;
 mod tune;
 
+#[cfg(any(not(target_os = "linux"), portable))]
+use elsewhere as system;
+#[cfg(all(target_os = "linux", not(portable)))]
+use linux as system;
+
+pub use advice::SHOW_ADDRESSES;
 pub use bind::{BindError, bind, bind_beside};
 pub use connect::{FirstWord, connect, is_source_exhausted};
 pub use local::{LocalSocketError, SocketFile, bind_local};

@@ -11,6 +11,7 @@ use listenfd::ListenFd;
 use socket2::{Domain, Socket, Type};
 
 use super::local::LocalSocketError;
+use super::system::is_listener;
 use super::tune::tune;
 
 /// The number of the first descriptor that is passed.
@@ -178,11 +179,6 @@ fn serves(bound: SocketAddr, wanted: SocketAddr) -> bool {
 fn takes_ipv6_alone(socket: &Socket, wanted: SocketAddr) -> bool {
     let is_ipv6 = socket.local_addr().is_ok_and(|bound| bound.is_ipv6());
     wanted.ip().is_unspecified() && is_ipv6 && socket.only_v6().unwrap_or(false)
-}
-
-/// Whether somebody listens: a connection is a stream socket, too.
-fn is_listener(socket: &Socket) -> bool {
-    socket.is_listener().unwrap_or(false)
 }
 
 fn is_local(socket: &Socket) -> bool {

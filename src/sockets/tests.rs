@@ -13,6 +13,11 @@ use tokio::time::Instant;
 
 use super::*;
 
+#[cfg(any(not(target_os = "linux"), portable))]
+mod elsewhere;
+#[cfg(all(target_os = "linux", not(portable)))]
+mod linux;
+
 const ANY_PORT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -47,11 +52,10 @@ fn assert_tuned(socket: &impl AsFd) {
     assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_mins(1));
     assert_eq!(socket.tcp_keepalive_interval().unwrap(), Duration::from_secs(15));
     assert_eq!(socket.tcp_keepalive_retries().unwrap(), 4);
-    assert_eq!(socket.tcp_user_timeout().unwrap(), None);
 }
 
 #[test]
-fn o3_all_listeners_of_a_group_share_one_chosen_port_and_each_gets_clients() {
+fn o3_all_listeners_of_a_group_share_one_chosen_port_and_no_client_is_lost_among_them() {
     let listeners = bind(ANY_PORT, 3).unwrap();
     let address = listeners[0].local_addr().unwrap();
     assert_ne!(address.port(), 0);
@@ -60,12 +64,10 @@ fn o3_all_listeners_of_a_group_share_one_chosen_port_and_each_gets_clients() {
         let idle = listener.accept().unwrap_err();
         assert_eq!(idle.kind(), ErrorKind::WouldBlock);
     }
-    // The kernel picks by a hash of the addresses: 64 clients that all miss one of three would be a wonder.
     let clients: Vec<_> = (0..64).map(|_| TcpStream::connect(address).unwrap()).collect();
-    let accepted: Vec<_> =
-        listeners.iter().map(|listener| std::iter::from_fn(|| listener.accept().ok()).count()).collect();
-    assert_eq!(accepted.iter().sum::<usize>(), clients.len(), "{accepted:?}");
-    assert!(accepted.iter().all(|&count| count > 0), "{accepted:?}");
+    let accepted: usize =
+        listeners.iter().map(|listener| std::iter::from_fn(|| listener.accept().ok()).count()).sum();
+    assert_eq!(accepted, clients.len());
 }
 
 #[test]
@@ -188,9 +190,11 @@ fn s6_a_socket_set_to_reset_does_so_when_it_is_dropped() {
 #[test]
 fn l5_local_exhaustion_is_told_from_a_node_that_refuses() {
     let error = |errno: Errno| io::Error::from_raw_os_error(errno.raw_os_error());
-    for errno in [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM, Errno::ADDRNOTAVAIL, Errno::AGAIN]
-    {
-        assert!(is_local_exhaustion(&error(errno)), "{errno:?}");
+    for errno in [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM, Errno::AGAIN] {
+        assert!(is_local_exhaustion(&error(errno)) && !is_source_exhausted(&error(errno)), "{errno:?}");
+    }
+    for errno in [Errno::ADDRNOTAVAIL, Errno::ADDRINUSE] {
+        assert!(is_local_exhaustion(&error(errno)) && is_source_exhausted(&error(errno)), "{errno:?}");
     }
     for errno in
         [Errno::CONNREFUSED, Errno::HOSTUNREACH, Errno::NETUNREACH, Errno::TIMEDOUT, Errno::CONNRESET]
@@ -213,30 +217,6 @@ fn accepting_goes_on_after_a_lost_client_and_pauses_when_it_would_spin() {
     assert_eq!(classify_accept_error(&ErrorKind::Other.into()), AcceptError::Pause);
 }
 
-#[cfg(target_os = "linux")]
-#[test]
-fn o4_a_quiesced_listener_keeps_its_queue_and_ignores_newcomers() {
-    let (listener, address) = bind_one();
-    let mut queued = TcpStream::connect(address).unwrap();
-    quiesce(&listener).unwrap();
-
-    // A newcomer's SYN is dropped: no refusal, no connection.
-    let newcomer = TcpStream::connect_timeout(&address, Duration::from_millis(300));
-    assert_eq!(newcomer.unwrap_err().kind(), ErrorKind::TimedOut);
-
-    // Who was in the queue is served, even over a connection with the filter: one whose handshake was under
-    // way inherits it, and its packets must pass here as the last one of its handshake must there.
-    let mut accepted = accept(&listener);
-    quiesce(&accepted).unwrap();
-    drop(listener);
-    queued.write_all(b"ping").unwrap();
-    let mut heard = [0; 4];
-    accepted.read_exact(&mut heard).unwrap();
-    assert_eq!(&heard, b"ping");
-    drop(accepted);
-    assert_eq!(queued.read(&mut heard).unwrap(), 0, "closed in good order");
-}
-
 #[tokio::test]
 async fn a_node_learns_of_a_connection_even_if_its_first_word_does_not_come() {
     let (listener, address) = bind_one();
@@ -252,14 +232,6 @@ async fn a_connection_comes_from_the_source_that_is_asked_for() {
     let stream = connect(address, Some(source), FirstWord::Anybodys).await.unwrap();
     assert_eq!(accept(&listener).peer_addr().unwrap(), stream.local_addr().unwrap());
     assert_eq!(stream.local_addr().unwrap().ip(), source);
-    #[cfg(target_os = "linux")]
-    {
-        use nix::sys::socket::{getsockopt, sockopt::IpBindAddressNoPort};
-        assert!(
-            getsockopt(&stream, IpBindAddressNoPort).unwrap(),
-            "its port was chosen before the node was known"
-        );
-    }
 }
 
 #[tokio::test]

@@ -13,6 +13,9 @@ use std::time::Duration;
 use rustix::io::Errno;
 use socket2::{SockRef, TcpKeepalive};
 
+use super::connect::is_source_exhausted;
+use super::system;
+
 /// An idle connection is asked for a sign of life after a minute (well before the firewalls and balancers on
 /// the way forget it: the strictest common ones take four minutes), and given up after four questions
 /// 15 s apart: a dead peer costs two minutes, and outages shorter than one minute cost nothing.
@@ -52,8 +55,8 @@ pub fn reset_on_close(socket: &impl AsFd) -> io::Result<()> {
 /// Whether a `socket`, `bind` or `connect` failed for want of something of this machine: descriptors,
 /// memory, local ports. It says nothing about the node, so it is never a signal (L5).
 pub fn is_local_exhaustion(error: &io::Error) -> bool {
-    Errno::from_io_error(error)
-        .is_some_and(|errno| is_exhaustion(errno) || matches!(errno, Errno::ADDRNOTAVAIL | Errno::AGAIN))
+    is_source_exhausted(error)
+        || Errno::from_io_error(error).is_some_and(|errno| is_exhaustion(errno) || errno == Errno::AGAIN)
 }
 
 /// What to do after `accept` has failed.
@@ -83,8 +86,7 @@ pub fn classify_accept_error(error: &io::Error) -> AcceptError {
             | Errno::PERM
             | Errno::TIMEDOUT,
         ) => AcceptError::Retry,
-        #[cfg(target_os = "linux")]
-        Some(Errno::NONET) => AcceptError::Retry,
+        Some(errno) if system::is_pending_network_error(errno) => AcceptError::Retry,
         _ => AcceptError::Pause,
     }
 }

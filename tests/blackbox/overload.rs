@@ -3,6 +3,7 @@
 
 use tokio::task::JoinSet;
 
+use crate::AS_ON_LINUX;
 use crate::support::attack::{Attack, NETWORK, begin};
 use crate::support::clock::Stamp;
 use crate::support::crowd::assert_nobody_failed;
@@ -14,9 +15,9 @@ use crate::support::wait::{until, within_deadline};
 const CLIENTS: usize = 100;
 /// Answers of each node that are to come meanwhile.
 const ANSWERS: f64 = 8.0;
-/// What a client that never reads may cost, in bytes: what was read of its node before it was seen not to read, and its
-/// session, with room for an allocator.
-const MEMORY_EACH: usize = 128 * 1024;
+/// What a client that never reads may cost, in bytes: what was read of its node before it was seen not to read (where nothing
+/// is spliced, as much as a worker's buffer holds), and its session, with room for an allocator.
+const MEMORY_EACH: usize = if AS_ON_LINUX { 128 } else { 320 } * 1024;
 /// Descriptors of the pipes that the gate may keep for its next bulk.
 const KEPT_PIPES: usize = 2 * 64;
 

@@ -8,6 +8,7 @@ use rustix::process::Pid;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
+use crate::AS_ON_LINUX;
 use crate::support::certs::Authority;
 use crate::support::client::Trust;
 use crate::support::clock::Stamp;
@@ -359,5 +360,9 @@ async fn a_soak_of_seconds_finds_nothing() {
     }
     assert!(report::is_clean(&outcome), "{text}");
     assert_eq!(outcome.samples.csv().lines().count(), outcome.samples.0.len() + 1);
-    assert!(outcome.book.bytes > 1_000_000 && outcome.samples.most(|holdings| holdings.pipes) > 2, "{text}");
+    assert!(outcome.book.bytes > 1_000_000, "{text}");
+    assert!(
+        !AS_ON_LINUX || outcome.samples.most(|holdings| holdings.pipes) > 2,
+        "nothing was spliced: {text}"
+    );
 }

@@ -9,6 +9,7 @@ use crate::config::model::{Config, Connect, Node};
 use crate::config::presets::Defaults;
 use crate::config::raw::{self, OneOrMany};
 use crate::config::words::SEND_PROXY;
+use crate::sockets::SHOW_ADDRESSES;
 
 /// Checks one cluster's; its nodes are looked at if they are right.
 pub(super) fn check(
@@ -88,7 +89,7 @@ fn usable(address: IpAddr, at: &At<'_>) -> Option<()> {
     match UdpSocket::bind((address, 0)) {
         Ok(_) => Some(()),
         Err(error) if error.kind() == ErrorKind::AddrNotAvailable => at.reject(format!(
-            "no interface of this machine has the address {address}; `ip address` shows those it has"
+            "no interface of this machine has the address {address}; `{SHOW_ADDRESSES}` shows those it has"
         )),
         Err(error) => at.reject(format!("this machine cannot connect from {address}: {error}")),
     }

@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::yield_now;
 use tokio::time::timeout;
 
-use super::spliced::{BUFFER, PATIENCE, Session, pattern, session, watch};
+use super::bulk::{BUFFER, PATIENCE, Session, pattern, session, watch};
 use super::*;
 
 /// How one side talks.
@@ -141,7 +141,7 @@ async fn s7_conversations_of_every_manner_are_exact() {
         assert_eq!(gear.pipes_in_use(), 0, "{told}");
         spliced += u32::from(has_spliced);
     }
-    assert!(spliced > 3, "only {spliced} spliced");
+    assert!(spliced > 3 || !CAN_SPLICE, "only {spliced} spliced");
 }
 
 #[tokio::test]
