@@ -16,6 +16,7 @@
 //! service         the node that the load ends at
 //! load            the clients
 //! crowd           many connections in one thread, for both
+//! cores           which core a process is kept to
 //! rounds          every peer in turn, again and again
 //! scale           Raftgate before many clusters
 //! samples         one row a round, workload and peer: the raw results
@@ -32,6 +33,8 @@ mod chart;
 #[path = "../shared/conduct.rs"]
 mod conduct;
 mod configurations;
+mod cores;
+#[cfg_attr(not(target_os = "linux"), path = "crowd_elsewhere.rs")]
 mod crowd;
 mod goals;
 #[expect(dead_code, reason = "shared with the bench `failover`, which asks for more")]
@@ -77,6 +80,10 @@ fn main() -> ExitCode {
     if !arguments.bench {
         println!("the bench of peers: not run (it takes long; `cargo bench --bench peers` runs it)");
         return ExitCode::SUCCESS;
+    }
+    if !cfg!(target_os = "linux") {
+        eprintln!("the bench of peers: not run (its load takes Linux)");
+        return ExitCode::FAILURE;
     }
     let network = network::enter();
     machine::raise_descriptor_limit();

@@ -6,12 +6,12 @@ use std::io;
 use std::process::Stdio;
 use std::time::Duration;
 
-use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::time::timeout;
 
+use crate::cores::stay_on;
 use crate::load;
 use crate::load::Order;
 use crate::service;
@@ -46,9 +46,7 @@ pub(crate) fn live_if_born() {
     let Ok(birth) = std::env::var(MARKER) else { return };
     let birth: Birth = serde_json::from_str(&birth).expect("the bench has written it");
     if let Some(core) = birth.core {
-        let mut cores = CpuSet::new();
-        cores.set(core);
-        sched_setaffinity(None, &cores).expect("the core is there");
+        stay_on(core).expect("the core is there");
     }
     match birth.role {
         Role::Service => service::live(),
@@ -57,12 +55,6 @@ pub(crate) fn live_if_born() {
     // Whoever started us holds the other end, and says no word.
     drop(io::copy(&mut io::stdin().lock(), &mut io::sink()));
     std::process::exit(0);
-}
-
-/// The last core that this process may have: the first one gets most of the machine's interrupts.
-pub(crate) fn last_core() -> Result<usize, String> {
-    let cores = sched_getaffinity(None).map_err(|error| error.to_string())?;
-    (0..CpuSet::MAX_CPU).rev().find(|&core| cores.is_set(core)).ok_or_else(|| "no core".to_owned())
 }
 
 impl OwnProcess {

@@ -9,9 +9,10 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use crate::arguments::Arguments;
+use crate::cores::last_core;
 use crate::load::{Order, Outcome};
 use crate::machine;
-use crate::own_process::{OwnProcess, Role, last_core};
+use crate::own_process::{OwnProcess, Role};
 use crate::peers::{Peer, Running};
 use crate::proxy::cpu;
 use crate::report::{self, Circumstances};

@@ -4,13 +4,14 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use rustix::process::{Pid, Resource, Rlimit, prlimit};
+use rustix::process::Pid;
 use tokio::time::{Instant, timeout};
 
 use crate::gate::Gate;
 use crate::haproxy::Haproxy;
 use crate::processes;
 use crate::support::attack::NETWORK;
+use crate::support::descriptors;
 use crate::support::gate::metrics_of;
 use crate::support::node::Node;
 
@@ -111,13 +112,6 @@ impl Target {
 
     /// Lets it have only so many descriptors more than it has.
     pub(super) fn leave_descriptors(&self, free: u32) -> Result<(), String> {
-        let folder = format!("/proc/{}/fd", self.process.as_raw_nonzero());
-        let open = std::fs::read_dir(folder).map_err(|error| error.to_string())?;
-        let open: Vec<u64> =
-            open.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect();
-        // The limit is on the number that a new one gets, which is the lowest that is free.
-        let last = (0..).filter(|number| !open.contains(number)).nth(free as usize);
-        let limit = Rlimit { current: last, maximum: last };
-        prlimit(Some(self.process), Resource::Nofile, limit).map(drop).map_err(|error| error.to_string())
+        descriptors::leave(self.process, free).map_err(|error| error.to_string())
     }
 }

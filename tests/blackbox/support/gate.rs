@@ -8,12 +8,13 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 
 pub(crate) use super::admin::{Metrics, get, metrics_of, sum};
+use super::descriptors;
 use super::wait::{until, within_deadline};
 
 /// The binary.
@@ -245,17 +246,12 @@ impl Gate {
     }
 
     fn open_descriptors(&self) -> BTreeSet<u64> {
-        let open = std::fs::read_dir(format!("/proc/{}/fd", self.id())).unwrap();
-        open.map(|entry| entry.unwrap().file_name().to_str().unwrap().parse().unwrap()).collect()
+        descriptors::open(self.pid()).unwrap()
     }
 
     /// Lets its process have only so many descriptors more than it has now.
     pub(crate) fn leave_descriptors(&self, free: u32) {
-        let open = self.open_descriptors();
-        // The limit is on the number that a new one gets, which is the lowest that is free.
-        let last = (0..).filter(|number| !open.contains(number)).nth(free as usize).expect("numbers go on");
-        let limit = Rlimit { current: Some(last), maximum: Some(last) };
-        prlimit(Some(self.pid()), Resource::Nofile, limit).unwrap();
+        descriptors::leave(self.pid(), free).unwrap();
     }
 
     /// How many threads its process has.

@@ -6,6 +6,7 @@
 //! crowd         a new client every few milliseconds, and what each of them lived through
 //! client        one verifying TLS client
 //! gate          the real binary: start, log, admin endpoints, exit
+//! descriptors   those of another process
 //! attack        clients that mean harm
 //! admin         asks a gate's admin endpoint
 //! node          a TLS node as its own process: order, kill, freeze, wake
@@ -36,6 +37,7 @@ pub(crate) mod client;
 pub(crate) mod clock;
 pub(crate) mod conversation;
 pub(crate) mod crowd;
+pub(crate) mod descriptors;
 pub(crate) mod gate;
 pub(crate) mod haproxy;
 pub(crate) mod hostile;
