@@ -191,7 +191,8 @@ impl Follow {
     }
 
     fn take_report(&mut self, now: Instant, report: ProbeReport) {
-        let node = self.nodes.get(report.observation.node.0).filter(|node| node.is_member());
+        let began = Instant::from_std(report.observation.began);
+        let node = self.nodes.get(report.observation.node.0).filter(|node| node.was_asked_here(began));
         let Some(node) = node else { return };
         let report = node.weigh(report);
         let observation = report.observation;

@@ -34,6 +34,8 @@ pub(super) struct Node {
     answered: Option<Instant>,
     /// Silence of probes begun earlier than this says nothing: the gate was cut off (S5).
     reconnected: Option<Instant>,
+    /// Since when it is where it is now, if it was elsewhere before, or not there at all (O2).
+    here_since: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -60,7 +62,18 @@ impl Node {
             fell: None,
             answered: None,
             reconnected: None,
+            here_since: None,
         }
+    }
+
+    /// One that was known before, and is here since `now`: what its former prober may still report was said elsewhere.
+    pub(super) fn moved(settings: NodeSettings, now: Instant) -> Self {
+        Node { here_since: Some(now), ..Node::new(settings) }
+    }
+
+    /// Whether a probe begun at `began` has asked it where it is now.
+    pub(super) fn was_asked_here(&self, began: Instant) -> bool {
+        self.member && self.here_since <= Some(began)
     }
 
     /// It is not one of the cluster's nodes any more: what is known of it is forgotten.

@@ -20,10 +20,10 @@ impl Follow {
         for (id, settings) in shape.nodes.into_iter().enumerate() {
             match settings {
                 Some(settings) if self.is_elsewhere(id, &settings) => {
-                    self.move_to(id, settings);
+                    self.move_to(now, id, settings);
                     moved.push(NodeId(id));
                 }
-                Some(settings) => self.admit(id, settings),
+                Some(settings) => self.admit(now, id, settings),
                 None => self.dismiss(id),
             }
         }
@@ -46,20 +46,20 @@ impl Follow {
     }
 
     /// What the node had said was said elsewhere, perhaps by another: it counts for nothing here.
-    fn move_to(&mut self, id: usize, settings: NodeSettings) {
+    fn move_to(&mut self, now: Instant, id: usize, settings: NodeSettings) {
         let (from, to) = (&self.nodes[id].settings.address, &settings.address);
         info!(cluster = %self.cluster, node = %settings.name, %from, %to, "node readdressed");
-        self.nodes[id] = Node::new(settings);
+        self.nodes[id] = Node::moved(settings, now);
     }
 
     /// Has a node in its place, with what is known of it if it was there before.
-    fn admit(&mut self, id: usize, settings: NodeSettings) {
+    fn admit(&mut self, now: Instant, id: usize, settings: NodeSettings) {
         match self.nodes.get_mut(id) {
             Some(node) if node.is_member() => {
                 node.settings = settings;
                 return;
             }
-            Some(node) => *node = Node::new(settings),
+            Some(node) => *node = Node::moved(settings, now),
             None => self.nodes.push(Node::new(settings)),
         }
         let name = self.nodes[id].name();

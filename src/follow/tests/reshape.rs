@@ -155,6 +155,27 @@ async fn o2_a_leader_whose_address_changes_leads_again_once_it_has_said_so_there
 }
 
 #[tokio::test(start_paused = true)]
+async fn o2_what_a_node_has_said_elsewhere_counts_for_nothing_though_it_is_heard_late() {
+    for comes_back in [false, true] {
+        let followed = Followed::start(HoldThen::Refuse, OnDemotion::Keep);
+        followed.round(LED_BY_0).await;
+        let (probe, asked) = (followed.ids.next(), Instant::now());
+        advance(Duration::from_millis(1)).await;
+        let mut shape = followed.shape(&[0, 1, 2], OnDemotion::Keep).0;
+        if comes_back {
+            followed.reshape(followed.shape(&[1, 2], OnDemotion::Keep).0).await;
+        } else {
+            shape.nodes[0].as_mut().unwrap().address = address(2000).into();
+        }
+        followed.reshape(shape).await;
+        followed.reports(0, probe, asked, Verdict::Leader).await;
+        assert_eq!((followed.leader(), followed.board.status().nodes[0].state), (None, "unknown"));
+        followed.says(0, Verdict::Leader).await;
+        assert_eq!(followed.leader(), Some(0), "comes back: {comes_back}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn o2_l10_a_node_that_moves_keeps_what_was_ordered_for_it() {
     let followed = Followed::start(HoldThen::Refuse, OnDemotion::Keep);
     followed.round(LED_BY_0).await;
