@@ -12,6 +12,9 @@ use std::task::{Context, Poll};
 
 use tokio::net::TcpStream;
 
+#[cfg(all(test, target_os = "linux", not(portable)))]
+mod tests;
+
 /// How many bytes a pipe is to take. Larger ones move more at a time: with pipes of 64 KiB splicing is slower than
 /// copying through one warm buffer, with 256 KiB faster, with 1 MiB fastest.
 const CAPACITIES: [usize; 3] = [1 << 20, 1 << 19, 1 << 18];
