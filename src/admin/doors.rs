@@ -12,6 +12,9 @@ use tokio::time::{sleep, timeout};
 
 use super::reserve::Reserve;
 
+#[cfg(test)]
+mod tests;
+
 /// How long to wait after a failed accept: what fails then (no descriptors) does not mend at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 /// How long a client may take that is served with the last descriptors: the next one waits for them.
