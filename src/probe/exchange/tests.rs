@@ -6,6 +6,8 @@ use tokio::time::sleep;
 use super::*;
 use crate::leader::ProbeFailure;
 
+mod lifetimes;
+
 const TIMEOUT: Duration = Duration::from_millis(3500);
 
 /// Sends a request to a node that does this once it was asked, and reads the answer.

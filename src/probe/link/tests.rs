@@ -169,6 +169,7 @@ async fn l6_a_failed_renewal_is_silence_though_the_old_connection_would_answer()
     assert_answered(&mut link, true).await;
     link.renew = Duration::ZERO;
     assert_failed(&mut link, ProbeFailure::Certificate, "expired").await;
+    node.until(Happened::Farewell(0)).await;
     link.renew = NEVER;
     assert_failed(&mut link, ProbeFailure::Certificate, "expired").await;
     assert_eq!(node.asked(), 1);
