@@ -2,6 +2,7 @@
 //! it, so that no connection owns a timer, a token or a subscription.
 
 mod census;
+mod waves;
 
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
@@ -23,9 +24,6 @@ use crate::tenure::{Fate, Tenure, TenureReader};
 
 /// How many places of the table are looked at before other tasks have their turn.
 const BATCH: usize = 4096;
-/// How many sessions are cut at once (S5), and the longest pause before the next so many.
-const WAVE: usize = 256;
-const WAVE_PAUSE: Duration = Duration::from_millis(3);
 /// How often inactivity is looked for, unless a timeout is so short that this would be too coarse.
 const SWEEP: Duration = Duration::from_secs(1);
 const SHORTEST_SWEEP: Duration = Duration::from_millis(10);
@@ -197,14 +195,19 @@ impl Sessions {
     pub(super) async fn sweep(self: Rc<Self>) {
         loop {
             let now = Instant::now();
-            self.walk(|_, entry| {
+            let mut drained = Vec::new();
+            self.walk(|key, entry| {
                 entry.count_bytes(now);
                 entry.grow_old();
-                if let Some(outcome) = entry.overdue(now) {
-                    entry.end(outcome);
+                match entry.overdue(now) {
+                    // Those of one tenure all at the same moment: their clients are not to come again at one, either.
+                    Some(Outcome::Drained) => drained.push(key),
+                    Some(outcome) => entry.end(outcome),
+                    None => {}
                 }
             })
             .await;
+            self.cut(&drained, Outcome::Drained, |entry| entry.overdue(now) == Some(Outcome::Drained)).await;
             tokio::time::sleep(self.sweep_period.get()).await;
         }
     }
@@ -219,24 +222,7 @@ impl Sessions {
         })
         .await;
         // The place may be another connection's by now: its fate is looked at, not remembered.
-        self.cut(&cut, |entry| entry.apply_fate(now) == Fate::Cut).await;
-    }
-
-    /// Cuts connections in waves, each only if it is still `to_be_cut` when its turn comes; returns how many were.
-    async fn cut(&self, keys: &[Key], mut to_be_cut: impl FnMut(&mut Entry) -> bool) -> usize {
-        let mut count = 0;
-        for wave in keys.chunks(WAVE) {
-            for &key in wave {
-                self.with(key, |entry| {
-                    if to_be_cut(entry) {
-                        entry.end(Outcome::Cut);
-                        count += 1;
-                    }
-                });
-            }
-            tokio::time::sleep(WAVE_PAUSE.mul_f64(fastrand::f64())).await;
-        }
-        count
+        self.cut(&cut, Outcome::Cut, |entry| entry.apply_fate(now) == Fate::Cut).await;
     }
 
     /// Visits every connection, a batch at a time.

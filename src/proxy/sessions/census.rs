@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::sync::{Mutex, mpsc};
 use tokio::time::Instant;
 
+use super::super::outcome::Outcome;
 use super::{Entry, Sessions, Stage};
 use crate::census::{Filter, Listing, Question, Session, State};
 
@@ -49,7 +50,10 @@ impl Sessions {
             }
         })
         .await;
-        self.cut(&meant, |entry| entry.is_joined_as(filter) && entry.trace.accepted() <= ordered).await
+        self.cut(&meant, Outcome::Cut, |entry| {
+            entry.is_joined_as(filter) && entry.trace.accepted() <= ordered
+        })
+        .await
     }
 }
 

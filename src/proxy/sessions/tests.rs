@@ -1,10 +1,11 @@
-//! Cuts in waves (S5), by a clock that stands still in between.
+//! Ends in waves (S5), by a clock that stands still in between.
 
 mod census;
 
 use std::pin::pin;
 
 use super::super::tests::harness::bare_worker;
+use super::waves::WAVE;
 use super::*;
 use crate::leader::NodeId;
 use crate::tenure::{TenureWriter, channel};
@@ -34,43 +35,73 @@ fn crowd() -> (Rc<Sessions>, Rc<Entrance>, Vec<Slot>, TenureWriter, Arc<Tenure>)
     (sessions, entrance, slots, writer, tenure)
 }
 
-fn ended(sessions: &Sessions) -> usize {
-    sessions.entries.borrow().iter().filter(|(_, entry)| entry.call == Some(Call::End(Outcome::Cut))).count()
+fn ended_by(sessions: &Sessions, outcome: Outcome) -> usize {
+    sessions.entries.borrow().iter().filter(|(_, entry)| entry.call == Some(Call::End(outcome))).count()
 }
 
-/// At which millisecond each wave came; nothing else may have happened.
-async fn cut_in_waves() -> Vec<u128> {
-    let (sessions, entrance, _slots, mut writer, tenure) = crowd();
-    let cluster = cluster_of(&entrance);
-    writer.set_fate(&tenure, Fate::Cut);
-    let mut cutting = pin!(sessions.apply_fates(&cluster));
+fn ended(sessions: &Sessions) -> usize {
+    ended_by(sessions, Outcome::Cut)
+}
+
+/// Has a crowd ended, for this reason, by `ending`: in waves of no more than so many, with pauses that differ.
+async fn assert_ends_in_waves(sessions: &Sessions, outcome: Outcome, ending: impl Future) {
+    fastrand::seed(7);
+    let mut ending = pin!(ending);
     let (began, mut before, mut waves) = (Instant::now(), 0, Vec::new());
-    loop {
-        let over = std::future::poll_fn(|cx| Poll::Ready(cutting.as_mut().poll(cx).is_ready())).await;
-        let now = ended(&sessions);
-        assert!(now - before <= WAVE, "{} sessions were cut at once", now - before);
+    while before < WAVES * WAVE {
+        let over = std::future::poll_fn(|cx| Poll::Ready(ending.as_mut().poll(cx).is_ready())).await;
+        let now = ended_by(sessions, outcome);
+        assert!(now - before <= WAVE, "{} sessions were ended at once", now - before);
         if now > before {
             waves.push(began.elapsed().as_millis());
             before = now;
         }
-        if over {
-            assert_eq!(before, WAVES * WAVE);
-            return waves;
-        }
+        assert!(!over || before == WAVES * WAVE, "only {before} were ended");
         if before > 0 {
             tokio::time::advance(Duration::from_millis(1)).await;
         }
     }
+    assert_eq!(waves.len(), WAVES);
+    let pauses: Vec<u128> = waves.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert!(pauses.iter().all(|pause| (1..=5).contains(pause)), "{pauses:?} ms");
+    assert!(pauses.iter().any(|pause| *pause != pauses[0]), "{pauses:?} ms: all gates would do it in step");
 }
 
 #[tokio::test(start_paused = true)]
 async fn s5_cuts_come_in_waves_with_pauses_that_differ() {
-    fastrand::seed(7);
-    let waves = cut_in_waves().await;
-    assert_eq!(waves.len(), WAVES);
-    let pauses: Vec<u128> = waves.windows(2).map(|pair| pair[1] - pair[0]).collect();
-    assert!(pauses.iter().all(|pause| (1..=5).contains(pause)), "{pauses:?} ms");
-    assert!(pauses.iter().any(|pause| *pause != pauses[0]), "{pauses:?} ms: all gates would cut in step");
+    let (sessions, entrance, _slots, mut writer, tenure) = crowd();
+    let cluster = cluster_of(&entrance);
+    writer.set_fate(&tenure, Fate::Cut);
+    assert_ends_in_waves(&sessions, Outcome::Cut, sessions.apply_fates(&cluster)).await;
+}
+
+/// The same with a drain of its tenure that is just over.
+async fn drained_crowd() -> (Rc<Sessions>, Weak<Cluster>, Vec<Slot>, TenureWriter, Arc<Tenure>) {
+    let (sessions, entrance, slots, mut writer, tenure) = crowd();
+    let cluster = cluster_of(&entrance);
+    writer.set_fate(&tenure, Fate::Drain);
+    sessions.apply_fates(&cluster).await;
+    tokio::time::advance(entrance.only_cluster().unwrap().timeouts().drain).await;
+    (sessions, cluster, slots, writer, tenure)
+}
+
+#[tokio::test(start_paused = true)]
+async fn s5_drains_that_are_over_end_in_waves_too() {
+    let (sessions, ..) = &drained_crowd().await;
+    assert_ends_in_waves(sessions, Outcome::Drained, Rc::clone(sessions).sweep()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn s5_election_again_spares_those_whose_wave_has_not_come() {
+    let (sessions, cluster, _slots, mut writer, tenure) = drained_crowd().await;
+    let mut sweeping = pin!(Rc::clone(&sessions).sweep());
+    while ended_by(&sessions, Outcome::Drained) == 0 {
+        assert!(std::future::poll_fn(|cx| Poll::Ready(sweeping.as_mut().poll(cx).is_pending())).await);
+    }
+    writer.set_fate(&tenure, Fate::Keep);
+    sessions.apply_fates(&cluster).await;
+    tokio::time::timeout(SWEEP * 2, sweeping).await.expect_err("it has no end");
+    assert_eq!(ended_by(&sessions, Outcome::Drained), WAVE);
 }
 
 #[tokio::test(start_paused = true)]
