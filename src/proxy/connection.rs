@@ -180,22 +180,31 @@ impl Drop for Presence {
 
 #[cfg(test)]
 mod tests {
-    use tokio::net::TcpListener;
-    use tokio::task::LocalSet;
+    use std::sync::Arc;
+    use std::time::Duration;
 
-    use super::super::tests::harness::bare_worker;
+    use tokio::task::LocalSet;
+    use tokio::time::{Instant, timeout};
+
+    use super::super::tests::harness::{bare_worker, pair};
     use super::*;
+    use crate::leader::NodeId;
+    use crate::relay::Relay;
+    use crate::tenure::channel;
+
+    fn admit(worker: &Rc<Worker>, entrance: &Rc<Entrance>, client: TcpStream) -> Connection {
+        let peer = client.peer_addr().unwrap();
+        let place = worker.places.take().unwrap();
+        let admission = entrance.listener.bounds.admit(Some(peer.ip()), place).unwrap();
+        Connection::new(worker, entrance, client, peer, admission)
+    }
 
     #[tokio::test]
     async fn a_panic_gives_back_what_the_connection_held() {
         let (worker, entrance) = bare_worker();
         let listener = &entrance.listener;
-        let port = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-        let _peer = TcpStream::connect(port.local_addr().unwrap()).await.unwrap();
-        let (client, peer) = port.accept().await.unwrap();
-        let place = worker.places.take().unwrap();
-        let admission = listener.bounds.admit(Some(peer.ip()), place).unwrap();
-        let mut connection = Connection::new(&worker, &entrance, client, peer, admission);
+        let (client, _peer) = pair().await;
+        let mut connection = admit(&worker, &entrance, client);
         assert_eq!((worker.places.taken(), listener.metrics.active.get()), (1, 1));
         connection.phase = Phase::Arriving(Box::pin(async { panic!("on purpose") }));
         let ended = LocalSet::new().run_until(async { tokio::task::spawn_local(connection).await }).await;
@@ -203,6 +212,32 @@ mod tests {
         assert_eq!((worker.places.taken(), listener.metrics.active.get()), (0, 0));
         assert_eq!(listener.metrics.closed(Outcome::Shutdown).get(), 1);
         worker.sessions.emptied().await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn s6_a_node_that_dies_silently_is_noticed_in_a_session_that_lasts() {
+        let (worker, entrance) = bare_worker();
+        let ((client, _client), (node, _node), (arriving, _arriving)) =
+            (pair().await, pair().await, pair().await);
+        let mut connection = admit(&worker, &entrance, arriving);
+        let relay = Relay::new(client, node, worker.gear.clone(), Rc::default());
+        let counted = Counted::by(&entrance.listener.metrics.active);
+        connection.phase = Phase::Relaying(Joined::new(relay, None, None, counted, None));
+        let (mut writer, _) = channel(Instant::now(), Arc::default());
+        let tenure = writer.lead(NodeId(0), "a".into(), ([127, 0, 0, 1], 1).into(), Instant::now());
+        worker.sessions.join(connection.slot.key(), tenure);
+        let is_looked_after = async |connection: &mut Connection| {
+            assert!(
+                std::future::poll_fn(|cx| Poll::Ready(Pin::new(&mut *connection).poll(cx).is_pending()))
+                    .await
+            );
+            let Phase::Relaying(joined) = &connection.phase else { panic!("it is a session") };
+            socket2::SockRef::from(joined.relay.node()).keepalive().unwrap()
+        };
+        assert!(!is_looked_after(&mut connection).await, "it has only just begun");
+        let sweeping = Rc::clone(&worker.sessions).sweep();
+        timeout(Duration::from_secs(5), sweeping).await.expect_err("it has no end");
+        assert!(is_looked_after(&mut connection).await);
     }
 
     #[test]

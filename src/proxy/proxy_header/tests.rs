@@ -2,24 +2,15 @@
 
 use rustix::io::ioctl_fionread;
 use tokio::io::AsyncWriteExt;
-use tokio::net::TcpListener;
 use tokio::task::yield_now;
 use tokio::time::Instant;
 
-use super::super::tests::harness::{bare_newcomer, networks, within};
+use super::super::tests::harness::{bare_newcomer, networks, pair, within};
 use super::*;
 use crate::wire::proxy_header::Version;
 
 /// What follows each header here.
 const WORDS: &[u8] = b"PROXY the client's own words";
-
-/// The two ends of a connection, the first one for the gate.
-async fn connection() -> (TcpStream, TcpStream) {
-    let port = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-    let theirs = TcpStream::connect(port.local_addr().unwrap()).await.unwrap();
-    theirs.set_nodelay(true).unwrap();
-    (port.accept().await.unwrap().0, theirs)
-}
 
 fn client() -> Addresses {
     Addresses { source: "192.0.2.7:56324".parse().unwrap(), destination: "203.0.113.9:443".parse().unwrap() }
@@ -48,7 +39,7 @@ async fn rest(peer: &mut TcpStream, count: usize) -> Vec<u8> {
 #[tokio::test]
 async fn not_a_byte_behind_the_header_is_taken() {
     for header in headers() {
-        let (mut gate, mut proxy) = connection().await;
+        let (mut gate, mut proxy) = pair().await;
         proxy.write_all(&[&header[..], WORDS].concat()).await.unwrap();
         assert_eq!(within("the header", read(&mut gate)).await, Ok(Some(client())));
         assert_eq!(rest(&mut gate, WORDS.len()).await, WORDS);
@@ -58,7 +49,7 @@ async fn not_a_byte_behind_the_header_is_taken() {
 #[tokio::test]
 async fn a_header_may_come_byte_by_byte() {
     for header in headers().into_iter().filter(|header| header.len() < 1000) {
-        let (mut gate, mut proxy) = connection().await;
+        let (mut gate, mut proxy) = pair().await;
         let eye = socket2::SockRef::from(&gate).try_clone().unwrap();
         let bytes = [&header[..], &WORDS[..1]].concat();
         let feeding = async {
@@ -80,7 +71,7 @@ async fn a_header_may_come_byte_by_byte() {
 async fn a_header_cut_anywhere_is_truncated() {
     for header in [write(Version::V1, Some(client())), with_tlvs(8)] {
         for arrived in 1..header.len() {
-            let (mut gate, mut proxy) = connection().await;
+            let (mut gate, mut proxy) = pair().await;
             proxy.write_all(&header[..arrived]).await.unwrap();
             drop(proxy);
             assert_eq!(within("its end", read(&mut gate)).await, Err(Lack::Truncated), "{arrived}");
@@ -90,7 +81,7 @@ async fn a_header_cut_anywhere_is_truncated() {
 
 /// What becomes of a peer at 127.0.0.1, which has to introduce itself, and has sent this, where these may not come in.
 async fn introduced(bytes: &[u8], deny: &[&str]) -> (Newcomer, Result<(), Ending>) {
-    let (gate, mut proxy) = connection().await;
+    let (gate, mut proxy) = pair().await;
     let (mut newcomer, _slot) = bare_newcomer(gate, |listener| {
         listener.proxies = networks(&["127.0.0.0/8"]);
         listener.access.deny = networks(deny).0;
@@ -107,6 +98,28 @@ async fn s8_a_header_that_does_not_come_is_not_waited_for_without_end() {
         let before = Instant::now();
         let (_, ended) = introduced(bytes, &[]).await;
         assert_eq!(ended, Err(Refusal::ProxyHeader.into()), "{bytes:?}");
+        assert_eq!(before.elapsed().as_secs(), PATIENCE.as_secs());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn s8_no_byte_gives_a_header_more_time() {
+    for header in headers() {
+        let (gate, mut proxy) = pair().await;
+        let (mut newcomer, _slot) =
+            bare_newcomer(gate, |listener| listener.proxies = networks(&["127.0.0.0/8"]));
+        let before = Instant::now();
+        let feeding = async {
+            for byte in header.chunks(1) {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                proxy.write_all(byte).await.unwrap();
+            }
+        };
+        let ended = tokio::select! {
+            ended = newcomer.be_introduced() => ended,
+            () = feeding => panic!("it was waited for"),
+        };
+        assert_eq!(ended, Err(Refusal::ProxyHeader.into()));
         assert_eq!(before.elapsed().as_secs(), PATIENCE.as_secs());
     }
 }

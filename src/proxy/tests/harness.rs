@@ -294,6 +294,14 @@ pub(in super::super) fn bare_newcomer(
     (newcomer, slot)
 }
 
+/// The two ends of a connection, the first one for the gate.
+pub(in super::super) async fn pair() -> (TcpStream, TcpStream) {
+    let port = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let theirs = TcpStream::connect(port.local_addr().unwrap()).await.unwrap();
+    theirs.set_nodelay(true).unwrap();
+    (port.accept().await.unwrap().0, theirs)
+}
+
 /// Proxies in these networks.
 pub(in super::super) fn networks(texts: &[&str]) -> Proxies {
     Proxies(texts.iter().map(|text| text.parse().unwrap()).collect())

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 
+use super::super::outcome::Refusal;
 use super::super::routes::{Route, Routes, ServerNames, Target};
 use super::super::{ClusterSettings, Settings};
 use super::harness::*;
@@ -189,6 +191,28 @@ async fn a_hello_that_is_not_there_in_time_goes_to_the_default() {
     assert_eq!(hear(&mut node, said.len() - 40).await, &said[40..]);
     assert_joined(&mut client, &mut node).await;
     gate.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn s8_no_byte_gives_a_hello_more_time() {
+    const PATIENCE: Duration = Duration::from_millis(3500);
+    let (gate_end, mut client) = pair().await;
+    let (newcomer, _slot) = bare_newcomer(gate_end, |listener| {
+        (listener.cluster, listener.routes) = (None, routes(PATIENCE));
+    });
+    let before = Instant::now();
+    let feeding = async {
+        for byte in hello_for("one.test", &[], &[]).chunks(1) {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            client.write_all(byte).await.unwrap();
+        }
+    };
+    let ended = tokio::select! {
+        ended = newcomer.arrive_by_hello() => ended,
+        () = feeding => panic!("it was waited for"),
+    };
+    assert_eq!(ended.err(), Some(Refusal::RejectedName.into()));
+    assert_eq!(before.elapsed(), PATIENCE);
 }
 
 #[tokio::test]
