@@ -213,9 +213,11 @@ impl Follow {
             route.confirm(Instant::from_std(observation.began));
         }
         self.readers.confirm(&observation);
-        let metrics = &self.metrics.nodes[observation.node.0];
-        metrics.last_verdict.set(wall_clock());
-        metrics.healthy.set(i64::from(report.healthy));
+        if node.said_last(&observation) {
+            let metrics = &self.metrics.nodes[observation.node.0];
+            metrics.last_verdict.set(wall_clock());
+            metrics.healthy.set(i64::from(report.healthy));
+        }
         self.tracker.handle_observation(now.into_std(), observation);
         self.carry_out(now);
     }

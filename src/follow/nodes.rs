@@ -11,7 +11,7 @@ use super::readers::Candidate;
 use super::settings::NodeSettings;
 use crate::board::{NodeStatus, wall_clock};
 use crate::intent::{Certificate, ProbeReport};
-use crate::leader::{self, NodeId, NodeState, Override, ProbeFailure, ProbeId, Verdict};
+use crate::leader::{self, NodeId, NodeState, Observation, Override, ProbeFailure, ProbeId, Verdict};
 
 /// One node, as last heard.
 #[derive(Debug)]
@@ -125,6 +125,11 @@ impl Node {
 
     pub(super) fn newest_verdict(&self) -> Option<Verdict> {
         self.newest.as_ref().map(|heard| heard.verdict)
+    }
+
+    /// Whether this is the newest that it was heard by: a late one is not (L4).
+    pub(super) fn said_last(&self, observation: &Observation) -> bool {
+        self.newest.as_ref().is_some_and(|heard| heard.probe == observation.probe)
     }
 
     /// Takes in a report unless a newer one was taken before (L4). Returns whether the verdict is

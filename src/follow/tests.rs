@@ -312,22 +312,33 @@ async fn leaderless_time_is_counted() {
 
 #[tokio::test(start_paused = true)]
 async fn l4_a_late_verdict_is_not_shown_as_the_newest() {
+    const METRIC: &str = "raftgate_node_last_verdict_timestamp_seconds{cluster=\"ctrl\",node=\"n0\"}";
     let followed = Followed::start(HoldThen::Refuse, OnDemotion::Keep);
     let early = followed.ids.next();
     let asked = Instant::now();
     followed.round([Leader, Follower, Follower]).await;
     let verdict_arrived = followed.board.status().nodes[0].last_verdict;
+    let shown = followed.metric(METRIC);
+    assert!(shown > 0.0, "the age of the last verdict cannot be told");
     let observation =
         Observation { node: NodeId(0), probe: early, began: asked.into_std(), verdict: Follower };
     let latency = Duration::from_millis(5);
     followed
         .inbox
-        .report(ProbeReport { observation, latency, healthy: true, detail: "late".into(), certificate: None })
+        .report(ProbeReport {
+            observation,
+            latency,
+            healthy: false,
+            detail: "late".into(),
+            certificate: None,
+        })
         .await;
     tokio::task::yield_now().await;
     let status = followed.board.status();
     assert_eq!((status.leader.as_deref(), &*status.nodes[0].detail), (Some("n0"), "scripted"));
     assert_eq!(status.nodes[0].last_verdict, verdict_arrived);
+    assert!(is(followed.metric(METRIC), shown));
+    assert!(is(followed.metric("raftgate_node_healthy{cluster=\"ctrl\",node=\"n0\"}"), 1.0));
 }
 
 #[tokio::test(start_paused = true)]
