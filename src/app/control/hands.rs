@@ -62,3 +62,45 @@ impl Drop for Task {
         self.0.abort();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use prometheus::Registry;
+    use tokio::sync::watch;
+    use tokio::time::{Duration, sleep};
+
+    use super::*;
+    use crate::{follow, probe, proxy};
+
+    fn hands() -> (Hands, watch::Receiver<Option<String>>) {
+        let registry = Registry::new();
+        let metrics = Metrics {
+            follow: follow::Metrics::register(&registry).unwrap(),
+            probe: probe::MetricFamilies::register(&registry).unwrap(),
+            proxy: proxy::Metrics::register(&registry).unwrap(),
+        };
+        let (failing, failed) = watch::channel(None);
+        (Hands::new(Handle::current(), metrics, failing), failed)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn o5_a_role_that_panics_begins_anew_until_it_is_dropped() {
+        let (hands, failed) = hands();
+        let begun = Arc::new(AtomicU32::new(0));
+        let count = Arc::clone(&begun);
+        let task = hands.spawn("a prober".to_owned(), move || {
+            let times = count.fetch_add(1, Ordering::Relaxed) + 1;
+            async move { assert!(times == 3, "the {times}th time") }
+        });
+        sleep(Duration::from_secs(1)).await;
+        assert_eq!(begun.load(Ordering::Relaxed), 3);
+        drop(task);
+        assert_eq!(*failed.borrow(), None, "that is no failure of the gate");
+
+        let _task = hands.spawn_once(async { panic!("as a test") });
+        sleep(Duration::from_secs(1)).await;
+        assert!(failed.borrow().is_some(), "nobody does its work now");
+    }
+}
