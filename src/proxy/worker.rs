@@ -242,3 +242,50 @@ impl Worker {
         self.sessions.emptied().await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::task::{Context, Poll, Waker};
+    use std::time::Duration;
+
+    use tokio::task::LocalSet;
+    use tokio::time::{Instant, sleep};
+
+    use super::super::sessions::{Call, Slot};
+    use super::super::tests::harness::{bare_worker_of, settings};
+    use super::super::trace::Trace;
+    use super::*;
+    use crate::census::census;
+    use crate::leader::NodeId;
+    use crate::tenure::{Fate, channel};
+
+    #[tokio::test(start_paused = true)]
+    async fn o5_a_sweep_and_a_mailbox_that_panic_are_begun_anew() {
+        let now = Instant::now();
+        let (mut writer, route) = channel(now, Arc::default());
+        let mut settings = settings();
+        settings.clusters[0].idle = Some(Duration::from_mins(1));
+        let (worker, entrance) = bare_worker_of(settings, route);
+        let ((_census, mut questions), (_changes, changes)) = (census(1), mpsc::unbounded_channel());
+        let serves = async {
+            let serving = tokio::task::spawn_local(Rc::clone(&worker).serve(questions.remove(0), changes));
+            let tenure = writer.lead(NodeId(0), "a".into(), ([127, 0, 0, 1], 1).into(), now);
+            let admit =
+                || worker.sessions.admit(&entrance, &Rc::default(), &Rc::new(Trace::new(tenure.address)));
+            let (joined, idle) = (admit(), admit());
+            worker.sessions.join(joined.key(), Arc::clone(&tenure));
+            let broken = worker.sessions.broken();
+            writer.set_fate(&tenure, Fate::Cut);
+            // The sweep comes round, and the mailbox has something to do.
+            sleep(Duration::from_secs(5)).await;
+            drop(broken);
+            sleep(Duration::from_secs(1)).await;
+            let called = |slot: &Slot| slot.poll_call(&Context::from_waker(Waker::noop()));
+            assert_eq!(called(&joined), Poll::Ready(Call::End(Outcome::Cut)));
+            sleep(Duration::from_mins(1)).await;
+            assert_eq!(called(&idle), Poll::Ready(Call::End(Outcome::Idle)));
+            serving.abort();
+        };
+        LocalSet::new().run_until(serves).await;
+    }
+}

@@ -105,9 +105,12 @@ impl Drop for Released {
 mod tests {
     use std::future::poll_fn;
     use std::pin::{Pin, pin};
+    use std::sync::Arc;
     use std::task::Poll;
 
     use super::*;
+    use crate::leader::NodeId;
+    use crate::tenure::channel;
 
     async fn has_come(turn: &mut Pin<&mut impl Future<Output = ()>>) -> bool {
         poll_fn(|cx| Poll::Ready(turn.as_mut().poll(cx).is_ready())).await
@@ -127,5 +130,19 @@ mod tests {
             assert!(has_come(&mut one).await && has_come(&mut other).await);
         }
         assert_eq!(release.waiting.get(), 0, "whose turn has come waits no more");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn s2_who_ends_without_an_answer_gives_its_place_to_the_next() {
+        let (release, now) = (Release::new(1), Instant::now());
+        let (mut writer, _) = channel(now, Arc::default());
+        let tenure = writer.lead(NodeId(0), "a".into(), ([127, 0, 0, 1], 1).into(), now);
+        let mut released: Vec<_> = (0..AT_FIRST).map(|_| release.let_go(&tenure, now).unwrap()).collect();
+        assert!(release.let_go(&tenure, now).is_err());
+        let mut turn = pin!(release.turn());
+        assert!(!has_come(&mut turn).await);
+        released.pop();
+        assert!(has_come(&mut turn).await);
+        assert!(release.let_go(&tenure, now).is_ok());
     }
 }

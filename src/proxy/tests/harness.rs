@@ -236,8 +236,15 @@ pub(in super::super) fn bare_worker() -> (Rc<Worker>, Rc<Entrance>) {
 fn bare_worker_with(change: impl FnOnce(&mut ListenerSettings)) -> (Rc<Worker>, Rc<Entrance>) {
     let mut settings = settings();
     change(&mut settings.listeners[0]);
+    bare_worker_of(settings, channel(Instant::now(), Arc::default()).1)
+}
+
+/// The same with these settings, and this route to its cluster.
+pub(in super::super) fn bare_worker_of(
+    settings: Settings,
+    route: TenureReader,
+) -> (Rc<Worker>, Rc<Entrance>) {
     let metrics = Metrics::register(&Registry::new()).unwrap();
-    let (_, route) = channel(Instant::now(), Arc::default());
     let handle =
         ClusterHandle { route, readers: OfReaders::default(), inbox: inbox().0, interest: interest().0 };
     let mut limits = Limits::new();
