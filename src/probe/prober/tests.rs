@@ -1,9 +1,15 @@
 //! Probers at work, with real nodes: pace, orders, signals and reports.
 
+use std::io;
+use std::net::SocketAddr;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
+
 use prometheus::Registry;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
 
+use super::super::dial::Dialling;
 use super::super::judge::{Condition, Rules};
 use super::super::settings::Request;
 use super::super::testing::{Authority, Happened, LEADER, Node, PATIENCE, Step, patiently};
@@ -26,7 +32,7 @@ struct Probed {
 }
 
 /// A prober that by itself probes only once: everything else has a reason.
-fn settings(address: std::net::SocketAddr) -> Settings {
+fn settings(address: SocketAddr) -> Settings {
     let status = |status| vec![Condition { status: vec![status..=status], json: Vec::new() }];
     Settings {
         cluster: "c".into(),
@@ -46,6 +52,11 @@ fn settings(address: std::net::SocketAddr) -> Settings {
 
 impl Probed {
     fn start(settings: Settings) -> Self {
+        Self::over(Arc::new(Tcp), settings)
+    }
+
+    /// The same with its connections made by `dial`.
+    fn over(dial: Arc<dyn Dial>, settings: Settings) -> Self {
         let (orders, ordered) = watch::channel(ProbeOrder { pace: Pace::Steady, round: 5, after: None });
         let (inbox, inputs) = inbox();
         let ids = Arc::<ProbeIds>::default();
@@ -53,7 +64,8 @@ impl Probed {
         let metrics = MetricFamilies::register(&registry).unwrap().node("c", "n1");
         let connector = settings.tls.as_ref().map(|tls| Connector::new(tls).unwrap());
         let settings = Arc::new(settings);
-        let mut prober = Prober::new(settings, connector, ordered, inbox, Arc::clone(&ids), metrics).unwrap();
+        let prober = Prober::over(dial, settings, connector, ordered, inbox, Arc::clone(&ids), metrics);
+        let mut prober = prober.unwrap();
         Probed { orders, inputs, registry, ids, task: tokio::spawn(async move { prober.run().await }) }
     }
 
@@ -112,6 +124,28 @@ async fn l1_a_prober_asks_at_once_and_then_waits_for_its_interval() {
     probed.assert_ends_when_dismissed().await;
     node.until(Happened::Farewell(0)).await;
     assert_eq!(node.asked(), 1);
+}
+
+/// Has no descriptor for so many connections, and then has.
+#[derive(Debug)]
+struct Starved(AtomicUsize);
+
+impl Dial for Starved {
+    fn dial(&self, address: SocketAddr) -> Dialling<'_> {
+        const EMFILE: i32 = 24;
+        let lacks = self.0.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_ok();
+        if lacks { Box::pin(async { Err(io::Error::from_raw_os_error(EMFILE)) }) } else { Tcp.dial(address) }
+    }
+}
+
+#[tokio::test]
+async fn l5_what_this_host_lacks_is_neither_a_verdict_on_the_node_nor_a_signal() {
+    let node = scripted(vec![vec![Step::AnswerAll(LEADER)]]).await;
+    let starved = Arc::new(Starved(AtomicUsize::new(3)));
+    let often = Settings { interval: Duration::from_millis(1), ..settings(node.address) };
+    let mut probed = Probed::over(starved, often);
+    let first = probed.report().await.observation;
+    assert_eq!((first.verdict, first.probe), (Verdict::Leader, ProbeId(4)));
 }
 
 #[tokio::test]
