@@ -73,6 +73,22 @@ async fn a_missing_file_exits_78_and_is_named() {
 }
 
 #[tokio::test]
+async fn a_file_that_only_a_folder_above_has_is_missing() {
+    let (folder, path) = file(VALID);
+    let below = folder.path().join("below");
+    std::fs::create_dir(&below).unwrap();
+    let check = async |folder: &Path| {
+        let mut command = raftgate();
+        command.args(["check", "-c", "raftgate.toml"]).current_dir(folder);
+        within_deadline("the command", command.output()).await.unwrap()
+    };
+    assert_eq!(check(folder.path()).await.status.code(), Some(0), "{path} is valid");
+    let output = check(&below).await;
+    assert_eq!(output.status.code(), Some(78));
+    assert!(words(&output.stderr).contains("raftgate.toml: cannot be read"), "{}", words(&output.stderr));
+}
+
+#[tokio::test]
 async fn a_wrong_flag_exits_2_and_help_exits_0() {
     for wrong in [&["run", "--no-such-flag"][..], &["no-such-command"]] {
         let output = raftgate_with(wrong).await;
