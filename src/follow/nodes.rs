@@ -1,5 +1,8 @@
 //! What was last heard of each node: the base of fates, of the board, and of the log's lines on change.
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -31,7 +31,6 @@ pub(super) fn pick(
     let patience = journey.cluster.settings.hold_timeout;
     let choice = choose(tenures, given, setbacks, now, patience, load);
     match &choice {
-        Choice::Dial(tenure) if given == Some(tenure.epoch) => {}
         Choice::Dial(tenure) => journey.approach = Some(Approach::to(tenure, now)),
         _ => journey.approach = None,
     }

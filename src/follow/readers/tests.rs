@@ -129,6 +129,14 @@ fn l7_a_statement_that_is_too_old_counts_no_more() {
 }
 
 #[test]
+fn l7_a_timer_may_be_late_by_a_fast_interval_without_excuse() {
+    let mut scene = Scene::new(To::Followers);
+    scene.says(0, Follower, 0);
+    scene.settle(1);
+    assert_eq!(scene.settle(scene.lease() + 50), [Change::Ends(NodeId(0))]);
+}
+
+#[test]
 fn l7_a_gate_that_stood_still_asks_before_it_judges_and_only_once() {
     let mut scene = Scene::new(To::Followers);
     scene.says(0, Follower, 0);
@@ -180,8 +188,8 @@ fn l5_a_readers_node_is_suspected_until_it_speaks_or_is_left() {
     scene.settle(1);
     assert!(!suspects(&scene, None));
     assert!(suspects(&scene, Some(5)));
-    scene.says(0, Follower, 6);
-    assert!(!suspects(&scene, Some(5)));
+    scene.says(0, Follower, 5);
+    assert!(!suspects(&scene, Some(5)), "it has answered the probe that the doubt began");
     scene.nodes[0].silences = 1;
     assert!(suspects(&scene, None));
 }

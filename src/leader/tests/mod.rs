@@ -11,4 +11,5 @@ pub(crate) mod raft;
 mod script;
 mod simulation;
 mod statements;
+mod words;
 mod world;

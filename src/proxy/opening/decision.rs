@@ -1,5 +1,6 @@
 //! What to do with a client that has not seen a byte of its node yet (S4), decided without IO.
 
+use std::slice;
 use std::sync::Arc;
 
 use super::super::choice::{Setback, leads_to};
@@ -19,19 +20,18 @@ pub(super) enum Standing {
 
 /// Judges the route and the fate of the tenure that the client was dialled under.
 pub(super) fn standing(tenure: &Tenure, route: &Route) -> Standing {
-    match route {
-        Route::Led(leader) if leader.epoch == tenure.epoch => Standing::Stay,
-        Route::Led(leader) if is_same_node(leader, tenure) => Standing::Adopt(Arc::clone(leader)),
-        Route::Led(_) => Standing::Leave,
-        Route::Spread(readers) if readers.iter().any(|reader| reader.epoch == tenure.epoch) => Standing::Stay,
-        Route::Spread(readers) => match readers.iter().find(|reader| is_same_node(reader, tenure)) {
-            Some(newer) => Standing::Adopt(Arc::clone(newer)),
-            None => Standing::Leave,
-        },
+    let serving = match route {
+        Route::Led(leader) => slice::from_ref(leader),
+        Route::Spread(readers) => readers,
         // Cut, and nobody has seen a byte: waiting for the next leader serves the client, a reset would not.
-        Route::Leaderless { .. } if tenure.fate() == Fate::Cut => Standing::Leave,
+        Route::Leaderless { .. } if tenure.fate() == Fate::Cut => return Standing::Leave,
         // Without a successor the old node is kept: it may only be slow.
-        Route::Leaderless { .. } => Standing::Stay,
+        Route::Leaderless { .. } => return Standing::Stay,
+    };
+    match serving.iter().find(|one| is_same_node(one, tenure)) {
+        Some(own) if own.epoch == tenure.epoch => Standing::Stay,
+        Some(newer) => Standing::Adopt(Arc::clone(newer)),
+        None => Standing::Leave,
     }
 }
 

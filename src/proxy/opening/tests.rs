@@ -70,6 +70,24 @@ fn s4_a_node_elected_again_keeps_its_clients_under_the_new_tenure() {
 }
 
 #[test]
+fn s4_a_reader_keeps_its_node_while_that_is_one_of_several() {
+    let (mut writer, route) = cluster();
+    let reader = |writer: &TenureWriter, node: u16| {
+        let address = ([127, 0, 0, 1], 100 + node).into();
+        writer.reader(NodeId(node.into()), "n".into(), address, Instant::now())
+    };
+    let (other, own) = (reader(&writer, 0), reader(&writer, 1));
+    writer.spread([&other, &own].map(Arc::clone));
+    assert!(is_stay(&standing(&own, &route.load())));
+    let again = reader(&writer, 1);
+    writer.spread([&other, &again].map(Arc::clone));
+    let Standing::Adopt(adopted) = standing(&own, &route.load()) else { panic!("not adopted") };
+    assert_eq!(adopted.epoch, again.epoch);
+    writer.spread([other]);
+    assert!(matches!(standing(&own, &route.load()), Standing::Leave));
+}
+
+#[test]
 fn s4_a_cut_without_a_successor_lets_the_client_wait_for_one() {
     let (mut writer, route) = cluster();
     let tenure = lead(&mut writer, 0);

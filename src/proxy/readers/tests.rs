@@ -89,29 +89,44 @@ fn s3_who_has_failed_this_client_is_passed_over_while_there_is_another() {
 
 #[test]
 fn s3_who_was_failed_by_all_waits_for_the_first_to_count_again() {
-    let two = tenures(2);
-    let mut setbacks = Setbacks::default();
-    setbacks.note(&two[0], Fault::Node, at(0), 0.0);
-    setbacks.note(&two[1], Fault::Node, at(10), 0.0);
-    let Choice::Wait(until) = choose_after(&two, &setbacks, 10) else { panic!("no wait for the backoff") };
-    assert_eq!(until, at(50));
-    let Choice::WaitForWord(word) = choose_after(&two, &setbacks, 100) else { panic!("no wait for a word") };
-    // Either may speak first, and only one is listened to: not for long.
-    assert!(word.until <= at(350));
-    two[1].confirm(at(101));
-    assert_eq!(dialled(choose_after(&two, &setbacks, 102)), 1);
+    for (first, second) in [(0, 1), (1, 0)] {
+        let two = tenures(2);
+        let mut setbacks = Setbacks::default();
+        setbacks.note(&two[first], Fault::Node, at(0), 0.0);
+        setbacks.note(&two[second], Fault::Node, at(10), 0.0);
+        let Choice::Wait(until) = choose_after(&two, &setbacks, 10) else {
+            panic!("no wait for the backoff")
+        };
+        assert_eq!(until, at(50));
+        let Choice::WaitForWord(word) = choose_after(&two, &setbacks, 100) else {
+            panic!("no wait for a word")
+        };
+        // Either may speak first, and only one is listened to: not for long.
+        assert_eq!(word.until, at(350));
+        two[second].confirm(at(101));
+        assert_eq!(dialled(choose_after(&two, &setbacks, 102)), second);
+    }
 }
 
 #[test]
 fn s3_patience_with_all_of_them_counts_from_the_first_failure() {
-    let two = tenures(2);
-    let mut setbacks = Setbacks::default();
-    setbacks.note(&two[0], Fault::Node, at(0), 0.5);
-    setbacks.note(&two[1], Fault::Node, at(9000), 0.5);
-    assert!(matches!(choose_after(&two, &setbacks, 9999), Choice::WaitForWord(_)));
-    assert!(matches!(choose_after(&two, &setbacks, 10_000), Choice::GiveUp(Outcome::NodeError)));
-    two[1].confirm(at(9001));
-    assert_eq!(dialled(choose_after(&two, &setbacks, 10_000)), 1, "whoever can be dialled is");
+    for (first, second) in [(0, 1), (1, 0)] {
+        let two = tenures(2);
+        let mut setbacks = Setbacks::default();
+        setbacks.note(&two[first], Fault::Node, at(0), 0.5);
+        setbacks.note(&two[second], Fault::Node, at(9000), 0.5);
+        assert!(matches!(choose_after(&two, &setbacks, 9999), Choice::WaitForWord(_)));
+        assert!(matches!(choose_after(&two, &setbacks, 10_000), Choice::GiveUp(Outcome::NodeError)));
+        two[second].confirm(at(9001));
+        let choice = choose_after(&two, &setbacks, 10_000);
+        assert_eq!(dialled(choice), second, "whoever can be dialled is");
+    }
+}
+
+#[test]
+fn with_no_node_at_all_a_reader_waits_as_long_as_a_backoff_lasts() {
+    let Choice::Wait(until) = choose_after(&[], &Setbacks::default(), 100) else { panic!("no wait") };
+    assert_eq!(until, at(350));
 }
 
 #[test]
