@@ -221,6 +221,13 @@ fn s3_backoff_grows_from_50_to_250_ms_with_jitter() {
 }
 
 #[test]
+fn s2_a_patience_beyond_what_a_clock_can_say_outlasts_any_client() {
+    let (now, decades) = (Instant::now(), Duration::from_hours(20 * 365 * 24));
+    assert!(later(now, Duration::MAX) > now + decades);
+    assert_eq!(later(now, decades), now + decades);
+}
+
+#[test]
 fn s3_a_dial_ends_with_its_tenure() {
     let mut scene = Scene::new();
     let tenure = scene.lead(0);
