@@ -40,12 +40,31 @@ impl Default for ProbeOrder {
 
 /// Hands out the ids that order the probes of a process (L4).
 #[derive(Debug, Default)]
-pub struct ProbeIds(AtomicU64);
+pub struct ProbeIds {
+    /// The last that anybody was given.
+    last: Arc<AtomicU64>,
+    /// The newest that was given here.
+    newest: AtomicU64,
+}
 
 impl ProbeIds {
     /// The next id; take it when the probe begins.
     pub fn next(&self) -> ProbeId {
-        ProbeId(self.0.fetch_add(1, Ordering::Relaxed) + 1)
+        let id = self.last.fetch_add(1, Ordering::Relaxed) + 1;
+        self.newest.store(id, Ordering::Relaxed);
+        ProbeId(id)
+    }
+
+    /// Another one to take ids of the same order from.
+    #[must_use]
+    pub fn another(&self) -> Self {
+        ProbeIds { last: Arc::clone(&self.last), newest: AtomicU64::default() }
+    }
+
+    /// The newest id that was taken from this one, and none that was taken from another: whoever takes them is alive. 0
+    /// before the first.
+    pub fn newest(&self) -> u64 {
+        self.newest.load(Ordering::Relaxed)
     }
 }
 
@@ -190,6 +209,11 @@ impl Inbox {
         let _ = self.0.send(Input::Report(Box::new(report))).await;
     }
 
+    /// Whether a report would have to wait for `follow` to read others first.
+    pub fn is_full(&self) -> bool {
+        self.0.capacity() == 0
+    }
+
     /// Raises a signal without ever waiting: one that finds the inbox full is dropped, since
     /// what fills it makes `follow` probe anyway.
     pub fn signal(&self, node: NodeId, suspicion: Suspicion) {
@@ -212,5 +236,19 @@ impl Inbox {
         let (reply, replied) = oneshot::channel();
         self.0.send(Input::Command(command, reply)).await.map_err(|_| CommandError::Stopping)?;
         replied.await.map_err(|_| CommandError::Stopping)?
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn l4_whoever_takes_ids_they_grow_over_all_and_each_knows_its_own_newest() {
+        let ids = ProbeIds::default();
+        let another = ids.another();
+        assert_eq!((ids.newest(), another.newest()), (0, 0));
+        assert_eq!([ids.next(), another.next(), another.next(), ids.next()], [1, 2, 3, 4].map(ProbeId));
+        assert_eq!((ids.newest(), another.newest(), another.another().next()), (4, 3, ProbeId(5)));
     }
 }

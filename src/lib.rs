@@ -23,7 +23,7 @@
 //! usual     how long something takes, and when it is late
 //! nearest   which word a misspelled one was meant to be
 //! style     how words stand out on a terminal
-//! supervise has roles begin anew that have panicked
+//! supervise has roles begin anew that have panicked or hang
 //! -- contract between the roles --
 //! tenure/   who is the route, where readers go, and what becomes of a past one's sessions
 //! intent    what the roles ask of one another

@@ -1,8 +1,9 @@
-//! Has roles begin anew that have panicked (O5): a defect in one must not take another with it, nor go on unnoticed. That
-//! it is counted, and its place told, is the panic hook's business.
+//! Has roles begin anew that have panicked or hang (O5): a defect in one must not take another with it, nor go on unnoticed.
+//! That a panic is counted, and its place told, is the panic hook's business; who hangs is found, counted and told by
+//! whoever watches the role.
 
 use std::fmt::Display;
-use std::future::Future;
+use std::future::{Future, pending};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -17,12 +18,29 @@ const REST: Duration = Duration::from_millis(100);
 
 /// Runs what `begin` makes, and what it makes then whenever that has panicked, until one of them has ended. `role` is told
 /// in the log.
-pub async fn supervised<F: Future>(role: impl Display, mut begin: impl FnMut() -> F) -> F::Output {
+pub async fn supervised<F: Future>(role: impl Display, begin: impl FnMut() -> F) -> F::Output {
+    watched(role, begin, pending::<()>).await
+}
+
+/// The same, and it is given up and begun anew, too, when the future ends that `hung` makes each time it begins: that says
+/// that it hangs.
+pub async fn watched<F: Future, H: Future<Output = ()>>(
+    role: impl Display,
+    mut begin: impl FnMut() -> F,
+    mut hung: impl FnMut() -> H,
+) -> F::Output {
     loop {
-        if let Ok(output) = Caught(Box::pin(begin())).await {
-            return output;
+        tokio::select! {
+            // First, for whatever hangs may use up all that a task may do at a time.
+            biased;
+            () = hung() => {}
+            caught = Caught(Box::pin(begin())) => {
+                if let Ok(output) = caught {
+                    return output;
+                }
+                tracing::error!(%role, "a role has panicked: it begins anew");
+            }
         }
-        tracing::error!(%role, "a role has panicked: it begins anew");
         sleep(REST).await;
     }
 }
@@ -113,6 +131,27 @@ mod tests {
         assert_eq!(output.await, 3);
         assert_eq!(dropped.get(), 3, "what it held is given back");
         assert_eq!(before.elapsed(), REST * 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn o5_what_hangs_is_given_up_and_begins_anew_after_a_rest() {
+        let (began, dropped) = (Cell::new(0), Cell::new(0));
+        let after = Duration::from_secs(3);
+        let before = tokio::time::Instant::now();
+        let begin = || {
+            began.set(began.get() + 1);
+            let (times, guard) = (began.get(), Guard(&dropped));
+            async move {
+                let _guard = guard;
+                if times < 3 {
+                    pending::<()>().await;
+                }
+                times
+            }
+        };
+        assert_eq!(watched("a test", begin, || sleep(after)).await, 3);
+        assert_eq!(dropped.get(), 3, "what it held is given back");
+        assert_eq!(before.elapsed(), (after + REST) * 2);
     }
 
     #[test]

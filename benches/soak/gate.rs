@@ -80,6 +80,8 @@ pub(crate) struct Books {
     pub(crate) moved: f64,
     /// Tasks that have panicked.
     pub(crate) panics: f64,
+    /// Tasks that have hung.
+    pub(crate) hangs: f64,
 }
 
 impl Books {
@@ -100,6 +102,7 @@ impl From<&Metrics> for Books {
             held: of("hold_duration_seconds_count"),
             moved: of("connections_moved_total"),
             panics: of("task_panics_total"),
+            hangs: of("task_hangs_total"),
         }
     }
 }

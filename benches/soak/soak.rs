@@ -114,6 +114,9 @@ async fn end_well(stage: &mut Stage, books: Books, ledger: &Ledger) {
     if books.panics > 0.5 {
         ledger.defect("panics", format!("{} tasks", books.panics));
     }
+    if books.hangs > 0.5 {
+        ledger.defect("hangs", format!("{} tasks", books.hangs));
+    }
     if let Err(why) = stage.gate.stop().await {
         ledger.defect("ends that are not in good order", why);
     }

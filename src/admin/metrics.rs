@@ -9,6 +9,8 @@ use crate::board::wall_clock;
 pub struct Metrics {
     /// Panics caught; anything but 0 is a defect.
     pub task_panics: IntCounter,
+    /// Tasks that hung and were begun anew; anything but 0 is a defect.
+    pub task_hangs: IntCounter,
     /// Log lines that were dropped rather than waited for (O5).
     pub log_lines_dropped: IntCounter,
     config_successful: IntGauge,
@@ -40,6 +42,10 @@ impl Metrics {
             config_successful,
             config_success_time,
             task_panics: counter("raftgate_task_panics_total", "Panics caught; each is a defect")?,
+            task_hangs: counter(
+                "raftgate_task_hangs_total",
+                "Tasks that hung and were begun anew; each is a defect",
+            )?,
             log_lines_dropped: counter(
                 "raftgate_log_lines_dropped_total",
                 "Log lines dropped because nobody took them fast enough",

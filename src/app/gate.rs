@@ -130,7 +130,7 @@ impl Gate {
         board.set_traffic(proxy_metrics.traffic());
         let (failing, failed) = watch::channel(None);
         let inboxes = Inboxes::default();
-        let metrics = control_metrics(&registry, proxy_metrics.clone())?;
+        let metrics = control_metrics(&registry, &own_metrics, proxy_metrics.clone())?;
         let mut control = Control::start(metrics, Arc::clone(&board), inboxes.clone(), failing.clone())?;
         control.recall(memory);
         let plans = plan_clusters(config)?;
@@ -252,12 +252,14 @@ fn open(
 
 fn control_metrics(
     registry: &Registry,
+    own: &admin::Metrics,
     proxy: proxy::Metrics,
 ) -> Result<control::Metrics, prometheus::Error> {
     Ok(control::Metrics {
         follow: follow::Metrics::register(registry)?,
         probe: probe::MetricFamilies::register(registry)?,
         proxy,
+        hangs: own.task_hangs.clone(),
     })
 }
 

@@ -27,6 +27,12 @@ impl Intervals {
         };
         began + interval.mul_f64(1.0 + JITTER * (2.0 * chance - 1.0))
     }
+
+    /// The longest from the beginning of one probe to that of the next, at whatever pace: the next one is begun when it is
+    /// due, or when this one has been given up. A hedge is under the same deadline, and there is no pause after failures.
+    pub(super) fn longest_turn(&self, timeout: Duration) -> Duration {
+        self.steady.max(self.fast).mul_f64(1.0 + JITTER).max(timeout)
+    }
 }
 
 /// A node's usual latencies. Exchanges that make a connection take several round trips more than others, so the
@@ -66,6 +72,18 @@ mod tests {
         for (chance, steady, fast) in [(0.0, 225, 45), (0.5, 250, 50), (1.0, 275, 55)] {
             let due = |pace| (INTERVALS.due(began, pace, chance) - began).as_millis();
             assert_eq!((due(Pace::Steady), due(Pace::Fast)), (steady, fast));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn o5_no_turn_takes_longer_than_the_longest() {
+        let began = Instant::now();
+        for (steady, fast, timeout) in [(250, 50, 100), (50, 250, 100), (50, 20, 100), (250, 50, 1500)] {
+            let intervals = Intervals { steady: steady * MS, fast: fast * MS };
+            let longest = intervals.longest_turn(timeout * MS);
+            let turns = [Pace::Steady, Pace::Fast].map(|pace| intervals.due(began, pace, 1.0) - began);
+            let expected = turns.into_iter().max().unwrap().max(timeout * MS);
+            assert_eq!(longest, expected, "{intervals:?}, {timeout}");
         }
     }
 

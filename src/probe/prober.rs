@@ -29,6 +29,19 @@ const LONGEST: Duration = Duration::from_hours(365 * 24);
 /// No interval is shorter in effect: none at all would be a busy loop.
 const SHORTEST: Duration = Duration::from_millis(1);
 
+/// The longest from the beginning of one probe to that of the next, unless nobody takes its report: whoever takes longer
+/// hangs (O5).
+pub fn longest_turn(settings: &Settings) -> Duration {
+    intervals(settings).longest_turn(settings.timeout.min(LONGEST))
+}
+
+fn intervals(settings: &Settings) -> Intervals {
+    Intervals {
+        steady: settings.interval.clamp(SHORTEST, LONGEST),
+        fast: settings.fast_interval.clamp(SHORTEST, LONGEST),
+    }
+}
+
 /// One node's prober. One exchange is under way at a time, and its hedge (L4).
 #[derive(Debug)]
 pub struct Prober {
@@ -118,10 +131,7 @@ impl Prober {
         let unverified = endpoint.tls.as_ref().is_some_and(|(tls, _)| tls.verify() == Verify::None);
         Ok(Prober {
             link: HedgedLink::new(Link::new(endpoint.over(dial), settings.renew.min(LONGEST))),
-            intervals: Intervals {
-                steady: settings.interval.clamp(SHORTEST, LONGEST),
-                fast: settings.fast_interval.clamp(SHORTEST, LONGEST),
-            },
+            intervals: intervals(&settings),
             timeout: settings.timeout.min(LONGEST),
             settings,
             unverified,

@@ -35,6 +35,7 @@ const FROM_THE_START: &[&str] = &[
     "raftgate_bytes_total{direction=\"to_client\",listener=\"edge\"}",
     "raftgate_log_lines_dropped_total",
     "raftgate_task_panics_total",
+    "raftgate_task_hangs_total",
     "raftgate_config_last_reload_successful",
     "raftgate_config_last_reload_success_timestamp_seconds",
 ];

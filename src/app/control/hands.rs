@@ -7,8 +7,9 @@ use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
 use super::Metrics;
+use super::watch::{Watch, Watched};
 use crate::intent::ProbeIds;
-use crate::supervise::{Alarm, Failing, supervised};
+use crate::supervise::{Alarm, Failing, supervised, watched};
 use crate::tenure::Epochs;
 
 /// What all clusters' tasks are made with.
@@ -19,6 +20,8 @@ pub(super) struct Hands {
     pub(super) epochs: Arc<Epochs>,
     /// Of the whole process (L4).
     pub(super) ids: Arc<ProbeIds>,
+    /// Over all probers.
+    pub(super) watch: Arc<Watch>,
     failing: Failing,
 }
 
@@ -27,7 +30,15 @@ pub(super) struct Task(AbortHandle);
 
 impl Hands {
     pub(super) fn new(runtime: Handle, metrics: Metrics, failing: Failing) -> Self {
-        Hands { runtime, metrics, epochs: Arc::default(), ids: Arc::default(), failing }
+        let watch = Arc::new(Watch::new(metrics.hangs.clone()));
+        Hands { runtime, metrics, epochs: Arc::default(), ids: Arc::default(), watch, failing }
+    }
+
+    /// Has the watch kept until it is dropped.
+    #[must_use]
+    pub(super) fn begin_watch(&self) -> Task {
+        let watch = Arc::clone(&self.watch);
+        self.spawn("watch over the probers".to_owned(), move || Arc::clone(&watch).keep())
     }
 
     /// Runs a role until it is dropped; whenever it panics it is begun anew.
@@ -38,6 +49,18 @@ impl Hands {
         begin: impl FnMut() -> F + Send + 'static,
     ) -> Task {
         Task(self.runtime.spawn(supervised(role, begin)).abort_handle())
+    }
+
+    /// The same, and it is begun anew, too, whenever the watch finds that it hangs.
+    #[must_use]
+    pub(super) fn spawn_watched<F: Future<Output = ()> + Send + 'static>(
+        &self,
+        role: String,
+        begin: impl FnMut() -> F + Send + 'static,
+        it: Arc<Watched>,
+    ) -> Task {
+        let hung = move || Arc::clone(&it).hung();
+        Task(self.runtime.spawn(watched(role, begin, hung)).abort_handle())
     }
 
     /// Runs what cannot be begun anew until it is dropped. If it panics, the gate is told that it has failed.
@@ -67,7 +90,7 @@ impl Drop for Task {
 mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
 
-    use prometheus::Registry;
+    use prometheus::{IntCounter, Registry};
     use tokio::sync::watch;
     use tokio::time::{Duration, sleep};
 
@@ -80,6 +103,7 @@ mod tests {
             follow: follow::Metrics::register(&registry).unwrap(),
             probe: probe::MetricFamilies::register(&registry).unwrap(),
             proxy: proxy::Metrics::register(&registry).unwrap(),
+            hangs: IntCounter::new("hangs", "They").unwrap(),
         };
         let (failing, failed) = watch::channel(None);
         (Hands::new(Handle::current(), metrics, failing), failed)

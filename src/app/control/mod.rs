@@ -4,7 +4,8 @@
 //! ```text
 //! hands      spawns tasks there, and sees whether they live      plan       one cluster as configured
 //! followed   one cluster under way                               prepared   what is to be: checked, and not begun
-//! new_prober a prober that can be begun anew
+//! new_prober a prober that can be begun anew           watch      sees to it that none hangs (O5)
+//! overdue    who has given no sign of life for too long: pure
 //! leaving    clusters that are configured no more, but have sessions
 //! ```
 
@@ -12,13 +13,16 @@ mod followed;
 mod hands;
 mod leaving;
 mod new_prober;
+mod overdue;
 mod prepared;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use std::thread;
 
+use prometheus::IntCounter;
 use tokio::runtime::Builder;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -34,7 +38,7 @@ use crate::proxy;
 use crate::supervise::Failing;
 use crate::tenure::To;
 use followed::Followed;
-use hands::Hands;
+use hands::{Hands, Task};
 use leaving::Leaving;
 pub(super) use prepared::Prepared;
 
@@ -54,6 +58,8 @@ pub(super) struct Metrics {
     pub(super) probe: probe::MetricFamilies,
     /// The data plane's, where clusters are forgotten, too.
     pub(super) proxy: proxy::Metrics,
+    /// Tasks that hung.
+    pub(super) hangs: IntCounter,
 }
 
 /// What another process remembers.
@@ -70,6 +76,7 @@ pub(super) struct Control {
     // Dropped in this order: the tasks end before their thread does.
     clusters: Vec<Followed>,
     leaving: Arc<Leaving>,
+    _watch: Task,
     hands: Hands,
     memory: Memory,
     stop: Option<oneshot::Sender<()>>,
@@ -110,6 +117,7 @@ impl Control {
         Ok(Control {
             clusters: Vec::new(),
             leaving,
+            _watch: hands.begin_watch(),
             hands,
             memory: Memory::default(),
             stop: Some(stop),

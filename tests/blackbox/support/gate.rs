@@ -202,6 +202,7 @@ impl Gate {
         let sessions = sum(&metrics, "raftgate_sessions_active", "");
         assert!(held.abs() + sessions.abs() < 0.5, "{held} held and {sessions} sessions, but none active");
         assert!(sum(&metrics, "raftgate_task_panics_total", "") < 0.5, "a task has panicked: {metrics:#?}");
+        assert!(sum(&metrics, "raftgate_task_hangs_total", "") < 0.5, "a task has hung: {metrics:#?}");
         self.close_books();
     }
 
