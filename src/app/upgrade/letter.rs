@@ -15,6 +15,11 @@ const VERSION: u32 = 1;
 /// The longest letter, in bytes: some ten thousand nodes.
 pub(super) const LONGEST_LETTER: u64 = 16 << 20;
 
+/// How much is said of what is wrong with one, in characters.
+const WORDS_SHOWN: usize = 300;
+/// A process cannot give out so many epochs.
+const MOST_EPOCHS: u64 = u64::MAX / 2;
+
 /// What the new process says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -57,13 +62,32 @@ impl Letter {
         struct Versioned {
             version: u32,
         }
-        let unreadable = |error: serde_json::Error| format!("it cannot be read: {error}");
+        let unreadable = |error: serde_json::Error| format!("it cannot be read: {}", in_words(&error));
         let Versioned { version } = serde_json::from_str(text).map_err(unreadable)?;
         if version != VERSION {
             return Err(format!("it is of version {version}, and this process knows version {VERSION}"));
         }
-        serde_json::from_str(text).map_err(unreadable)
+        let letter: Self = serde_json::from_str(text).map_err(unreadable)?;
+        letter.contradiction().map_or(Ok(letter), Err)
     }
+
+    /// What cannot be: epochs would not only grow with whoever went on by that (S1).
+    fn contradiction(&self) -> Option<String> {
+        let epochs = self.clusters.values().filter_map(|cluster| Some(cluster.route.as_ref()?.epoch));
+        let latest = epochs.max().unwrap_or(0);
+        if latest > self.epochs {
+            return Some(format!("it tells of epoch {latest}, but {} was the last", self.epochs));
+        }
+        (self.epochs > MOST_EPOCHS)
+            .then(|| format!("it tells of epoch {}, which nobody can have reached", self.epochs))
+    }
+}
+
+/// What is wrong, for the log: one line, not too long, whatever words of the letter it repeats.
+fn in_words(error: &serde_json::Error) -> String {
+    let letters = error.to_string();
+    let shown = letters.chars().take(WORDS_SHOWN);
+    shown.map(|letter| if letter.is_control() { '\u{fffd}' } else { letter }).collect()
 }
 
 /// A line.
@@ -77,6 +101,7 @@ pub(super) fn line(what: &impl Serialize) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::memory::RouteMemory;
 
     #[test]
     fn o3_another_versions_letter_is_no_error_but_of_no_use() {
@@ -88,6 +113,31 @@ mod tests {
         for other in [text.replace("\"epochs\"", "\"epoch\""), text.replace("{\"c\"", "{\"c"), String::new()]
         {
             assert!(Letter::read(&other).is_err(), "{other}");
+        }
+    }
+
+    #[test]
+    fn s1_a_letter_by_which_epochs_would_not_only_grow_is_of_no_use() {
+        let read = |epochs: u64, epoch: u64| {
+            let route = Some(RouteMemory { node: "n1".to_owned(), epoch });
+            let cluster = ClusterMemory { route, ..ClusterMemory::default() };
+            let letter = Letter::new(epochs, [("c".to_owned(), cluster)].into());
+            Letter::read(&String::from_utf8(line(&letter)).unwrap())
+        };
+        assert!(read(7, 7).is_ok() && read(u64::MAX / 2, 7).is_ok());
+        assert_eq!(read(7, 8).unwrap_err(), "it tells of epoch 8, but 7 was the last");
+        let why = read(u64::MAX, 7).unwrap_err();
+        assert_eq!(why, "it tells of epoch 18446744073709551615, which nobody can have reached");
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_told_in_one_short_line() {
+        for name in ["a\nb\u{1b}[31m".to_owned(), "long".repeat(1000)] {
+            let text =
+                serde_json::json!({"version": VERSION, "epochs": 1, "clusters": {}, (name): 1}).to_string();
+            let why = Letter::read(&text).unwrap_err();
+            assert!(why.starts_with("it cannot be read: unknown field"), "{why}");
+            assert!(!why.contains(char::is_control) && why.len() < 400, "{why}");
         }
     }
 
