@@ -24,6 +24,9 @@ use tokio::sync::broadcast::{self, error::RecvError};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, MissedTickBehavior, interval, interval_at, sleep, timeout};
 
+#[cfg(any(test, fuzzing))]
+pub(super) mod fuzz;
+
 use super::status::Snapshot;
 use crate::board::{Board, BoardEvent, ClusterBoard, ClusterStatus};
 

@@ -20,8 +20,12 @@ mod reserve;
 mod server;
 mod status;
 
+/// What its parsers hold for any bytes.
 #[cfg(any(test, fuzzing))]
-pub use control::fuzz;
+pub mod fuzz {
+    pub use super::control::fuzz::control_request;
+    pub use super::events::fuzz::last_event_id;
+}
 pub use control::{Controls, Reply, Request, serve_control};
 pub use metrics::Metrics;
 pub use server::{State, serve, tell};

@@ -44,3 +44,5 @@ pub use resolve::resolve;
 pub use run::{RunError, run};
 pub use survey::{ClusterSurvey, NodeSurvey, PublicName, Survey, SurveyError, survey};
 pub use upgrade::Arrival;
+#[cfg(any(test, fuzzing))]
+pub use upgrade::fuzz;

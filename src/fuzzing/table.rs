@@ -1,6 +1,6 @@
 //! The targets.
 
-use crate::{admin, cli, config, probe, proxy, wire};
+use crate::{admin, app, cli, config, probe, proxy, wire};
 
 /// A parser, and what it has to hold for any bytes.
 #[derive(Clone, Copy, Debug)]
@@ -20,11 +20,14 @@ pub const TARGETS: &[Target] = &[
     Target { name: "probe_answer", run: probe::fuzz::answer, mutations: 1500 },
     Target { name: "verdict", run: probe::fuzz::verdict, mutations: 8000 },
     Target { name: "certificate", run: probe::tls::fuzz::certificate, mutations: 2000 },
+    Target { name: "pem", run: probe::tls::fuzz::pem, mutations: 2000 },
     Target { name: "configuration", run: config::fuzz::configuration, mutations: 1000 },
     Target { name: "haproxy", run: config::fuzz::haproxy, mutations: 1000 },
     Target { name: "values", run: config::fuzz::values, mutations: 8000 },
     Target { name: "routes", run: proxy::fuzz::routes, mutations: 8000 },
     Target { name: "control_request", run: admin::fuzz::control_request, mutations: 8000 },
+    Target { name: "last_event_id", run: admin::fuzz::last_event_id, mutations: 4000 },
+    Target { name: "letter", run: app::fuzz::letter, mutations: 4000 },
     Target { name: "gate_answer", run: cli::fuzz::gate_answer, mutations: 3000 },
 ];
 

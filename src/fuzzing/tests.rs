@@ -101,7 +101,7 @@ macro_rules! targets {
 
 targets! {
     client_hello proxy_header probe_answer verdict certificate configuration haproxy values routes control_request
-    gate_answer
+    gate_answer pem last_event_id letter
 }
 
 #[test]

@@ -10,7 +10,7 @@ mod answer;
 mod asked;
 mod carry_out;
 #[cfg(any(test, fuzzing))]
-pub mod fuzz;
+pub(super) mod fuzz;
 #[cfg(test)]
 mod tests;
 

@@ -14,6 +14,8 @@
 //!
 //! program says which binary that is.
 
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod hand_over;
 mod letter;
 mod predecessor;

@@ -6,6 +6,8 @@ use super::leaf::Leaf;
 use super::pin::Pin;
 use super::spiffe::{SpiffeId, check};
 
+pub use super::load::fuzz::pem;
+
 /// A certificate: what it covers by the verifier's parser is among the names that ours shows, and an id that is
 /// accepted is the only URI.
 pub fn certificate(bytes: &[u8]) {

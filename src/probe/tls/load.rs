@@ -11,6 +11,9 @@ use rustls::sign::CertifiedKey;
 
 use crate::probe::settings::{ClientFiles, Roots};
 
+#[cfg(any(test, fuzzing))]
+pub(super) mod fuzz;
+
 /// Why TLS cannot be set up as configured.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsSetupError {
@@ -128,7 +131,12 @@ fn system_roots() -> Result<RootCertStore, TlsSetupError> {
 fn roots_from_file(path: &Path) -> Result<RootCertStore, TlsSetupError> {
     let pem =
         std::fs::read(path).map_err(|source| TlsSetupError::Unreadable { path: path.to_owned(), source })?;
-    let certificates: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(&pem)
+    roots_in(&pem, path)
+}
+
+/// The trusted certificates of a file in which this stands.
+fn roots_in(pem: &[u8], path: &Path) -> Result<RootCertStore, TlsSetupError> {
+    let certificates: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(pem)
         .collect::<Result<_, _>>()
         .map_err(|error| TlsSetupError::NotPem { path: path.to_owned(), reason: error.to_string() })?;
 
@@ -156,8 +164,19 @@ pub(crate) fn client_identity(
     files: &ClientFiles,
     provider: &CryptoProvider,
 ) -> Result<CertifiedKey, TlsSetupError> {
-    let certificates = client_certificates(&files.certificate)?;
-    let key = client_key(&files.key)?;
+    let certificates = read(ClientPart::Certificate, &files.certificate)?;
+    let certificates = certificates_in(&certificates, &files.certificate)?;
+    let key = key_in(&read(ClientPart::Key, &files.key)?, &files.key)?;
+    identity(certificates, key, files, provider)
+}
+
+/// The two of them together.
+fn identity(
+    certificates: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+    files: &ClientFiles,
+    provider: &CryptoProvider,
+) -> Result<CertifiedKey, TlsSetupError> {
     CertifiedKey::from_der(certificates, key, provider).map_err(|error| match error {
         rustls::Error::InconsistentKeys(_) => {
             TlsSetupError::ClientMismatch { certificate: files.certificate.clone(), key: files.key.clone() }
@@ -169,9 +188,9 @@ pub(crate) fn client_identity(
     })
 }
 
-fn client_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsSetupError> {
-    let pem = read(ClientPart::Certificate, path)?;
-    let certificates: Vec<_> = CertificateDer::pem_slice_iter(&pem)
+/// The client certificate's chain, of a file in which this stands.
+fn certificates_in(pem: &[u8], path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsSetupError> {
+    let certificates: Vec<_> = CertificateDer::pem_slice_iter(pem)
         .collect::<Result<_, _>>()
         .map_err(|error| unusable(ClientPart::Certificate, path, format!("it is not valid PEM: {error}")))?;
     if certificates.is_empty() {
@@ -181,9 +200,9 @@ fn client_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsS
     Ok(certificates)
 }
 
-fn client_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsSetupError> {
-    let pem = read(ClientPart::Key, path)?;
-    PrivateKeyDer::from_pem_slice(&pem).map_err(|error| {
+/// The client's key, of a file in which this stands.
+fn key_in(pem: &[u8], path: &Path) -> Result<PrivateKeyDer<'static>, TlsSetupError> {
+    PrivateKeyDer::from_pem_slice(pem).map_err(|error| {
         let reason = match error {
             pem::Error::NoItemsFound => "it has no private key in it that is not encrypted; expected PEM, \
                  with lines \"-----BEGIN PRIVATE KEY-----\" (an encrypted one: openssl pkey -in FILE -out FILE.pem)"
