@@ -62,11 +62,13 @@ async fn o2_a_hundred_reloads_lose_no_client_no_session_and_no_probe() {
     for session in &mut sessions {
         assert_echo(session).await;
     }
+    // By so much the machine itself was late: clients have nothing to do with probes.
+    let slack = visits.iter().map(|visit| visit.ended.since(visit.started)).max().unwrap();
     for node in &scene.nodes {
         let arrived: Vec<Stamp> =
             node.probes().iter().map(|probe| probe.arrived).filter(|at| *at > begin && end > *at).collect();
         let longest = arrived.windows(2).map(|pair| pair[1].since(pair[0])).max().unwrap();
-        assert!(longest <= 2 * INTERVAL, "{} was not probed for {longest:?}", node.name);
+        assert!(longest <= 2 * INTERVAL + slack, "{} was not probed for {longest:?}", node.name);
     }
     drop(sessions);
     scene.gate.assert_books_balance().await;
