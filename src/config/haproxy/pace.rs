@@ -113,7 +113,9 @@ pub(super) fn timeouts(backend: &Proxy, fronts: &[&Proxy], out: &mut Out<'_>) {
         Some(tunnel) => Some(tunnel),
         None => shortest(clients(|front| front.timeouts.client.as_ref()).chain(&times.server)),
     };
-    let half_closed = shortest(clients(|front| front.timeouts.client_fin.as_ref()).chain(&times.server_fin));
+    let fin = shortest(clients(|front| front.timeouts.client_fin.as_ref()).chain(&times.server_fin));
+    // Where nothing is said of half-closed sessions, they are as any other.
+    let half_closed = fin.or(idle);
     for (key, time) in [("idle", idle), ("half_closed", half_closed)] {
         if let Some(time) = time {
             let value = Some(time.value).filter(|value| !value.is_zero());
