@@ -6,7 +6,8 @@
 //! global, proxy (bind, server, check, expect, directives)    lines -> what they say
 //! listener    a frontend -> [listeners.N]: routes (who goes where), conditions (what a hello has to say),
 //!             accept_proxy (PROXY headers in)
-//! cluster     a backend -> [clusters.N]: asks (what, and who leads), trust (TLS), pace (timings), connect (the way there)
+//! cluster     a backend -> [clusters.N]: asks (what, and who leads), trust (TLS), pace and silence (timings),
+//!             connect (the way there)
 //! page        keys -> TOML, each with its place in the file
 //! remarks     translated, ignored, refused, and why
 //! ```
@@ -29,6 +30,7 @@ mod remarks;
 mod routes;
 mod sections;
 mod server;
+mod silence;
 mod times;
 mod tokens;
 mod trust;

@@ -1,4 +1,4 @@
-//! How often nodes are asked, how long an answer may take, and how long a client may wait or be quiet.
+//! How often nodes are asked, how long an answer may take, and how long a client may wait.
 
 use std::time::Duration;
 
@@ -8,7 +8,8 @@ use super::Written;
 use super::cluster::{Out, shared};
 use super::proxy::Proxy;
 use super::server::Server;
-use crate::config::effective::{span, span_or_off};
+use super::silence;
+use crate::config::effective::span;
 use crate::config::presets::Preset;
 use crate::leader::Policy;
 
@@ -107,24 +108,5 @@ pub(super) fn timeouts(backend: &Proxy, fronts: &[&Proxy], out: &mut Out<'_>) {
                    would refuse them at once";
         out.remarks.translated(&queue.span, "timeout queue", why);
     }
-    let clients =
-        |pick: fn(&Proxy) -> Option<&Written<Duration>>| fronts.iter().filter_map(move |front| pick(front));
-    let idle = match &times.tunnel {
-        Some(tunnel) => Some(tunnel),
-        None => shortest(clients(|front| front.timeouts.client.as_ref()).chain(&times.server)),
-    };
-    let fin = shortest(clients(|front| front.timeouts.client_fin.as_ref()).chain(&times.server_fin));
-    // Where nothing is said of half-closed sessions, they are as any other.
-    let half_closed = fin.or(idle);
-    for (key, time) in [("idle", idle), ("half_closed", half_closed)] {
-        if let Some(time) = time {
-            let value = Some(time.value).filter(|value| !value.is_zero());
-            out.set(&["timeouts", key], span_or_off(value), &time.span);
-        }
-    }
-}
-
-/// 0 is none, and so the longest.
-fn shortest<'t>(times: impl Iterator<Item = &'t Written<Duration>>) -> Option<&'t Written<Duration>> {
-    times.min_by_key(|time| if time.value.is_zero() { Duration::MAX } else { time.value })
+    silence::write(backend, fronts, out);
 }
