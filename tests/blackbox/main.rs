@@ -8,6 +8,7 @@
 mod activation;
 mod bytes;
 mod check_probe;
+mod checks_of_haproxy;
 mod claims;
 mod cold_start;
 mod commands;

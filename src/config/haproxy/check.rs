@@ -45,6 +45,8 @@ pub(super) struct Request {
 /// `http-check connect`: how to get there.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Connect {
+    /// Set if the options of the server's line count, too.
+    pub(super) default: bool,
     pub(super) ssl: Option<Written<()>>,
     pub(super) sni: Option<Written<String>>,
     pub(super) port: Option<Written<u16>>,
@@ -65,6 +67,11 @@ pub(super) const OTHER_CHECKS: [&str; 9] = [
 ];
 
 impl Checks {
+    /// Whether the servers' `check-ssl`, `check-sni` and `check-send-proxy` count; their `port` and `addr` do always.
+    pub(super) fn as_servers_say(&self) -> bool {
+        self.connect.as_ref().is_none_or(|connect| connect.value.default)
+    }
+
     /// What follows is of a section nearer to the proxy.
     pub(super) fn begin_layer(&mut self) {
         self.is_own = false;
@@ -229,7 +236,11 @@ impl Checks {
         let mut words = line.arguments.get(1..).unwrap_or_default();
         while let Some((what, rest)) = words.split_first() {
             let taken = match (what.text.as_str(), rest) {
-                ("default" | "linger", _) => 0,
+                ("linger", _) => 0,
+                ("default", _) => {
+                    connect.default = true;
+                    0
+                }
                 ("ssl", _) => {
                     connect.ssl = Some(Written { value: (), span: what.span.clone() });
                     0

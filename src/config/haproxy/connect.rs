@@ -9,11 +9,11 @@ use super::server::Server;
 /// Writes down the keys of `connect` that these options are. `asked_elsewhere` tells of each server whether it is asked
 /// at another address than its clients go to.
 pub(super) fn write(backend: &Proxy, servers: &[&Server], asked_elsewhere: &[bool], out: &mut Out<'_>) {
-    send_proxy(servers, asked_elsewhere, out);
+    send_proxy(backend, servers, asked_elsewhere, out);
     source(backend, servers, out);
 }
 
-fn send_proxy(servers: &[&Server], asked_elsewhere: &[bool], out: &mut Out<'_>) {
+fn send_proxy(backend: &Proxy, servers: &[&Server], asked_elsewhere: &[bool], out: &mut Out<'_>) {
     let v1 = shared(servers, "send-proxy", |options| &options.send_proxy, out.remarks);
     let v2 = shared(servers, "send-proxy-v2", |options| &options.send_proxy_v2, out.remarks);
     // Where both are written HAProxy sends the newer one.
@@ -21,21 +21,29 @@ fn send_proxy(servers: &[&Server], asked_elsewhere: &[bool], out: &mut Out<'_>) 
     if let Some((written, version)) = wanted {
         out.set(&["connect", "send_proxy"], version, &written.span);
     }
+    let as_servers_say = backend.checks.as_servers_say();
     for (server, elsewhere) in servers.iter().zip(asked_elsewhere) {
         let options = &server.options;
-        if let Some(check) = &options.check_send_proxy
+        let check = options.check_send_proxy.as_ref().filter(|_| as_servers_say);
+        if let Some(check) = check
             && (*elsewhere || wanted.is_none())
         {
             let why = "Raftgate's probes begin with a PROXY header only where clients' connections do, by `send-proxy`, at the \
                        same address and port; remove it if the check does without, or `port` and `addr`";
             out.remarks.refuse(&check.span, "server option check-send-proxy", why);
         } else if let Some((written, _)) = wanted
-            && options.check_send_proxy.is_none()
+            && check.is_none()
             && !elsewhere
-            && (options.port.is_some() || options.addr.is_some())
+            && (options.port.is_some() || options.addr.is_some() || !as_servers_say)
         {
-            let why = "the check goes where clients go, so that it begins with a PROXY header, too, although it is written \
-                       with `port` or `addr` and without `check-send-proxy`";
+            let although = if as_servers_say {
+                "it is written with `port` or `addr` and without `check-send-proxy`"
+            } else {
+                "`http-check connect` is written without `default`"
+            };
+            let why = format!(
+                "the check goes where clients go, so that it begins with a PROXY header, too, although {although}"
+            );
             out.remarks.translated(&written.span, "server option send-proxy", why);
         }
     }

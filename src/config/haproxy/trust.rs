@@ -21,7 +21,8 @@ pub(super) fn write<'s>(
     out: &mut Out<'_>,
 ) -> Vec<Option<&'s Written<String>>> {
     let by_connect = backend.checks.connect.as_ref().and_then(|connect| connect.value.ssl.as_ref());
-    let by_server = shared(servers, "check-ssl", |options| &options.check_ssl, out.remarks);
+    let by_server = || shared(servers, "check-ssl", |options| &options.check_ssl, out.remarks);
+    let by_server = backend.checks.as_servers_say().then(by_server).flatten();
     let Some(ssl) = by_connect.or(by_server) else {
         plainly(backend, servers, preset, out);
         return vec![None; servers.len()];
@@ -55,8 +56,12 @@ pub(super) fn write<'s>(
     }
     if names.iter().all(Option::is_none) {
         out.set(&["probe", "tls", "verify"], "chain", &ssl.span);
-        let why = "names in certificates are not checked, as HAProxy has it without `verifyhost` and `check-sni`: any \
-                   certificate of that authority will do; add one of the two";
+        let sni =
+            if backend.checks.as_servers_say() { "`check-sni`" } else { "a `sni` of `http-check connect`" };
+        let why = format!(
+            "names in certificates are not checked, as HAProxy has it without `verifyhost` and {sni}: any certificate of \
+             that authority will do; add one of the two"
+        );
         out.remarks.translated(&ssl.span, "check-ssl", why);
     } else if let Some(place) = names.iter().position(Option::is_none) {
         let why =
@@ -66,8 +71,17 @@ pub(super) fn write<'s>(
     names
 }
 
+/// What is said of options of servers that `http-check connect` puts aside.
+const PUT_ASIDE: &str = "`http-check connect` without `default` puts it aside; write it on that line, as `ssl` and `sni`, or \
+                         `default`";
+
 fn plainly(backend: &Proxy, servers: &[&Server], preset: Preset, out: &mut Out<'_>) {
+    let switch =
+        if backend.checks.as_servers_say() { "`check-ssl`" } else { "`ssl` on `http-check connect`" };
     for options in servers.iter().map(|server| &server.options) {
+        if let Some(ssl) = &options.check_ssl {
+            out.remarks.ignored(&ssl.span, "server option check-ssl", PUT_ASIDE);
+        }
         let given = [
             ("verify", &options.verify),
             ("ca-file", &options.ca_file),
@@ -77,7 +91,9 @@ fn plainly(backend: &Proxy, servers: &[&Server], preset: Preset, out: &mut Out<'
         ];
         for (name, written) in given {
             if let Some(written) = written {
-                let why = "checks are made without TLS, so there is nothing to verify; `check-ssl` makes them with it";
+                let why = format!(
+                    "checks are made without TLS, so there is nothing to verify; {switch} makes them with it"
+                );
                 out.remarks.ignored(&written.span, &format!("server option {name}"), why);
             }
         }
@@ -95,9 +111,14 @@ fn names<'s>(
     out: &mut Out<'_>,
 ) -> Vec<Option<&'s Written<String>>> {
     let by_connect = backend.checks.connect.as_ref().and_then(|connect| connect.value.sni.as_ref());
+    let as_servers_say = backend.checks.as_servers_say();
     let mut names = Vec::new();
     for server in servers {
-        let sni = by_connect.or(server.options.check_sni.as_ref());
+        let by_server = server.options.check_sni.as_ref();
+        if let Some(sni) = by_server.filter(|_| !as_servers_say) {
+            out.remarks.ignored(&sni.span, "server option check-sni", PUT_ASIDE);
+        }
+        let sni = by_connect.or(by_server.filter(|_| as_servers_say));
         let host = server.options.verifyhost.as_ref();
         if let (Some(sni), Some(host)) = (sni, host)
             && sni.value != host.value
