@@ -7,7 +7,7 @@ use super::accept_proxy;
 use super::conditions::Case;
 use super::page::Page;
 use super::proxy::Proxy;
-use super::remarks::Remarks;
+use super::remarks::{MAXCONN, Remarks};
 use super::routes::{Plan, Target};
 use crate::config::effective::{one_a_line, span as duration};
 
@@ -85,6 +85,12 @@ fn bound<'f>(front: &'f Proxy, remarks: &mut Remarks) -> Option<&'f Written<usiz
     {
         let why = "Raftgate bounds a whole listener; write the sum as `maxconn` of the section";
         return remarks.refused(&bound.span, "bind maxconn", why);
+    }
+    if let Some(bound) = &front.maxconn {
+        remarks.translated(&bound.span, "maxconn", MAXCONN);
+    }
+    for bound in &of_binds {
+        remarks.translated(&bound.span, "bind maxconn", MAXCONN);
     }
     front.maxconn.as_ref().into_iter().chain(of_binds).min_by_key(|bound| bound.value)
 }

@@ -42,7 +42,7 @@ use std::ops::Range;
 
 use page::Page;
 use proxy::Proxy;
-use remarks::Remarks;
+use remarks::{MAXCONN, Remarks};
 use sections::{Line, Section, layers_of, sections};
 use tokens::Word;
 
@@ -84,6 +84,7 @@ pub(super) fn translate(text: &str, environment: &Variables<'_>) -> Translation 
     if let Some(maxconn) = &global.maxconn {
         let number = i64::try_from(maxconn.value).unwrap_or(i64::MAX);
         page.set(&["max_connections"], number, &maxconn.span);
+        remarks.translated(&maxconn.span, "maxconn", MAXCONN);
     }
     if let Some(drain) = &global.hard_stop_after {
         page.set(&["shutdown", "drain"], span(drain.value), &drain.span);

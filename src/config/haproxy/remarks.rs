@@ -43,6 +43,10 @@ impl fmt::Display for Remark {
     }
 }
 
+/// What is said of each `maxconn` that bounds clients.
+pub(super) const MAXCONN: &str = "clients beyond it are refused at once, where HAProxy leaves them in the kernel's queue until others have gone; let it be as \
+     many as may come";
+
 /// All that is said; never the same twice, although a `defaults` section is read once for each that it serves.
 #[derive(Debug, Default)]
 pub(super) struct Remarks(pub(super) Vec<Remark>);
