@@ -108,6 +108,14 @@ fn servers<'b>(backend: &'b Proxy, remarks: &mut Remarks) -> Vec<&'b Server> {
             let why = "Raftgate ends no TLS, so that its PROXY header has nothing to tell of it; write send-proxy-v2";
             remarks.refuse(&proxy.span, &about(&proxy.value), why);
         }
+        if let Some(weight) = &options.no_weight {
+            let why = format!(
+                "with weight 0 HAProxy sends it no clients, but here it would get them when it leads; remove it, and once the \
+                 gate runs say `raftgate drain {} {}`, which lasts until `undrain` or a restart",
+                backend.name.text, server.name.text
+            );
+            remarks.refuse(&weight.span, &about("weight"), why);
+        }
         taking_part.push(server);
     }
     taking_part

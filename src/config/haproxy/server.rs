@@ -29,6 +29,8 @@ pub(super) struct Options {
     pub(super) fall: Option<Written<u32>>,
     pub(super) shutdown_sessions: Option<Written<()>>,
     pub(super) backup: Option<Written<()>>,
+    /// A weight of 0: no new clients.
+    pub(super) no_weight: Option<Written<()>>,
     pub(super) disabled: Option<Written<()>>,
     /// A PROXY header of version 1.
     pub(super) send_proxy: Option<Written<()>>,
@@ -53,7 +55,6 @@ pub(super) struct Server {
 
 /// Options that change nothing that Raftgate could do: the name, how many arguments, why.
 const IGNORED: &[(&str, usize, &str)] = &[
-    ("weight", 1, ONE_LEADER),
     (
         "maxconn",
         1,
@@ -228,6 +229,7 @@ impl Options {
                     refuse(option, value, "Raftgate's probes speak HTTP/1.1 alone; write h1", remarks);
                 }
             }
+            "weight" => self.weight(option, value, remarks),
             "port" => self.port = number(option, value, remarks),
             "inter" => self.inter = time(option, value, remarks),
             "fastinter" => self.fastinter = time(option, value, remarks),
@@ -249,12 +251,26 @@ impl Options {
         }
         1
     }
+
+    /// How many clients of all do not matter, but whether there are to be any.
+    fn weight(&mut self, option: &Word, value: &Word, remarks: &mut Remarks) {
+        self.no_weight = None;
+        match value.text.parse() {
+            Ok(0) => self.no_weight = Some(Written { value: (), span: option.span.start..value.span.end }),
+            Ok(1..=256_u16) => remarks.ignored(&option.span, "server option weight", ONE_LEADER),
+            _ => {
+                let why = format!("found {:?}, expected a whole number from 0 to 256", value.text);
+                refuse(option, value, &why, remarks);
+            }
+        }
+    }
 }
 
 const UNKNOWN: &str = "Raftgate does not know it; remove it if clients and checks do without";
 
 fn takes_value(option: &str) -> bool {
-    const VALUED: [&str; 17] = [
+    const VALUED: [&str; 18] = [
+        "weight",
         "verify",
         "ca-file",
         "crt",
