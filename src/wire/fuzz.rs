@@ -43,13 +43,13 @@ struct Handshake {
 }
 
 impl Handshake {
-    /// `None` if it is not whole, or has versions that rustls takes and nobody uses: they are ours to judge.
+    /// `None` if it is not whole, or of a version that rustls takes and nobody uses: it is ours to judge.
     fn of(bytes: &[u8]) -> Option<Self> {
         let (mut message, mut rest) = (Vec::new(), bytes);
         loop {
             let (header, behind) = rest.split_at_checked(5)?;
             let len = usize::from(u16::from_be_bytes([header[3], header[4]]));
-            let [22, 3, 1..=4, ..] = header else { return None };
+            let [22, 3, ..] = header else { return None };
             message.extend_from_slice(behind.get(..len)?);
             rest = &behind[len..];
             if let [1, a, b, c, body @ ..] = message.as_slice()

@@ -42,7 +42,10 @@ const POSTGRES_REQUESTS: [[u8; 8]; 2] =
 
 // TLS, RFC 8446: records in section 5.1, the handshake's messages in 4, the ClientHello in 4.1.2.
 const CONTENT_HANDSHAKE: u8 = 22;
-const LEGACY_VERSIONS: std::ops::RangeInclusive<usize> = 0x0301..=0x0304;
+/// Versions of records that servers must take: any 3.x (RFC 5246, appendix E.1), which says nothing (RFC 8446, section 5.1).
+const RECORD_VERSIONS: std::ops::RangeInclusive<usize> = 0x0300..=0x03ff;
+/// Versions of the hello itself.
+const HELLO_VERSIONS: std::ops::RangeInclusive<usize> = 0x0301..=0x0304;
 const RECORD_HEADER: usize = 5;
 const RECORD_LIMIT: usize = 1 << 14;
 const MESSAGE_CLIENT_HELLO: usize = 1;
@@ -104,7 +107,7 @@ fn record_header(bytes: &[u8]) -> Result<usize, Stop> {
     let mut header = Cursor::new(bytes, RECORD_HEADER.saturating_sub(bytes.len()));
     let handshake = usize::from(CONTENT_HANDSHAKE);
     header.number(1, handshake..=handshake)?;
-    header.number(2, LEGACY_VERSIONS)?;
+    header.number(2, RECORD_VERSIONS)?;
     header.number(2, 1..=RECORD_LIMIT)
 }
 
@@ -125,7 +128,7 @@ fn check_client_hello(records: &Records<'_>) -> Result<(), Stop> {
 
 /// Goes through the body of a `ClientHello` to its extensions; TLS 1.2 and before may do without.
 fn extensions(mut hello: Cursor<'_>) -> Result<Option<Cursor<'_>>, Stop> {
-    hello.number(2, LEGACY_VERSIONS)?;
+    hello.number(2, HELLO_VERSIONS)?;
     let _random = hello.part(32)?;
     let _session_id = hello.vector(1, 0..=32)?;
     let cipher_suites = hello.vector(2, 2..=0xfffe)?;

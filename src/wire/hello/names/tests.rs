@@ -140,6 +140,18 @@ fn malformed_lists_and_extensions_that_come_twice_are_no_hello() {
     assert_eq!(read(&torn), Reading::Other, "an extension beyond the last");
 }
 
+/// RFC 5246, appendix E.1: who does not know yet what the server speaks may write any version from 3.0 on.
+#[test]
+fn the_version_of_a_record_says_nothing() {
+    let mut hello = real_hello(false);
+    for minor in 0..=u8::MAX {
+        hello[2] = minor;
+        let asked = asked(Some("ctrl.example.org"), &["h2", "http/1.1"]);
+        assert_eq!(read(&hello), asked, "a record of version 3.{minor}");
+        assert_eq!(judged(&hello).map(Reading::Hello), Some(asked), "a record of version 3.{minor}");
+    }
+}
+
 #[test]
 fn what_is_no_hello_is_told_by_its_first_wrong_byte() {
     for bytes in [
@@ -148,7 +160,7 @@ fn what_is_no_hello_is_told_by_its_first_wrong_byte() {
         &[0, 0, 0, 8, 4, 0xd2, 0x16, 0x2f],
         &[21, 3, 1, 0, 2, 2, 40],
         &[22, 2],
-        &[22, 3, 0],
+        &[22, 4],
         &[22, 3, 1, 0, 0],
         &[22, 3, 1, 0, 4, 2],
         &[22, 3, 1, 0, 60, 1, 1],
