@@ -88,7 +88,7 @@ pub(super) fn sections(text: &str, environment: &Variables<'_>, remarks: &mut Re
     let mut sections: Vec<Section> = Vec::new();
     let mut offset = 0;
     for line in text.split_inclusive('\n') {
-        let variables = |name: &str| own.get(name).cloned().unwrap_or_else(|| environment(name));
+        let variables = |name: &str| variable(name, environment, &own);
         let read = words(line, offset, &variables);
         offset += line.len();
         let line = match read {
@@ -125,13 +125,23 @@ fn add(line: Line, sections: &mut Vec<Section>, remarks: &mut Remarks) {
 fn is_variable(line: &Line, environment: &Variables<'_>, own: &mut BTreeMap<String, Option<String>>) -> bool {
     let (name, value) = (line.argument(0).to_owned(), line.argument(1).to_owned());
     match line.keyword.text.as_str() {
-        "setenv" => own.insert(name, Some(value)),
-        "presetenv" if environment(&name).is_none() => own.insert(name, Some(value)),
-        "presetenv" => None,
-        "unsetenv" => own.insert(name, None),
+        "presetenv" if variable(&name, environment, own).is_some() => {}
+        "setenv" | "presetenv" => {
+            own.insert(name, Some(value));
+        }
+        "unsetenv" => own.extend(line.arguments.iter().map(|name| (name.text.clone(), None))),
         _ => return false,
-    };
+    }
     true
+}
+
+/// A variable as the file has left it so far.
+fn variable(
+    name: &str,
+    environment: &Variables<'_>,
+    own: &BTreeMap<String, Option<String>>,
+) -> Option<String> {
+    own.get(name).cloned().unwrap_or_else(|| environment(name))
 }
 
 /// A section takes the `defaults` that it names with `from`, else the last one above it.
