@@ -14,12 +14,14 @@ use crate::intent::{
     Command, Inbox, NodeId, Pace, ProbeId, ProbeIds, ProbeOrder, ProbeReport, Suspicion, inbox,
 };
 use crate::leader::{Observation, Policy, ProbeFailure, Verdict};
+use crate::memory::ClusterMemory;
 use crate::names::{Address, Directory};
 use crate::tenure::{self, Fate, OfReaders, Route, Tenure, TenureReader, To};
 
 mod addresses;
 mod fates;
 mod history;
+mod memory;
 mod overrides;
 mod readers;
 mod reshape;
@@ -43,7 +45,7 @@ struct Followed {
 impl Followed {
     fn start(hold_then: HoldThen, on_demotion: OnDemotion) -> Self {
         let addresses = (1000..1003).map(|port| address(port).into()).collect();
-        Self::start_at(hold_then, on_demotion, Directory::default(), addresses)
+        Self::start_at(hold_then, on_demotion, Directory::default(), addresses, None)
     }
 
     fn start_at(
@@ -51,6 +53,7 @@ impl Followed {
         on_demotion: OnDemotion,
         directory: Directory,
         addresses: Vec<Address>,
+        memory: Option<&ClusterMemory>,
     ) -> Self {
         let now = Instant::now();
         let channel = || tenure::channel(now, Arc::default());
@@ -80,7 +83,8 @@ impl Followed {
             shapes,
             board: Arc::clone(&board),
         };
-        let mut follow = Follow::new(settings, links, &Metrics::register(&registry).unwrap(), now);
+        let metrics = Metrics::register(&registry).unwrap();
+        let mut follow = Follow::recalling(settings, links, &metrics, now, memory);
         tokio::spawn(async move { follow.run().await });
         Followed {
             inbox: sender,

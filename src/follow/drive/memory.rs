@@ -47,7 +47,7 @@ impl Follow {
         let nodes: Vec<_> =
             (0..self.nodes.len()).map(|id| self.recall_node(now, id, &memory.nodes)).collect();
         let route = memory.route.as_ref().and_then(|route| self.find(&route.node));
-        self.last_leader = memory.last_leader.as_ref().and_then(|name| self.find(name));
+        self.last_leader = memory.last_leader.as_ref().and_then(|name| self.find_in_place(name, memory));
         self.resumed_epoch = memory.route.as_ref().map_or(0, |route| route.epoch);
         self.recalled = nodes.iter().all(|node| node.heard);
         if memory.route.is_none() {
@@ -109,7 +109,9 @@ impl Follow {
         info!(cluster = %self.cluster, %node, epoch, "leader known from the process before");
         self.metrics.set_leader(Some(id));
         self.route = Some(tenure);
-        self.last_leader = Some(id);
+        if matches!(standing, Resumed::Confirmed(_)) {
+            self.last_leader = Some(id);
+        }
         let (previous, leaderless_ms) = (None, 0);
         self.links.board.note(match standing {
             Resumed::Pinned(_) => Happened::LeaderPinned { node, epoch, previous, leaderless_ms },
@@ -122,6 +124,12 @@ impl Follow {
     fn begin_period_before(&mut self, now: Instant, age: Duration) {
         self.begin_period(now.checked_sub(age).unwrap_or(now));
         self.since_wall_clock -= age.as_secs_f64();
+    }
+
+    /// A node that is where it was: under another address it is another one.
+    fn find_in_place(&self, name: &str, memory: &ClusterMemory) -> Option<NodeId> {
+        let remembered = &memory.nodes.get(name)?.address;
+        self.find(name).filter(|id| *remembered == self.nodes[id.0].settings.address.configured())
     }
 
     fn find(&self, name: &str) -> Option<NodeId> {

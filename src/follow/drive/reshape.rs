@@ -50,6 +50,12 @@ impl Follow {
         let (from, to) = (&self.nodes[id].settings.address, &settings.address);
         info!(cluster = %self.cluster, node = %settings.name, %from, %to, "node readdressed");
         self.nodes[id] = Node::moved(settings, now);
+        self.forget_leader(id);
+    }
+
+    /// That it has led is one of the things that were said: nobody stands in on that (S2).
+    fn forget_leader(&mut self, id: usize) {
+        self.last_leader = self.last_leader.filter(|last| last.0 != id);
     }
 
     /// Has a node in its place, with what is known of it if it was there before.
@@ -72,5 +78,6 @@ impl Follow {
         node.leave();
         info!(cluster = %self.cluster, node = %node.name(), "node removed");
         self.metrics.forget_node(&self.cluster, node.name());
+        self.forget_leader(id);
     }
 }

@@ -10,7 +10,7 @@ async fn named() -> (Followed, Vec<Host>) {
     let directory = Directory::default();
     let hosts: Vec<Host> = (0..3).map(|id| directory.add(&format!("n{id}.test"))).collect();
     let addresses = hosts.iter().map(|host| host.port(1000)).collect();
-    let followed = Followed::start_at(HoldThen::Refuse, OnDemotion::Keep, directory, addresses);
+    let followed = Followed::start_at(HoldThen::Refuse, OnDemotion::Keep, directory, addresses, None);
     for (host, last) in hosts.iter().zip(10..) {
         stands_for(host, &[last]).await;
     }
@@ -74,7 +74,7 @@ async fn a_node_without_an_address_for_clients_is_no_leader_until_it_has_one() {
     let directory = Directory::default();
     let late = directory.add("n0.test");
     let addresses = vec![late.port(1000), address(1).into(), address(2).into()];
-    let followed = Followed::start_at(HoldThen::AnyReachable, OnDemotion::Keep, directory, addresses);
+    let followed = Followed::start_at(HoldThen::AnyReachable, OnDemotion::Keep, directory, addresses, None);
     followed.round([Leader, SILENCE, SILENCE]).await;
     followed.round([Leader, SILENCE, SILENCE]).await;
     assert_eq!(followed.leader(), None);

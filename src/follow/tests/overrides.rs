@@ -105,7 +105,7 @@ async fn l10_a_node_whose_name_has_no_address_yet_cannot_be_pinned() {
     let directory = Directory::default();
     let late = directory.add("n0.test");
     let addresses = vec![late.port(1000), address(1).into(), address(2).into()];
-    let followed = Followed::start_at(HoldThen::Refuse, OnDemotion::Keep, directory, addresses);
+    let followed = Followed::start_at(HoldThen::Refuse, OnDemotion::Keep, directory, addresses, None);
     let pin = Command::Pin(NodeId(0));
     assert_eq!(followed.inbox.command(pin).await, Err(CommandError::NoAddress));
     assert_eq!(followed.leader(), None);

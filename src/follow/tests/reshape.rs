@@ -247,3 +247,30 @@ async fn o2_readers_nodes_serve_by_the_newest_numbers_too() {
     pass(lease).await;
     assert!(followed.readers(To::Followers).is_empty(), "they have no lease at all");
 }
+
+#[tokio::test(start_paused = true)]
+async fn o2_s2_nobody_stands_in_on_having_led_elsewhere_or_before_it_went() {
+    let followed = Followed::start(HoldThen::LastLeader, OnDemotion::Keep);
+    let lead_once = async || {
+        followed.round(LED_BY_0).await;
+        followed.round([Verdict::Follower; 3]).await;
+        assert_eq!(followed.stand_in().map(|tenure| tenure.node), Some(NodeId(0)));
+    };
+    let shape = |present: &[usize]| {
+        let (mut shape, orders) = followed.shape(present, OnDemotion::Keep);
+        shape.hold_then = HoldThen::LastLeader;
+        (shape, orders)
+    };
+    lead_once().await;
+    let mut elsewhere = shape(&[0, 1, 2]).0;
+    elsewhere.nodes[0].as_mut().unwrap().address = address(2000).into();
+    followed.reshape(elsewhere).await;
+    assert!(followed.stand_in().is_none(), "it has led elsewhere");
+    followed.reshape(shape(&[0, 1, 2]).0).await;
+    assert!(followed.stand_in().is_none());
+    lead_once().await;
+    followed.reshape(shape(&[1, 2]).0).await;
+    followed.reshape(shape(&[0, 1, 2]).0).await;
+    assert!(followed.stand_in().is_none(), "it was not there, and may be another");
+    lead_once().await;
+}
