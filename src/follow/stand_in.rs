@@ -1,15 +1,15 @@
 //! Where a client goes whose hold is over (S2): pure.
 
 use super::settings::HoldThen;
-use crate::leader::{NodeId, NodeState};
+use crate::leader::{NodeId, NodeState, Preference};
 
 /// What is known of a node when a stand-in is chosen.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Candidate {
     /// What it counts as.
     pub(super) state: NodeState,
-    /// Higher first.
-    pub(super) priority: i32,
+    /// Decides among equals.
+    pub(super) preference: Preference,
     /// Whether an operator wants no clients there (L10).
     pub(super) drained: bool,
 }
@@ -25,7 +25,7 @@ pub(super) fn choose(then: HoldThen, last_leader: Option<NodeId>, nodes: &[Candi
             let answering =
                 nodes.iter().enumerate().filter(|(_, node)| !node.drained && usefulness(node.state) > 0);
             answering
-                .max_by_key(|(id, node)| (usefulness(node.state), node.priority, std::cmp::Reverse(*id)))
+                .max_by_key(|(_, node)| (usefulness(node.state), node.preference))
                 .map(|(id, _)| NodeId(id))
         }
     }
@@ -56,11 +56,12 @@ mod tests {
         nodes: &[(NodeState, i32)],
         drained: Option<usize>,
     ) -> Option<NodeId> {
-        let candidates = nodes.iter().enumerate();
+        let priorities: Vec<i32> = nodes.iter().map(|(_, priority)| *priority).collect();
+        let candidates = nodes.iter().zip(Preference::in_order(&priorities)).enumerate();
         let candidates: Vec<_> = candidates
-            .map(|(id, (state, priority))| Candidate {
+            .map(|(id, ((state, _), preference))| Candidate {
                 state: *state,
-                priority: *priority,
+                preference,
                 drained: drained == Some(id),
             })
             .collect();

@@ -1,11 +1,10 @@
 //! Which claim is to be the route (L3): pure questions about the nodes' claims, asked after every input.
 
-use std::cmp::Reverse;
 use std::time::{Duration, Instant};
 
 use super::claim::Claim;
 use super::node::Node;
-use super::{NodeId, Override};
+use super::{NodeId, Override, Preference};
 
 /// How long a lone claim without order waits for the other nodes' first verdicts: all were asked at the same
 /// moment (L1), so that those who answer at all have answered by then.
@@ -73,8 +72,8 @@ pub(super) fn succession(nodes: &[Node], contested_since: Option<Instant>, now: 
 }
 
 /// Compares claims: by order, then by the operator's preference, then by name.
-fn rank(nodes: &[Node], node: NodeId, claim: Claim) -> (Option<u64>, Option<i32>, Reverse<NodeId>) {
-    (claim.ordinal(), nodes.get(node.0).map(|node| node.priority), Reverse(node))
+fn rank(nodes: &[Node], node: NodeId, claim: Claim) -> (Option<u64>, Option<Preference>) {
+    (claim.ordinal(), nodes.get(node.0).map(|node| node.preference))
 }
 
 fn all(nodes: &[Node]) -> impl Iterator<Item = (NodeId, Claim)> {

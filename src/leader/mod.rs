@@ -7,6 +7,7 @@
 //! tracker      takes in what is said, and decides       statement    what nodes say: verdicts, signals
 //! node         one node, and what it counts as (L2)     claim        its "I lead", and its order (L3)
 //! arbitration  which claim is to be the route (L3)      incumbent    the route, and doubts about it (L5, L7)
+//! preference   by priority, then by name (L3)
 //! alarms       which are in force (L8)                  overrides    what an operator orders (L10)
 //! event        what was decided                         policy       the numbers by which it is
 //! memory       what is handed to an heir (O3)
@@ -21,6 +22,7 @@ mod memory;
 mod node;
 mod overrides;
 mod policy;
+mod preference;
 mod statement;
 mod tracker;
 
@@ -28,6 +30,7 @@ pub use event::{Alarm, Event, LossCause};
 pub use memory::{ClaimMemory, Memory, NodeMemory, Standing};
 pub use overrides::{Command, Override, Refusal};
 pub use policy::{Pace, Policy};
+pub use preference::Preference;
 pub use statement::{NodeId, NodeState, Observation, ProbeFailure, ProbeId, Signal, Suspicion, Verdict};
 pub use tracker::Tracker;
 

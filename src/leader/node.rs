@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::claim::Claim;
 use super::memory::NodeMemory;
-use super::{NodeState, Observation, Override, Policy, ProbeId, Verdict};
+use super::{NodeState, Observation, Override, Policy, Preference, ProbeId, Verdict};
 
 /// What a leader statement means for its node's claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,8 +20,8 @@ pub(super) enum LeaderStatement {
 /// What is known of one node.
 #[derive(Debug)]
 pub(super) struct Node {
-    /// Preferred among claims without an order; higher first (L3).
-    pub(super) priority: i32,
+    /// Decides among claims without an order (L3).
+    pub(super) preference: Preference,
     /// Its claim, standing or asleep. None: it never said that it leads, or it said that it follows since.
     pub(super) claim: Option<Claim>,
     /// What an operator has ordered for it (L10); what it says is taken in all the same.
@@ -40,9 +40,9 @@ pub(super) struct Node {
 
 impl Node {
     /// A node that was never heard of (L1).
-    pub(super) fn new(priority: i32) -> Self {
+    pub(super) fn new(preference: Preference) -> Self {
         Node {
-            priority,
+            preference,
             claim: None,
             overridden: None,
             member: true,
@@ -56,12 +56,12 @@ impl Node {
 
     /// The node as if it was never heard of; what was ordered for it stays.
     pub(super) fn unheard(&self) -> Self {
-        Node { overridden: self.overridden, ..Node::new(self.priority) }
+        Node { overridden: self.overridden, ..Node::new(self.preference) }
     }
 
     /// The place of a node that the cluster has not any more.
     pub(super) fn absent() -> Self {
-        Node { member: false, ..Node::new(0) }
+        Node { member: false, ..Node::new(Preference::default()) }
     }
 
     /// Whether it is one of the cluster's nodes.
@@ -85,7 +85,7 @@ impl Node {
     /// Takes in what another process remembered of it. This process's probes are all newer than that one's.
     pub(super) fn recall(&mut self, now: Instant, memory: &NodeMemory) {
         *self = Node {
-            priority: self.priority,
+            preference: self.preference,
             claim: memory.claim.and_then(|claim| Claim::recall(now, &claim)),
             overridden: memory.overridden,
             member: self.member,

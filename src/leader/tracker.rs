@@ -13,8 +13,8 @@ use super::incumbent::{Incumbent, Lease};
 use super::node::{LeaderStatement, Node};
 use super::overrides::{self, Change};
 use super::{
-    Alarm, Command, Event, LossCause, NodeId, NodeState, Observation, Override, Pace, Policy, Refusal,
-    Signal, Verdict,
+    Alarm, Command, Event, LossCause, NodeId, NodeState, Observation, Override, Pace, Policy, Preference,
+    Refusal, Signal, Verdict,
 };
 
 /// How long probing stays fast after the route changed (L5).
@@ -52,11 +52,11 @@ pub struct Tracker {
 
 impl Tracker {
     /// A tracker whose nodes are all unknown (L1). `priorities` has one entry a node, higher first;
-    /// nodes are listed in the order of their names, so that a lower [`NodeId`] means an earlier name.
+    /// nodes are listed in the order of their names.
     pub fn new(now: Instant, priorities: &[i32], policy: Policy) -> Self {
         let mut tracker = Tracker {
             policy,
-            nodes: priorities.iter().copied().map(Node::new).collect(),
+            nodes: Preference::in_order(priorities).map(Node::new).collect(),
             incumbent: None,
             last_good: None,
             contested_since: None,

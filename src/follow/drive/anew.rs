@@ -12,8 +12,7 @@ use crate::leader::{Event, NodeId, Override, Tracker};
 impl Follow {
     pub(super) fn begin_anew(&mut self, now: Instant) {
         error!(cluster = %self.cluster, "following has panicked: what was known is forgotten, and all nodes are asked anew");
-        let member = |node: &Node| node.is_member().then_some(node.settings.priority);
-        let members: Vec<Option<i32>> = self.nodes.iter().map(member).collect();
+        let members = self.members();
         let overrides: Vec<_> = (0..self.nodes.len()).map(|id| self.override_of(id)).collect();
         self.tracker = Tracker::new(now.into_std(), &[], self.settings.policy);
         self.tracker.reshape(now.into_std(), &members, [], self.settings.policy);

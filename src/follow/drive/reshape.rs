@@ -7,15 +7,13 @@ use super::super::nodes::Node;
 use super::super::settings::NodeSettings;
 use super::super::shape::Shape;
 use super::Follow;
-use crate::leader::NodeId;
+use crate::leader::{NodeId, Preference};
 
 impl Follow {
     pub(super) fn reshape(&mut self, now: Instant, shape: Shape) {
         self.settings.policy = shape.policy;
         self.settings.hold_then = shape.hold_then;
         self.settings.fates = shape.fates;
-        let priority = |node: &Option<NodeSettings>| node.as_ref().map(|node| node.priority);
-        let members: Vec<Option<i32>> = shape.nodes.iter().map(priority).collect();
         let mut moved = Vec::new();
         for (id, settings) in shape.nodes.into_iter().enumerate() {
             match settings {
@@ -35,8 +33,16 @@ impl Follow {
         }
         self.readers.reshape(shape.readers, self.nodes.len(), now);
         self.begin_history();
-        self.tracker.reshape(now.into_std(), &members, moved, shape.policy);
+        self.tracker.reshape(now.into_std(), &self.members(), moved, shape.policy);
         self.carry_out(now);
+    }
+
+    /// How much each node is preferred, if it is there.
+    pub(super) fn members(&self) -> Vec<Option<Preference>> {
+        let preferences =
+            Preference::of(self.nodes.iter().map(|node| (&**node.name(), node.settings.priority)));
+        let nodes = self.nodes.iter().zip(preferences);
+        nodes.map(|(node, preference)| node.is_member().then_some(preference)).collect()
     }
 
     /// Whether a node that is there is somewhere else by these settings.

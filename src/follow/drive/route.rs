@@ -128,7 +128,7 @@ impl Follow {
             .enumerate()
             .map(|(id, node)| Candidate {
                 state: self.state(id),
-                priority: node.settings.priority,
+                preference: self.tracker.preference(NodeId(id)),
                 drained: !node.is_member() || self.override_of(id) == Some(Override::Drain),
             })
             .collect();

@@ -274,3 +274,43 @@ async fn o2_s2_nobody_stands_in_on_having_led_elsewhere_or_before_it_went() {
     assert!(followed.stand_in().is_none(), "it was not there, and may be another");
     lead_once().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn o2_l3_a_node_that_comes_later_is_before_the_others_by_its_name() {
+    let followed = Followed::start(HoldThen::AnyReachable, OnDemotion::Keep);
+    let (mut shape, _orders) = followed.shape(&[0, 1, 2, 3, 4], OnDemotion::Keep);
+    shape.hold_then = HoldThen::AnyReachable;
+    for (id, name) in [(3, "a"), (4, "z")] {
+        shape.nodes[id].as_mut().unwrap().name = name.into();
+    }
+    followed.reshape(shape).await;
+    for node in [4, 2, 1, 0, 3] {
+        followed.says(node, Verdict::Follower).await;
+    }
+    assert_eq!(followed.board.status().stand_in.as_deref(), Some("a"));
+    let (mut shape, _orders) = followed.shape(&[0, 1, 2, 5], OnDemotion::Keep);
+    shape.hold_then = HoldThen::AnyReachable;
+    shape.nodes[5].as_mut().unwrap().name = "m".into();
+    followed.reshape(shape).await;
+    assert_eq!(followed.board.status().stand_in.as_deref(), Some("n0"), "m has not answered yet");
+    followed.says(5, Verdict::Follower).await;
+    assert_eq!(followed.board.status().stand_in.as_deref(), Some("m"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn o2_l3_of_claims_without_an_order_the_name_decides_whenever_the_node_has_come() {
+    let followed = Followed::start(HoldThen::Refuse, OnDemotion::Keep);
+    let (mut shape, _orders) = followed.shape(&[0, 1, 2, 3], OnDemotion::Keep);
+    shape.nodes[3].as_mut().unwrap().name = "a".into();
+    followed.reshape(shape).await;
+    for _ in 0..2 {
+        for node in [0, 3] {
+            followed.says(node, Verdict::Leader).await;
+        }
+    }
+    advance(Duration::from_secs(1)).await;
+    for node in [0, 3] {
+        followed.says(node, Verdict::Leader).await;
+    }
+    assert_eq!(followed.board.status().leader.as_deref(), Some("a"));
+}

@@ -3,29 +3,29 @@
 
 use std::time::Instant;
 
-use super::{Event, LossCause, NodeId, NodeState, Policy, Tracker};
+use super::{Event, LossCause, NodeId, NodeState, Policy, Preference, Tracker};
 use crate::leader::node::Node;
 
 impl Tracker {
-    /// Goes on with these nodes, each with its priority, and these numbers. A node keeps its [`NodeId`] for ever: one that
+    /// Goes on with these nodes, each with its preference, and these numbers. A node keeps its [`NodeId`] for ever: one that
     /// is not there any more is `None` in its place, and those that are new come after all others. What a node that has
     /// gone had said or been ordered is forgotten, also if it comes back. Of a node that has `moved` what it said is
     /// forgotten, for it was said elsewhere, and what was ordered for it stays.
     pub fn reshape(
         &mut self,
         now: Instant,
-        priorities: &[Option<i32>],
+        preferences: &[Option<Preference>],
         moved: impl IntoIterator<Item = NodeId>,
         policy: Policy,
     ) {
         let now = self.advance(now);
         self.policy = policy;
-        for (id, priority) in priorities.iter().enumerate() {
-            match (self.nodes.get_mut(id), priority) {
-                (None, Some(priority)) => self.nodes.push(Node::new(*priority)),
+        for (id, preference) in preferences.iter().enumerate() {
+            match (self.nodes.get_mut(id), preference) {
+                (None, Some(preference)) => self.nodes.push(Node::new(*preference)),
                 (None, None) => self.nodes.push(Node::absent()),
-                (Some(node), Some(priority)) if node.is_member() => node.priority = *priority,
-                (Some(node), Some(priority)) => *node = Node::new(*priority),
+                (Some(node), Some(preference)) if node.is_member() => node.preference = *preference,
+                (Some(node), Some(preference)) => *node = Node::new(*preference),
                 (Some(node), None) if node.is_member() => self.dismiss(now, NodeId(id)),
                 (Some(_), None) => {}
             }
@@ -34,6 +34,11 @@ impl Tracker {
             self.forget_word(now, id);
         }
         self.settle(now);
+    }
+
+    /// How much a node is preferred among those that nothing else tells apart (L3).
+    pub fn preference(&self, node: NodeId) -> Preference {
+        self.nodes.get(node.0).map_or_else(Preference::default, |node| node.preference)
     }
 
     fn forget_word(&mut self, now: Instant, id: NodeId) {
