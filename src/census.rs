@@ -114,9 +114,10 @@ impl Census {
         self.ask(|reply| Question::Cut(filter.clone(), reply)).await.into_iter().sum()
     }
 
-    /// Whether all workers work: one that does not get to answer keeps this waiting.
-    pub async fn works(&self) -> bool {
-        self.ask(Question::Works).await.len() == self.0.len()
+    /// Waits until all workers have shown that they work: one that does not get to answer keeps this waiting. One that has
+    /// ended is not waited for: it was told to, or else has raised an alarm.
+    pub async fn works(&self) {
+        self.ask(Question::Works).await;
     }
 
     /// Asks all workers at once. One that has ended has no sessions, and does not answer.

@@ -1,5 +1,6 @@
 //! Tells the service manager, again and again, how it goes: a line for people, and a sign of life that only a gate gives
-//! whose thread for probes and whose workers all still answer.
+//! whose thread for probes and whose workers all still answer. A worker that has ended, as those do that have no session
+//! when a gate stops, is not waited for.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -16,6 +17,8 @@ use crate::intent::Inboxes;
 
 /// How often people's line is looked at; it is told when it has changed.
 const LOOK: Duration = Duration::from_secs(1);
+/// How many signs of life fit into the time within which one is wanted: one that does not come is not the end yet.
+const SIGNS: u32 = 3;
 /// How many clusters are told of one by one.
 const MOST_CLUSTERS: usize = 4;
 
@@ -37,8 +40,8 @@ pub(super) fn supervise(board: &Arc<Board>, pulse: Pulse) -> Supervision {
     let mut tasks = JoinSet::new();
     if std::env::var_os("NOTIFY_SOCKET").is_some() {
         tasks.spawn(tell_status(Arc::clone(board)));
-        if let Some(interval) = notify::watchdog_interval() {
-            tasks.spawn(prove_life(pulse, interval / 2));
+        if let Some(limit) = notify::watchdog_interval() {
+            tasks.spawn(prove_life(pulse, limit, notify::watchdog));
         }
     }
     Supervision(tasks)
@@ -58,14 +61,15 @@ async fn tell_status(board: Arc<Board>) {
     }
 }
 
-/// Once every `period`, and only if everybody answers within it.
-async fn prove_life(pulse: Pulse, period: Duration) {
+/// Gives signs of life, each only if everybody answers in time; one is wanted within each `limit`.
+async fn prove_life(pulse: Pulse, limit: Duration, sign: impl Fn()) {
+    let period = limit / SIGNS;
     let mut tick = interval(period);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tick.tick().await;
         if timeout(period, pulse.is_felt()).await == Ok(true) {
-            notify::watchdog();
+            sign();
         } else {
             error!(
                 ?period,
@@ -77,12 +81,14 @@ async fn prove_life(pulse: Pulse, period: Duration) {
 
 impl Pulse {
     async fn is_felt(&self) -> bool {
-        for (_, inbox) in self.inboxes.all() {
-            if inbox.remember().await.is_none() {
+        for (name, inbox) in self.inboxes.all() {
+            // Of a removed cluster the last session may have ended since: then it is followed no more.
+            if inbox.remember().await.is_none() && self.inboxes.of(&name).is_some() {
                 return false;
             }
         }
-        self.census.works().await
+        self.census.works().await;
+        true
     }
 }
 
@@ -112,6 +118,9 @@ fn leader(status: &ClusterStatus) -> String {
 
 #[cfg(test)]
 mod tests {
+    use tokio::sync::mpsc;
+    use tokio::time::{Instant, sleep};
+
     use super::*;
     use crate::census::{Question, census};
     use crate::intent::{Input, inbox};
@@ -127,36 +136,80 @@ mod tests {
         assert_eq!(in_words(&board), expected);
     }
 
+    async fn felt(pulse: &Pulse) -> bool {
+        timeout(Duration::from_secs(1), pulse.is_felt()).await == Ok(true)
+    }
+
+    /// Does what a worker does that works, but stands still for a while when it is asked for the second time.
+    async fn work(mut questions: mpsc::Receiver<Question>, standstill: Duration) {
+        let mut asked = 0;
+        while let Some(question) = questions.recv().await {
+            let Question::Works(reply) = question else { panic!("{question:?}") };
+            asked += 1;
+            if asked == 2 {
+                sleep(standstill).await;
+            }
+            let _ = reply.send(());
+        }
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_gate_is_alive_only_if_probes_thread_and_all_workers_are() {
         let ((inbox, mut inputs), (census, mut questions)) = (inbox(), census(2));
         let inboxes = Inboxes::default();
         inboxes.set(vec![("c".into(), inbox)]);
         let pulse = Pulse { inboxes, census };
-        let felt = async |pulse: &Pulse| timeout(Duration::from_secs(1), pulse.is_felt()).await == Ok(true);
         let control = tokio::spawn(async move {
             while let Some(input) = inputs.recv().await {
                 let Input::Remember(reply) = input else { panic!("{input:?}") };
                 let _ = reply.send(ClusterMemory::default());
             }
         });
-        let mut second = questions.pop().unwrap();
-        let mut first = questions.pop().unwrap();
-        tokio::spawn(async move {
-            while let Some(question) = first.recv().await {
-                let Question::Works(reply) = question else { panic!("{question:?}") };
-                let _ = reply.send(());
-            }
-        });
+        let second = questions.pop().unwrap();
+        let first = tokio::spawn(work(questions.pop().unwrap(), Duration::ZERO));
         assert!(!felt(&pulse).await, "a worker that stands still is not missed");
-        tokio::spawn(async move {
-            while let Some(question) = second.recv().await {
-                let Question::Works(reply) = question else { panic!("{question:?}") };
-                let _ = reply.send(());
-            }
-        });
+        let second = tokio::spawn(work(second, Duration::ZERO));
+        assert!(felt(&pulse).await);
+        second.abort();
+        assert!(felt(&pulse).await, "O4: a gate that stops needs no worker that has no session");
+        first.abort();
         assert!(felt(&pulse).await);
         control.abort();
         assert!(!felt(&pulse).await, "a thread for probes that is gone is not missed");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn o2_a_cluster_that_ends_while_it_is_asked_is_no_sign_of_death() {
+        for (stays, alive) in [(true, false), (false, true)] {
+            let (inbox, mut inputs) = inbox();
+            let inboxes = Inboxes::default();
+            inboxes.set(vec![("c".into(), inbox)]);
+            let pulse = Pulse { inboxes: inboxes.clone(), census: Census::default() };
+            tokio::spawn(async move {
+                let _unanswered = inputs.recv().await;
+                if !stays {
+                    inboxes.set(Vec::new());
+                }
+            });
+            assert_eq!(felt(&pulse).await, alive);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_standstill_of_more_than_half_the_time_is_not_the_end() {
+        let limit = Duration::from_secs(30);
+        let (census, mut questions) = census(1);
+        // It costs one sign, and delays the next.
+        tokio::spawn(work(questions.pop().unwrap(), limit / 2 + Duration::from_secs(1)));
+        let (told, mut signs) = mpsc::unbounded_channel();
+        let sign = move || told.send(Instant::now()).unwrap();
+        let pulse = Pulse { inboxes: Inboxes::default(), census };
+        let _proving = JoinSet::from_iter([prove_life(pulse, limit, sign)]);
+        let mut last = signs.recv().await.unwrap();
+        for _ in 0..5 {
+            let next = signs.recv().await.unwrap();
+            assert!(next - last < limit, "{:?} without a sign", next - last);
+            last = next;
+        }
     }
 }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use rustix::process::{Signal, kill_process};
 use tokio::net::UnixDatagram;
 
+use crate::support::client::assert_echo;
 use crate::support::scene::{Scene, Settings};
 use crate::support::wait::until;
 
@@ -95,4 +96,30 @@ async fn o3_of_a_new_process_that_dies_at_once_the_service_manager_never_hears()
     until("the old process is back", async || scene.gate.log().lines_saying(resumed).pop()).await;
     assert_eq!(manager.turns(), ["READY=1"]);
     scene.gate.assert_books_balance().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn o4_a_gate_that_drains_gives_signs_of_life_for_as_long_as_it_takes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("notify");
+    let manager = Manager::listen(&path);
+    let variables = [("NOTIFY_SOCKET", path.to_str().unwrap()), ("WATCHDOG_USEC", "6000000")];
+    // Of two workers one has no session, and ends at once.
+    let settings = Settings { top: "shutdown.drain = \"1h\"", variables: &variables, ..Settings::default() };
+    let mut scene = Scene::with(&["lead"], settings).await;
+    let mut session = scene.echo_session().await;
+    scene.gate.signal(Signal::TERM);
+    manager.hears("STOPPING=1").await;
+    let since = manager.heard().len();
+    // The first may have been given before that one has ended.
+    until("two signs of life", async || {
+        let signs = manager.heard().iter().skip(since).filter(|line| *line == "WATCHDOG=1").count();
+        (signs >= 2).then_some(())
+    })
+    .await;
+    assert_echo(&mut session).await;
+    drop(session);
+    assert_eq!(scene.gate.exits().await.code(), Some(0));
+    let missed = "a thread does not answer: the service manager is not told that the gate is alive";
+    assert_eq!(scene.gate.log().lines_saying(missed), Vec::<serde_json::Value>::new());
 }
