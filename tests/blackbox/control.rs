@@ -8,8 +8,9 @@ use tokio::process::Command;
 
 use crate::support::client::{Outcome, assert_echo, assert_reset};
 use crate::support::gate::raftgate;
+use crate::support::reload::without;
 use crate::support::require_tool;
-use crate::support::scene::Scene;
+use crate::support::scene::{Scene, Settings};
 use crate::support::wait::{until, within_deadline};
 
 /// A command that works; what it prints.
@@ -117,6 +118,21 @@ async fn o6_sessions_are_listed_and_cut_by_node() {
     scene.gate.counts("raftgate_connections_closed_total", label, |cut| (cut - 2.0).abs() < 0.5).await;
     // The node is as good as before.
     assert_eq!(served_by(&scene).await.0.as_deref(), Some("n1"));
+    scene.gate.assert_books_balance().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn o6_o2_sessions_of_a_node_that_a_reload_has_removed_are_listed_and_cut() {
+    let scene = Scene::start(&["lead", "follow"]).await;
+    let mut session = scene.echo_session().await;
+    scene.reload(&without(&scene.text(Settings::default()), "nodes.n1 ")).await;
+    let listed = done(&scene, &["sessions", "--node", "n1"]).await;
+    assert!(listed.contains(" n1 ") && listed.ends_with("\n1 session\n"), "{listed}");
+    assert_echo(&mut session).await;
+    assert_eq!(done(&scene, &["cut", "controllers", "n1"]).await, "1 session with n1 was cut\n");
+    assert_reset(&mut session).await;
+    let said = refused(&scene, &["cut", "controllers", "n1"]).await;
+    assert!(said.contains("there is no node of controllers \"n1\""), "{said}");
     scene.gate.assert_books_balance().await;
 }
 

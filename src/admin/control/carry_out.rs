@@ -38,7 +38,11 @@ impl Control {
         limit: usize,
     ) -> Result<Answer, Answer> {
         let cluster = cluster.map(|name| self.find(name)).transpose()?;
-        if let Some(name) = node {
+        let meant = cluster.as_ref().map(|found| Arc::clone(&found.name));
+        let filter = Filter { cluster: meant, node: node.map(Arc::from) };
+        let listing = self.controls.census.list(&filter, limit).await;
+        // Of a node that is configured no more, nothing but its sessions tells.
+        if let Some(name) = node.filter(|_| listing.total == 0) {
             let clusters = self.state.board.clusters();
             let meant = clusters.filter(|(name, _)| cluster.as_ref().is_none_or(|found| found.name == *name));
             let nodes: Vec<Arc<str>> = meant.flat_map(|(_, board)| nodes(&board)).collect();
@@ -46,16 +50,16 @@ impl Control {
                 return Err(Answer::unknown("node", name, nodes.iter().map(|known| &**known)));
             }
         }
-        let filter = Filter { cluster: cluster.map(|found| found.name), node: node.map(Arc::from) };
-        let listing = self.controls.census.list(&filter, limit).await;
         Ok(Answer::sessions(&listing))
     }
 
     async fn cut(&self, caller: Caller, cluster: &str, node: &str) -> Result<Answer, Answer> {
         let cluster = self.find(cluster)?;
-        let (_, node) = find_node(&cluster, node)?;
-        let filter = Filter { cluster: Some(Arc::clone(&cluster.name)), node: Some(Arc::clone(&node)) };
+        let name = Arc::<str>::from(node);
+        let filter = Filter { cluster: Some(Arc::clone(&cluster.name)), node: Some(Arc::clone(&name)) };
         let sessions = self.controls.census.cut(&filter).await;
+        // As above: whoever has sessions is known.
+        let node = if sessions > 0 { name } else { find_node(&cluster, node)?.1 };
         let Caller { uid, pid } = caller;
         info!(cluster = %cluster.name, %node, command = "cut", uid, pid, sessions, "operator's command");
         let what = match sessions {

@@ -134,9 +134,43 @@ async fn l10_a_refusal_is_a_conflict_that_says_what_to_do() {
     assert_eq!(status, 503);
 }
 
+/// A worker that has so many sessions with a node `n3`, and none with any other.
+async fn work(mut questions: mpsc::Receiver<Question>, sessions: usize) {
+    let of = |filter: &Filter| if filter.node.as_deref() == Some("n3") { sessions } else { 0 };
+    while let Some(question) = questions.recv().await {
+        match question {
+            Question::List(filter, _, reply) => {
+                reply.send(Listing { total: of(&filter), sessions: Vec::new() }).unwrap();
+            }
+            Question::Cut(filter, reply) => reply.send(of(&filter)).unwrap(),
+            Question::Works(reply) => reply.send(()).unwrap(),
+        }
+    }
+}
+
+#[tokio::test]
+async fn o6_sessions_of_a_node_that_is_gone_are_found_by_its_name() {
+    let mut stage = Stage::new();
+    tokio::spawn(work(stage.workers.remove(0), 2));
+    for (method, target, count) in [
+        (Method::GET, "/sessions?node=n3", "total"),
+        (Method::GET, "/sessions?node=n3&cluster=east", "total"),
+        (Method::POST, "/clusters/east/nodes/n3/cut", "sessions"),
+    ] {
+        let (status, body) = stage.ask(&method, target).await;
+        let answer: Value = serde_json::from_str(&body).unwrap();
+        assert_eq!((status, &answer[count]), (200, &2.into()), "{target}: {body}");
+    }
+    for target in ["n3/drain", "n3/pin", "n4/cut"] {
+        let (status, body) = stage.ask(&Method::POST, &format!("/clusters/east/nodes/{target}")).await;
+        assert_eq!(status, 404, "{target}: {body}");
+    }
+}
+
 #[tokio::test]
 async fn unknown_names_are_told_the_nearest() {
-    let stage = Stage::new();
+    let mut stage = Stage::new();
+    tokio::spawn(work(stage.workers.remove(0), 0));
     for (method, target, hint) in [
         (Method::POST, "/clusters/esat/unpin", "did you mean \\\"east\\\"?"),
         (Method::POST, "/clusters/north/nodes/n1/pin", "there are east, west"),
