@@ -114,6 +114,9 @@ pub enum CommandError {
     /// There is nowhere to send clients.
     #[error("the node's name has no address yet")]
     NoAddress,
+    /// Another process takes over, and would not know of it (O3).
+    #[error("an upgrade is under way: wait for its end")]
+    HandsOver,
     /// Nobody follows the cluster any more.
     #[error("the gate is about to stop")]
     Stopping,

@@ -26,6 +26,6 @@ pub mod fuzz {
     pub use super::control::fuzz::control_request;
     pub use super::events::fuzz::last_event_id;
 }
-pub use control::{Controls, Reply, Request, serve_control};
+pub use control::{Controls, Orders, Reply, Request, serve_control};
 pub use metrics::Metrics;
 pub use server::{State, serve, tell};

@@ -37,8 +37,11 @@ impl Gate {
         Ok(keys)
     }
 
-    /// All that a new process has to remember.
+    /// All that a new process has to remember. No operator's order is taken from now on, for that one would not know of
+    /// it, until [`take_orders`](Self::take_orders).
     pub(super) async fn letter(&self) -> Letter {
+        // Those of a cluster that does not answer are not waited for: nothing is told of it anyway.
+        let _ = timeout(PATIENCE, self.orders.close()).await;
         let mut clusters = BTreeMap::new();
         for (name, inbox) in self.inboxes.all() {
             if let Ok(Some(memory)) = timeout(PATIENCE, inbox.remember()).await {
@@ -49,6 +52,11 @@ impl Gate {
         }
         // Read last: no tenure that is told of is of a later one.
         Letter::new(self.control.last_epoch(), clusters)
+    }
+
+    /// Takes operators' orders again: no other process takes over.
+    pub(super) fn take_orders(&self) {
+        self.orders.open();
     }
 
     /// Leaves all that is new to another process with the same sockets, until [`resume`](Self::resume) or
@@ -67,6 +75,7 @@ impl Gate {
             sockets::end_quiescence(&key.socket);
         }
         self.proxy.resume();
+        self.take_orders();
         if let Some(admin) = &self.admin {
             admin.set_open(true);
         }

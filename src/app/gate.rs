@@ -37,6 +37,7 @@ pub struct Gate {
     pub(super) listening: Listening,
     pub(super) admin: Option<AdminThread>,
     pub(super) inboxes: Inboxes,
+    pub(super) orders: admin::Orders,
     pub(super) control: Control,
     failed: watch::Receiver<Option<String>>,
     own_metrics: admin::Metrics,
@@ -145,10 +146,13 @@ impl Gate {
         let proxy = proxy::start(settings, sockets, handles, proxy_metrics, failing.clone())
             .map_err(refused("the workers"))?;
         control.adopt(prepared);
-        let controls = Controls { inboxes: inboxes.clone(), census: proxy.census(), requests };
+        let orders = admin::Orders::default();
+        let controls =
+            Controls { inboxes: inboxes.clone(), orders: orders.clone(), census: proxy.census(), requests };
         let admin = doors.open(admin_state, controls)?;
         let config = config.clone();
-        let gate = Gate { config, board, proxy, listening, admin, inboxes, control, failed, own_metrics };
+        let gate =
+            Gate { config, board, proxy, listening, admin, inboxes, orders, control, failed, own_metrics };
         gate.tell_where_it_listens(&Listening::default());
         Ok(gate)
     }

@@ -65,6 +65,7 @@ mod support;
 mod telling;
 mod unread;
 mod upgrade;
+mod upgrade_edges;
 
 /// Whether the gate has what Linux alone can do. Without, it is as on other Unix systems (`tests/portable/run`).
 const AS_ON_LINUX: bool = cfg!(all(target_os = "linux", not(portable)));

@@ -72,7 +72,7 @@ impl Answer {
             CommandError::Stopping => {
                 Answer::error(StatusCode::SERVICE_UNAVAILABLE, format!("{node} of {cluster}: {error}"))
             }
-            CommandError::Refused(_) | CommandError::NoAddress => {
+            CommandError::Refused(_) | CommandError::NoAddress | CommandError::HandsOver => {
                 Answer::error(StatusCode::CONFLICT, format!("{node} of {cluster}: {error}"))
             }
         }

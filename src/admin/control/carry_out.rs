@@ -123,6 +123,7 @@ impl Control {
     }
 
     async fn send(&self, cluster: &Found, command: Command) -> Result<(), CommandError> {
+        let _under_way = self.controls.orders.take().await.ok_or(CommandError::HandsOver)?;
         // There is an inbox for each cluster of the board, unless it goes in this moment.
         let inbox = self.controls.inboxes.of(&cluster.name).ok_or(CommandError::Stopping)?;
         inbox.command(command).await

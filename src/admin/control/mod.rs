@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! asked      what a request asks for: pure        carry_out  does it
-//! answer     what is said about it, as JSON
+//! answer     what is said about it, as JSON          orders     whether any are taken
 //! ```
 
 mod answer;
@@ -11,6 +11,7 @@ mod asked;
 mod carry_out;
 #[cfg(any(test, fuzzing))]
 pub(super) mod fuzz;
+mod orders;
 #[cfg(test)]
 mod tests;
 
@@ -28,6 +29,7 @@ use super::server::{Body, Desk, Respond, State, read, reply, serve_connection};
 use crate::census::Census;
 use crate::intent::Inboxes;
 use answer::Answer;
+pub use orders::Orders;
 
 /// Connections served at once; more wait in the kernel's queue.
 const MAX_CONNECTIONS: usize = 16;
@@ -42,6 +44,8 @@ const PATIENCE: Duration = Duration::from_secs(36);
 pub struct Controls {
     /// Where each cluster's commands go.
     pub inboxes: Inboxes,
+    /// Whether any are taken.
+    pub orders: Orders,
     /// Where to ask for sessions.
     pub census: Census,
     /// Where to ask for what concerns the process as a whole.

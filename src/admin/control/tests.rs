@@ -1,6 +1,7 @@
 //! The control socket itself: what it answers, to whom, and what it has done.
 
 use std::path::PathBuf;
+use std::pin::pin;
 
 use hyper::Method;
 use hyper::header::CONTENT_TYPE;
@@ -26,6 +27,7 @@ struct Stage {
     inboxes: Vec<mpsc::Receiver<Input>>,
     workers: Vec<mpsc::Receiver<Question>>,
     requests: mpsc::Receiver<Request>,
+    orders: Orders,
     state: Arc<State>,
 }
 
@@ -59,10 +61,11 @@ impl Stage {
         let named = Inboxes::default();
         named.set(["east", "west"].map(Arc::from).into_iter().zip(senders).collect());
         let (asking, requests) = mpsc::channel(1);
-        let controls = Controls { inboxes: named, census: asker, requests: asking };
+        let orders = Orders::default();
+        let controls = Controls { inboxes: named, orders: orders.clone(), census: asker, requests: asking };
         tokio::spawn(serve_control(Arc::new(listener), Arc::clone(&state), controls));
         tokio::spawn(crate::admin::tell(Arc::clone(&state)));
-        Stage { path, _folder: folder, inboxes, workers, requests, state }
+        Stage { path, _folder: folder, inboxes, workers, requests, orders, state }
     }
 
     /// Sends a request's bytes; status and body of the answer.
@@ -132,6 +135,28 @@ async fn l10_a_refusal_is_a_conflict_that_says_what_to_do() {
     }
     let (_, status, _) = stage.command("nodes/n1/drain", Err(CommandError::Stopping)).await;
     assert_eq!(status, 503);
+}
+
+#[tokio::test]
+async fn l10_o3_no_order_is_taken_that_the_next_process_would_not_know_of() {
+    let mut stage = Stage::new();
+    let ask = |stage: &Stage| tokio::spawn(stage.ask(&Method::POST, "/clusters/east/nodes/n1/drain"));
+    let first = ask(&stage);
+    let Some(Input::Command(_, reply)) = stage.inboxes[0].recv().await else { panic!("no command") };
+    let orders = stage.orders.clone();
+    let mut closing = pin!(orders.close());
+    // Polled once: from now on it is closed, but for the one that is under way.
+    assert!(timeout(Duration::ZERO, &mut closing).await.is_err(), "what is under way is not waited for");
+    let second = ask(&stage);
+    reply.send(Ok(())).unwrap();
+    timeout(DEADLINE, closing).await.expect("nothing is under way any more");
+    assert_eq!(first.await.unwrap().0, 200);
+    let (status, body) = second.await.unwrap();
+    assert!(status == 409 && body.contains("an upgrade is under way: wait for its end"), "{status} {body}");
+    assert_eq!(stage.ask(&Method::POST, "/clusters/east/unpin").await.0, 409);
+    assert!(stage.inboxes[0].try_recv().is_err(), "an order was passed on");
+    orders.open();
+    assert_eq!(stage.command("unpin", Ok(())).await.1, 200);
 }
 
 /// A worker that has so many sessions with a node `n3`, and none with any other.

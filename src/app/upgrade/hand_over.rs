@@ -86,6 +86,7 @@ async fn start(
     };
     if !matches!(served, Ok(Ok(()))) {
         successor.end().await;
+        gate.take_orders();
     }
     served.map(|served| served.map(|()| successor))
 }
