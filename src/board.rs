@@ -170,7 +170,7 @@ pub struct Board {
     traffic: OnceLock<Traffic>,
     /// Listeners and their addresses, once all are bound.
     bound: ArcSwapOption<Vec<(Arc<str>, SocketAddr)>>,
-    /// Whether it was ready once: what a reload adds does not change that.
+    /// Whether it was ready once, or the process before it: what a reload or an upgrade adds does not change that.
     was_ready: AtomicBool,
     draining: AtomicBool,
 }
@@ -240,13 +240,20 @@ impl Board {
         self.bound.load_full().map_or_else(Vec::new, Arc::unwrap_or_clone).into_iter()
     }
 
+    /// Notes that the gate goes on for one that was ready (O3), and so is ready itself whatever it has yet to find out. It
+    /// must not be asked before its listeners are bound.
+    pub fn set_ready(&self) {
+        self.was_ready.store(true, Ordering::Release);
+    }
+
     /// Notes that the gate is about to stop; it is not ready any more.
     pub fn set_draining(&self) {
         self.draining.store(true, Ordering::Release);
     }
 
     /// Why the gate is not ready, if it is not: bound, first round of probes done, not draining. Once it is ready, only
-    /// draining ends that: clients of a cluster that a reload adds are held until it is known, as others are (S2).
+    /// draining ends that: clients of a cluster that a reload, or an upgrade, adds are held until it is known, as others
+    /// are (S2).
     pub fn not_ready(&self) -> Option<String> {
         if self.draining.load(Ordering::Acquire) {
             return Some("draining".to_owned());
@@ -281,5 +288,15 @@ mod tests {
         b.note(Happened::AlarmRaised { alarm: "conflict" });
         b.publish(ClusterStatus::default());
         assert_eq!(*news.borrow_and_update(), 2, "ids grow over all clusters");
+    }
+
+    #[test]
+    fn o3_a_gate_that_goes_on_for_one_that_was_ready_is_ready_whatever_it_has_yet_to_find_out() {
+        let board = Board::new(["a".into()]);
+        assert!(board.not_ready().is_some());
+        board.set_ready();
+        assert_eq!(board.not_ready(), None);
+        board.set_draining();
+        assert_eq!(board.not_ready().as_deref(), Some("draining"));
     }
 }

@@ -51,7 +51,7 @@ impl Gate {
             }
         }
         // Read last: no tenure that is told of is of a later one.
-        Letter::new(self.control.last_epoch(), clusters)
+        Letter::new(self.control.last_epoch(), clusters).of_one_ready(self.board.not_ready().is_none())
     }
 
     /// Takes operators' orders again: no other process takes over.

@@ -133,6 +133,9 @@ impl Gate {
         let inboxes = Inboxes::default();
         let metrics = control_metrics(&registry, &own_metrics, proxy_metrics.clone())?;
         let mut control = Control::start(metrics, Arc::clone(&board), inboxes.clone(), failing.clone())?;
+        if memory.ready {
+            board.set_ready();
+        }
         control.recall(memory);
         let plans = plan_clusters(config)?;
         // Bind before probing: a gate that cannot serve should not bother the nodes.

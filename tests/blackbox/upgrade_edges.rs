@@ -6,7 +6,8 @@ use rustix::process::{Signal, kill_process};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 
-use crate::support::scene::Scene;
+use crate::support::reload::free_port;
+use crate::support::scene::{Scene, Settings};
 use crate::support::wait::{until, within_deadline};
 
 /// Upgrades the gate.
@@ -56,5 +57,29 @@ async fn l10_o3_an_old_process_takes_no_order_that_the_new_one_would_not_know_of
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.code() == Some(1) && said.contains("listener more: cannot listen"), "{said}");
     assert!(post(&mut old, "nodes/n2/undrain").await.starts_with("HTTP/1.1 200"));
+    scene.gate.assert_books_balance().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn o3_a_gate_that_was_ready_is_so_whatever_an_upgrade_brings() {
+    let scene = Scene::start(&["lead"]).await;
+    // Who asks it is kept waiting.
+    let mute = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = mute.local_addr().unwrap();
+    let cluster = format!("probe.timeout = \"1h\"\nnodes.mute = \"{address}\"");
+    let settings = Settings { cluster: &cluster, ..Settings::default() };
+    let more = format!(
+        "\n[listeners.second]\nbind = \"{}\"\ncluster = \"other\"\n[clusters.other]\n\
+         probe.tls.verify = \"none\"\nprobe.timeout = \"1h\"\nnodes.mute = \"{address}\"\n",
+        free_port(),
+    );
+    fs::write(scene.file(), format!("{}{more}", scene.text(settings))).unwrap();
+    // Twice: of one that is ready for that reason, too.
+    for _ in 0..2 {
+        upgrade(&scene).await;
+        assert!(scene.gate.get("/status").await.unwrap().1.contains("\"other\""));
+        assert_eq!(scene.gate.get("/readyz").await.unwrap().0, 200);
+    }
+    assert!(scene.trust.visit(scene.gate.address).await.is_served_by("n1"));
     scene.gate.assert_books_balance().await;
 }

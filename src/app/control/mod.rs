@@ -65,6 +65,8 @@ pub(super) struct Metrics {
 /// What another process remembers.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
+    /// Whether it was ready to be sent clients.
+    pub(super) ready: bool,
     /// The last epoch that it gave out (S1).
     pub(super) epochs: u64,
     /// What it knows of each cluster, by name, and when it was asked.

@@ -44,7 +44,7 @@ pub fn letter(bytes: &[u8]) {
     assert_eq!(Letter::read(&one_line(&letter)), Ok(letter.clone()));
     let runtime = Builder::new_current_thread().enable_time().build().expect("a runtime without IO");
     runtime.block_on(async {
-        let Memory { epochs, clusters } = letter.into_memory(Instant::now());
+        let Memory { epochs, clusters, .. } = letter.into_memory(Instant::now());
         for (name, (asked, memory)) in clusters.into_iter().take(MOST) {
             go_on(epochs, &name, asked, memory, said).await;
         }

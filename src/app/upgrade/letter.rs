@@ -39,6 +39,8 @@ pub(super) enum Word {
 #[serde(deny_unknown_fields)]
 pub(in crate::app) struct Letter {
     version: u32,
+    /// Whether it was ready to be sent clients.
+    ready: bool,
     /// The last epoch that was given out (S1).
     epochs: u64,
     /// The clusters, by name.
@@ -47,13 +49,18 @@ pub(in crate::app) struct Letter {
 
 impl Letter {
     pub(in crate::app) fn new(epochs: u64, clusters: BTreeMap<String, ClusterMemory>) -> Self {
-        Letter { version: VERSION, epochs, clusters }
+        Letter { version: VERSION, ready: false, epochs, clusters }
+    }
+
+    /// The same, of a process that is ready to be sent clients, or is not.
+    pub(in crate::app) fn of_one_ready(self, ready: bool) -> Self {
+        Letter { ready, ..self }
     }
 
     /// What it tells, seen from when it was asked for: all of it has been at least as long ago as it says.
     pub(in crate::app) fn into_memory(self, asked: Instant) -> Memory {
         let clusters = self.clusters.into_iter().map(|(name, cluster)| (name, (asked, cluster)));
-        Memory { epochs: self.epochs, clusters: clusters.collect() }
+        Memory { ready: self.ready, epochs: self.epochs, clusters: clusters.collect() }
     }
 
     /// Reads a letter, or says why it is of no use.
@@ -105,7 +112,7 @@ mod tests {
 
     #[test]
     fn o3_another_versions_letter_is_no_error_but_of_no_use() {
-        let letter = Letter::new(7, [("c".to_owned(), ClusterMemory::default())].into());
+        let letter = Letter::new(7, [("c".to_owned(), ClusterMemory::default())].into()).of_one_ready(true);
         let text = String::from_utf8(line(&letter)).unwrap();
         assert_eq!(Letter::read(&text), Ok(letter));
         let newer = text.replace("\"version\":1", "\"version\":2,\"more\":[]");
@@ -134,7 +141,7 @@ mod tests {
     fn what_cannot_be_read_is_told_in_one_short_line() {
         for name in ["a\nb\u{1b}[31m".to_owned(), "long".repeat(1000)] {
             let text =
-                serde_json::json!({"version": VERSION, "epochs": 1, "clusters": {}, (name): 1}).to_string();
+                serde_json::json!({"version": VERSION, "ready": true, "epochs": 1, "clusters": {}, (name): 1}).to_string();
             let why = Letter::read(&text).unwrap_err();
             assert!(why.starts_with("it cannot be read: unknown field"), "{why}");
             assert!(!why.contains(char::is_control) && why.len() < 400, "{why}");
