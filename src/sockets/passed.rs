@@ -16,8 +16,8 @@ use super::tune::tune;
 
 /// The number of the first descriptor that is passed.
 pub const FIRST_PASSED: usize = 3;
-/// More than anybody passes; what is beyond is left alone.
-const MOST: usize = 4096;
+/// How many are taken. Nobody passes more by intent: the number is the environment's, and may be anything.
+pub const MOST_PASSED: usize = 4096;
 
 /// What was passed and nobody has taken yet.
 #[derive(Debug, Default)]
@@ -56,8 +56,9 @@ impl Passed {
         let names = set("LISTEN_FDNAMES");
         let mut names = names.split(':');
         let mut descriptors = ListenFd::from_env();
-        let mut passed = Passed::default();
-        for place in 0..descriptors.len().min(MOST) {
+        let mut passed =
+            Passed { complaints: beyond(descriptors.len()).into_iter().collect(), ..Passed::default() };
+        for place in 0..descriptors.len().min(MOST_PASSED) {
             let name = names.next().unwrap_or_default().to_owned();
             passed.take_in(place, name, &mut descriptors);
         }
@@ -174,6 +175,16 @@ fn serves(bound: SocketAddr, wanted: SocketAddr) -> bool {
     let same_ip = bound_ip == wanted_ip
         || (wanted.is_ipv6() && wanted_ip.is_unspecified() && bound_ip.is_unspecified());
     same_ip && (wanted.port() == bound.port() || wanted.port() == 0)
+}
+
+/// What is said where so many were passed.
+fn beyond(count: usize) -> Option<String> {
+    (count > MOST_PASSED).then(|| {
+        format!(
+            "{count} descriptors were passed to the gate, which takes {MOST_PASSED}: the others are not used, and whoever \
+             connects there finds nobody; pass fewer"
+        )
+    })
 }
 
 fn takes_ipv6_alone(socket: &Socket, wanted: SocketAddr) -> bool {

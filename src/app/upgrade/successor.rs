@@ -7,6 +7,7 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use command_fds::{CommandFdExt, FdMapping};
+use rustix::io::Errno;
 use thiserror::Error;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
@@ -16,7 +17,7 @@ use tokio::time::timeout;
 use super::letter::{CONNECTION, Letter, Word, line};
 use super::program::Program;
 use crate::app::inherited::Key;
-use crate::sockets::FIRST_PASSED;
+use crate::sockets::{FIRST_PASSED, MOST_PASSED};
 
 /// How long the new process may take until it serves.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -37,6 +38,12 @@ pub(super) struct Successor {
 pub(super) enum UpgradeError {
     #[error("{program}: cannot be started: {source}; put a binary there that runs, and try again")]
     Start { program: String, source: io::Error },
+    #[error(
+        "{program}: is not started: {count} sockets are more than can be passed on, which is {} at most, and fewer if \
+         listeners have long names; let there be fewer addresses, or restart with fewer `workers`",
+        MOST_PASSED - 1
+    )]
+    TooMany { program: String, count: usize },
     #[error("{program}: the new process gave up: {why}")]
     GaveUp { program: String, why: String },
     #[error("{program}: the new process ended ({status}) before it served; what it had to say is in the log")]
@@ -59,7 +66,16 @@ impl UpgradeError {
 impl Successor {
     /// Starts a new process with these sockets.
     pub(super) fn spawn(program: &Program, keys: Vec<Key>) -> Result<Self, UpgradeError> {
-        let successor = spawn(program, keys).map_err(|source| UpgradeError::new(program, source))?;
+        let count = keys.len();
+        let too_many = || UpgradeError::TooMany { program: program.path.display().to_string(), count };
+        if !can_be_passed(count) {
+            return Err(too_many());
+        }
+        let successor = spawn(program, keys).map_err(|source| match Errno::from_io_error(&source) {
+            // Their names do not fit into the environment.
+            Some(Errno::TOOBIG) => too_many(),
+            _ => UpgradeError::new(program, source),
+        })?;
         tracing::info!(pid = successor.pid, program = %successor.program, "upgrade: a new process is started");
         Ok(successor)
     }
@@ -135,10 +151,10 @@ impl Successor {
 fn spawn(program: &Program, keys: Vec<Key>) -> io::Result<Successor> {
     let (ours, theirs) = StdUnixStream::pair()?;
     ours.set_nonblocking(true)?;
-    let (mut names, mut sockets): (Vec<String>, Vec<OwnedFd>) =
-        keys.into_iter().map(|key| (key.name, key.socket)).unzip();
-    names.push(CONNECTION.to_owned());
-    sockets.push(theirs.into());
+    // First comes what it cannot do without.
+    let connection = Key { name: CONNECTION.to_owned(), socket: theirs.into() };
+    let keys = std::iter::once(connection).chain(keys);
+    let (names, sockets): (Vec<String>, Vec<OwnedFd>) = keys.map(|key| (key.name, key.socket)).unzip();
     let mut command = std::process::Command::new(&program.path);
     command.arg("stage").args(&program.arguments).stdin(Stdio::null());
     command.env_remove("LISTEN_PID").env("LISTEN_FDS", sockets.len().to_string());
@@ -155,6 +171,11 @@ fn spawn(program: &Program, keys: Vec<Key>) -> io::Result<Successor> {
     let pid = process.id().unwrap_or_default();
     let program = program.path.display().to_string();
     Ok(Successor { pid, program, process, connection: BufReader::new(UnixStream::from_std(ours)?) })
+}
+
+/// Whether a new process takes so many sockets, and the connection to this one.
+fn can_be_passed(count: usize) -> bool {
+    count < MOST_PASSED
 }
 
 /// Takes every number below this for a descriptor: what the standard library opens to hear whether the program could be

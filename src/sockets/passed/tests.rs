@@ -93,6 +93,13 @@ fn o3_what_nobody_wants_is_told_with_its_address() {
 }
 
 #[test]
+fn o3_more_than_are_taken_are_told() {
+    assert_eq!(beyond(MOST_PASSED), None);
+    let said = beyond(MOST_PASSED + 1).unwrap();
+    assert!(said.starts_with("4097 descriptors were passed to the gate, which takes 4096"), "{said}");
+}
+
+#[test]
 fn o3_who_would_lose_ipv4_is_told() {
     let socket = Socket::new(Domain::IPV6, Type::STREAM, None).unwrap();
     socket.set_only_v6(true).unwrap();

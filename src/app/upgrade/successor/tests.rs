@@ -30,15 +30,15 @@ async fn start(program: &Program, keys: Vec<Key>) -> Result<Successor, String> {
 async fn o3_a_new_process_gets_the_sockets_and_the_letter() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let key = Key { name: "listeners.edge.bind.0".to_owned(), socket: listener.into() };
-    // The connection is the last descriptor: 3 is the listener, 4 the connection.
+    // The connection is the first descriptor: however many there are, it is among those that are taken.
     let (_folder, program) = program(
         "[ \"$1 $2 $3 $4\" = 'stage run -c a b' ] || exit 3\n\
-         [ \"$LISTEN_FDS $LISTEN_FDNAMES\" = '2 listeners.edge.bind.0:raftgate-upgrade' ] || exit 4\n\
+         [ \"$LISTEN_FDS $LISTEN_FDNAMES\" = '2 raftgate-upgrade:listeners.edge.bind.0' ] || exit 4\n\
          [ -z \"$LISTEN_PID\" ] || exit 5\n\
-         echo '\"asks\"' >&4; read -r letter <&4\n\
+         echo '\"asks\"' >&3; read -r letter <&3\n\
          case \"$letter\" in *'\"epochs\":7'*) ;; *) exit 6;; esac\n\
-         [ -S /proc/self/fd/3 ] || exit 7\n\
-         echo '\"ready\"' >&4; read -r nothing <&4",
+         [ -S /proc/self/fd/4 ] || exit 7\n\
+         echo '\"ready\"' >&3; read -r nothing <&3",
     );
     let mut successor = start(&program, vec![key]).await.unwrap();
     successor.end().await;
@@ -75,4 +75,15 @@ async fn o3_what_is_no_program_is_told_however_many_sockets_there_are() {
     let keys: Vec<Key> = (0..40).map(|_| key()).collect();
     let said = start(&program, keys).await.unwrap_err();
     assert!(said.contains("cannot be started: Permission denied"), "{said}");
+}
+
+#[tokio::test]
+async fn o3_more_sockets_than_a_new_process_takes_are_told_before_it_is_started() {
+    // With the connection they would be one too many.
+    assert!(can_be_passed(MOST_PASSED - 1) && !can_be_passed(MOST_PASSED));
+    // Nor do names fit that are longer than the longest variable may be.
+    let (_folder, program) = program("exit 9");
+    let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap().into();
+    let said = start(&program, vec![Key { name: "a".repeat(1 << 20), socket }]).await.unwrap_err();
+    assert!(said.contains("is not started: 1 sockets are more than can be passed on"), "{said}");
 }
