@@ -114,7 +114,8 @@ impl Passed {
         Ok(adopted)
     }
 
-    /// Takes the listening socket that is bound to this path, non-blocking.
+    /// Takes the listening socket that is bound to this path, non-blocking; not one whose file is gone, since nobody could
+    /// reach it any more.
     ///
     /// # Errors
     /// Others than its owner may use it, and this process cannot change that (O6); or it cannot be used.
@@ -125,7 +126,16 @@ impl Passed {
         let Some(PassedSocket { name, socket, .. }) = taken.pop() else { return Ok(None) };
         let failed = |source| LocalSocketError::Other { path: path.to_owned(), source };
         socket.set_nonblocking(true).map_err(failed)?;
-        let mode = std::fs::symlink_metadata(path).map_err(failed)?.permissions().mode() & 0o777;
+        let mode = match std::fs::symlink_metadata(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.complaints.push(format!(
+                    "the file of the control socket {} is gone: it is made anew, and the socket that was passed is closed",
+                    path.display()
+                ));
+                return Ok(None);
+            }
+            found => found.map_err(failed)?.permissions().mode() & 0o777,
+        };
         if mode & 0o077 != 0
             && std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode & 0o700)).is_err()
         {

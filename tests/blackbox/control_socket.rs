@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use crate::support::gate::{Gate, can_have_own_files, can_lack_rights, raftgate, raftgate_without_rights};
 use crate::support::scene::Scene;
 use crate::support::skip;
-use crate::support::wait::within_deadline;
+use crate::support::wait::{until, within_deadline};
 
 /// A gate's file whose node is not there; `top` are lines at the top level.
 fn file(top: &str) -> (TempDir, std::path::PathBuf) {
@@ -156,4 +156,24 @@ async fn status_without_rights(closed: &Path) -> Output {
     let mut command = raftgate_without_rights();
     command.args(["status", "--socket"]).arg(closed.join("control.sock"));
     within_deadline("the command", command.output()).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn o6_an_upgrade_makes_a_socket_anew_whose_file_is_gone() {
+    let scene = Scene::start(&["lead"]).await;
+    fs::remove_file(scene.socket()).unwrap();
+    scene.gate.signal(Signal::USR2);
+    until("the upgrade is done or has failed", async || {
+        let lines = scene.gate.log().lines();
+        lines
+            .iter()
+            .any(|line| line.contains("upgrade: done") || line.contains("upgrade: failed"))
+            .then_some(())
+    })
+    .await;
+    for command in ["status", "upgrade"] {
+        let output = scene.command(&[command]).await;
+        assert!(output.status.success(), "{output:?}\n{}", scene.gate.log().text());
+    }
+    scene.gate.assert_books_balance().await;
 }

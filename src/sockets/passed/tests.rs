@@ -125,6 +125,19 @@ fn o6_a_passed_socket_is_made_its_owners_alone() {
 }
 
 #[test]
+fn o6_a_passed_socket_whose_file_is_gone_is_closed_and_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("control.sock");
+    let socket = UnixListener::bind(&path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    let mut passed = passing([("", OwnedFd::from(socket).into())]);
+    assert!(passed.take_local(&path).unwrap().is_none());
+    assert!(passed.is_empty());
+    let complaints = passed.into_complaints();
+    assert!(complaints.len() == 1 && complaints[0].contains("is made anew"), "{complaints:?}");
+}
+
+#[test]
 fn a_connection_is_known_by_its_name_and_a_listener_is_none() {
     let (connection, _other) = UnixStream::pair().unwrap();
     let folder = tempfile::tempdir().unwrap();
