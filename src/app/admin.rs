@@ -2,7 +2,7 @@
 
 use std::future::pending;
 use std::io;
-use std::net::TcpListener as StdTcpListener;
+use std::net::{SocketAddr, TcpListener as StdTcpListener};
 use std::os::unix::net::UnixListener as StdUnixListener;
 use std::sync::Arc;
 use std::thread;
@@ -13,10 +13,10 @@ use tokio::sync::{oneshot, watch};
 use tracing::{error, info};
 
 use super::gate::{StartError, refused};
-use super::inherited::{Inherited, Key, Opened, OpenedLocal};
+use super::inherited::{Inherited, Key, Opened, OpenedLocal, Wanted};
 use crate::admin::{self, Controls, State};
 use crate::config::Config;
-use crate::sockets::{self, SocketFile};
+use crate::sockets::SocketFile;
 use crate::supervise::supervised;
 
 /// What it was that the operating system refused.
@@ -35,27 +35,25 @@ pub(super) struct AdminThread {
 
 /// The places where people are heard, before anybody is.
 pub(super) struct Doors {
-    tcp: Option<Opened>,
+    tcp: Vec<Opened>,
     control: Option<OpenedLocal>,
 }
 
 impl Doors {
     /// Takes what was passed for the places that the configuration names, else binds them.
     pub(super) fn bind(config: &Config, inherited: &mut Inherited) -> Result<Self, StartError> {
-        let tcp = |address| {
-            let passed = inherited.tcp(ADMIN, address)?;
-            let bind = || Ok(Opened { sockets: sockets::bind(address, 1)?, shared: false });
-            passed.map_or_else(bind, Ok)
-        };
-        let tcp = config.admin_bind.map(tcp).transpose().map_err(StartError::BindAdmin)?;
+        let wanted = Wanted { count: 1, is_own: &|_| false };
+        let tcp = config.admin_bind.map(|address| inherited.open(ADMIN, address, wanted));
+        let tcp = tcp.transpose().map_err(StartError::BindAdmin)?.unwrap_or_default();
         let control = config.admin_socket.as_deref().map(|path| inherited.local(path)).transpose()?.flatten();
         Ok(Doors { tcp, control })
     }
 
     /// All their sockets, to be passed on.
     fn keys(&self) -> io::Result<Vec<Key>> {
-        let tcp = self.tcp.iter();
-        let tcp = tcp.map(|opened| Key::new(ADMIN.to_owned(), opened.shared, &opened.sockets[0]));
+        let tcp =
+            self.tcp.iter().flat_map(|opened| opened.sockets.iter().map(|socket| (socket, opened.shared)));
+        let tcp = tcp.map(|(socket, shared)| Key::new(ADMIN.to_owned(), shared, socket));
         tcp.chain(self.control.iter().map(Key::of_control)).collect()
     }
 
@@ -65,12 +63,12 @@ impl Doors {
         state: Arc<State>,
         controls: Controls,
     ) -> Result<Option<AdminThread>, StartError> {
-        if self.tcp.is_none() && self.control.is_none() {
+        if self.tcp.is_empty() && self.control.is_none() {
             return Ok(None);
         }
         let keys = self.keys().map_err(refused(WHAT))?;
-        let listener = self.tcp.map(|mut opened| opened.sockets.swap_remove(0));
-        let address = listener.as_ref().map(StdTcpListener::local_addr).transpose().map_err(refused(WHAT))?;
+        let addresses: Vec<SocketAddr> = self.tcp.iter().map(|opened| opened.bound).collect();
+        let listeners: Vec<StdTcpListener> = self.tcp.into_iter().flat_map(|opened| opened.sockets).collect();
         let (control, file) = self.control.map(|opened| (opened.socket, opened.file)).unzip();
         let path = control.as_ref().and_then(|control| control.local_addr().ok());
         let runtime = Builder::new_current_thread().enable_all().build().map_err(refused(WHAT))?;
@@ -78,8 +76,11 @@ impl Doors {
         let (open, opened) = watch::channel(true);
         let thread = thread::Builder::new().name("admin".to_owned()).spawn(move || {
             runtime.block_on(async {
+                // They end with the runtime.
+                for listener in listeners {
+                    tokio::spawn(serve(listener, Arc::clone(&state), opened.clone()));
+                }
                 tokio::select! {
-                    () = serve(listener, Arc::clone(&state), opened.clone()) => {}
                     () = serve_control(control, Arc::clone(&state), controls, opened) => {}
                     () = supervised("events", || admin::tell(Arc::clone(&state))) => {}
                     _ = stopped => {}
@@ -87,7 +88,7 @@ impl Doors {
             });
         });
         let thread = thread.map_err(refused(WHAT))?;
-        if let Some(address) = address {
+        for address in addresses {
             info!(%address, "admin listening");
         }
         if let Some(path) = path.as_ref().and_then(|address| address.as_pathname()) {
@@ -116,18 +117,15 @@ impl AdminThread {
     }
 }
 
-/// Without a listener it waits for ever.
-async fn serve(listener: Option<StdTcpListener>, state: Arc<State>, open: watch::Receiver<bool>) {
-    match listener.map(TcpListener::from_std) {
-        Some(Ok(listener)) => {
+async fn serve(listener: StdTcpListener, state: Arc<State>, open: watch::Receiver<bool>) {
+    match TcpListener::from_std(listener) {
+        Ok(listener) => {
             let listener = Arc::new(listener);
             let serve = || admin::serve(Arc::clone(&listener), Arc::clone(&state));
             while_open(open, || supervised("admin listener", serve)).await;
         }
-        Some(Err(error)) => error!(%error, "admin listener cannot be served"),
-        None => {}
+        Err(error) => error!(%error, "admin listener cannot be served"),
     }
-    pending::<()>().await;
 }
 
 /// Without a socket it waits for ever.

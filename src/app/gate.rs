@@ -13,8 +13,8 @@ use tracing::info;
 
 use super::admin::{AdminThread, Doors};
 use super::control::{self, Control, ControlError, Memory, Plan, Prepared};
-use super::inherited::Inherited;
-use super::listening::{Listening, Wanted};
+use super::inherited::{Inherited, Wanted};
+use super::listening::Listening;
 use super::reload::in_force;
 use super::{panics, tls};
 use crate::admin::{self, Controls, Request};
@@ -145,9 +145,9 @@ impl Gate {
         let (listening, sockets, doors) = opened?;
         let prepared = control.prepare(plans)?;
         let handles = prepared.iter().map(Prepared::handle).collect();
-        let settings = proxy::Settings { shared: listening.shared(), ..settings(config, &prepared) };
-        let proxy = proxy::start(settings, sockets, handles, proxy_metrics, failing.clone())
-            .map_err(refused("the workers"))?;
+        let proxy =
+            proxy::start(settings(config, &prepared), sockets, handles, proxy_metrics, failing.clone())
+                .map_err(refused("the workers"))?;
         control.adopt(prepared);
         let orders = admin::Orders::default();
         let controls =

@@ -26,13 +26,26 @@ pub(super) struct Inherited {
     by_gate: bool,
 }
 
-/// The sockets of one address.
+/// Sockets that are bound to one address.
 #[derive(Debug)]
 pub(super) struct Opened {
+    /// That address, which is another than the configured one where the system has chosen the port, or where several
+    /// stand for all of the machine: 0.0.0.0 and [::].
+    pub(super) bound: SocketAddr,
     /// At least one.
     pub(super) sockets: Vec<TcpListener>,
     /// Whether somebody keeps them who is no gate: systemd.
     pub(super) shared: bool,
+}
+
+/// What new addresses are bound to, and beside what.
+#[derive(Clone, Copy)]
+pub(super) struct Wanted<'a> {
+    /// How many sockets each gets.
+    pub(super) count: usize,
+    /// Whether it is the gate itself that has a socket where such an address would be. It can only be one that is about
+    /// to be closed: those of one configuration are in nobody's way.
+    pub(super) is_own: &'a dyn Fn(SocketAddr) -> bool,
 }
 
 /// The control socket.
@@ -56,13 +69,38 @@ impl Inherited {
         Inherited { passed, by_gate }
     }
 
-    /// The sockets that were passed for an address. `key` is what they are known by where the port is any.
-    pub(super) fn tcp(&mut self, key: &str, address: SocketAddr) -> Result<Option<Opened>, BindError> {
+    /// What serves an address: the sockets that were passed for it, or else, bound, as many as `wanted` says. `key` is
+    /// what they are known by where the port is any.
+    ///
+    /// # Errors
+    /// It cannot be listened on; nothing stays bound.
+    pub(super) fn open(
+        &mut self,
+        key: &str,
+        address: SocketAddr,
+        wanted: Wanted<'_>,
+    ) -> Result<Vec<Opened>, BindError> {
         let failed = |source| BindError::Other { address, source };
-        let adopted = self.passed.take_tcp(key, address).map_err(failed)?;
-        let shared = adopted.iter().any(|adopted| self.is_kept_elsewhere(adopted));
-        let sockets: Vec<TcpListener> = adopted.into_iter().map(|adopted| adopted.socket).collect();
-        Ok((!sockets.is_empty()).then_some(Opened { sockets, shared }))
+        let opened = self.take(key, address).map_err(failed)?;
+        if !opened.is_empty() {
+            return Ok(opened);
+        }
+        let sockets = bind(address, wanted)?;
+        let bound = sockets[0].local_addr().map_err(failed)?;
+        Ok(vec![Opened { bound, sockets, shared: false }])
+    }
+
+    /// The sockets that were passed for an address, by what they are bound to.
+    fn take(&mut self, key: &str, address: SocketAddr) -> io::Result<Vec<Opened>> {
+        let mut opened: Vec<Opened> = Vec::new();
+        for adopted in self.passed.take_tcp(key, address)? {
+            let (bound, shared) = (adopted.socket.local_addr()?, self.is_kept_elsewhere(&adopted));
+            match opened.iter_mut().find(|known| (known.bound, known.shared) == (bound, shared)) {
+                Some(known) => known.sockets.push(adopted.socket),
+                None => opened.push(Opened { bound, sockets: vec![adopted.socket], shared }),
+            }
+        }
+        Ok(opened)
     }
 
     /// The control socket. Who has not asked for one does without where there can be none.
@@ -95,6 +133,14 @@ impl Inherited {
     fn is_kept_elsewhere<S>(&self, adopted: &Adopted<S>) -> bool {
         !self.by_gate || adopted.name == KEPT_ELSEWHERE
     }
+}
+
+fn bind(address: SocketAddr, wanted: Wanted<'_>) -> Result<Vec<TcpListener>, BindError> {
+    sockets::bind(address, wanted.count).or_else(|error| match error {
+        // The gate's own: 0.0.0.0 stands aside for 127.0.0.1, say, or what was removed a moment ago is back.
+        BindError::InUse { .. } if (wanted.is_own)(address) => sockets::bind_beside(address, wanted.count),
+        error => Err(error),
+    })
 }
 
 impl Opened {

@@ -6,10 +6,10 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use super::gate::{StartError, refused};
-use super::inherited::{Inherited, Key, Opened};
+use super::inherited::{Inherited, Key, Opened, Wanted};
 use crate::config::Config;
 use crate::proxy::Sockets;
-use crate::sockets::{self, BindError};
+use crate::sockets::BindError;
 
 /// All of them, in the order of the configuration.
 #[derive(Clone, Debug, Default)]
@@ -19,22 +19,18 @@ pub(super) struct Listening(Vec<Address>);
 struct Address {
     listener: Arc<str>,
     configured: SocketAddr,
-    /// The same, but for a port that the system has chosen.
-    bound: SocketAddr,
-    /// Whether somebody keeps its sockets who is no gate (O3).
-    shared: bool,
-    /// Its sockets once more, to be passed on.
-    duplicates: Arc<[OwnedFd]>,
+    /// What its clients come in by: one, or one for each kind of address.
+    doors: Vec<Door>,
 }
 
-/// What new addresses are bound to, and beside what.
-#[derive(Clone, Copy)]
-pub(super) struct Wanted<'a> {
-    /// How many sockets each gets.
-    pub(super) count: usize,
-    /// Whether it is the gate itself that has a socket where such an address would be. It can only be one that is about
-    /// to be closed: those of one configuration are in nobody's way.
-    pub(super) is_own: &'a dyn Fn(SocketAddr) -> bool,
+/// Sockets that are bound to the same.
+#[derive(Clone, Debug)]
+struct Door {
+    bound: SocketAddr,
+    /// Whether somebody keeps them who is no gate (O3).
+    shared: bool,
+    /// They once more, to be passed on.
+    duplicates: Arc<[OwnedFd]>,
 }
 
 impl Listening {
@@ -56,17 +52,14 @@ impl Listening {
             for (place, &configured) in listener.bind.iter().enumerate() {
                 let name = Arc::clone(&listener.name);
                 let (address, sockets) = if let Some(known) = self.known(&name, configured) {
-                    (Address { listener: name, ..known.clone() }, Sockets::Kept(known.bound))
+                    (Address { listener: name, ..known.clone() }, known.kept())
                 } else {
-                    let passed = inherited.tcp(&key(&name, place), configured);
-                    let opened = match passed.map_err(|cause| cannot_bind(&name, cause))? {
-                        Some(opened) => opened,
-                        None => bind(&name, configured, wanted)?,
-                    };
+                    let opened = inherited.open(&key(&name, place), configured, wanted);
+                    let opened = opened.map_err(|cause| cannot_bind(&name, cause))?;
                     Address::new(name, configured, opened)?
                 };
                 next.push(address);
-                of_listener.push(sockets);
+                of_listener.extend(sockets);
             }
             all.push(of_listener);
         }
@@ -75,12 +68,11 @@ impl Listening {
 
     /// The listeners with what they are bound to.
     pub(super) fn addresses(&self) -> Vec<(Arc<str>, SocketAddr)> {
-        self.0.iter().map(|address| (Arc::clone(&address.listener), address.bound)).collect()
-    }
-
-    /// Those of their addresses whose sockets somebody keeps who is no gate.
-    pub(super) fn shared(&self) -> Vec<SocketAddr> {
-        self.0.iter().filter(|address| address.shared).map(|address| address.bound).collect()
+        let of = |address: &Address| {
+            let name = Arc::clone(&address.listener);
+            address.doors.iter().map(move |door| (Arc::clone(&name), door.bound)).collect::<Vec<_>>()
+        };
+        self.0.iter().flat_map(of).collect()
     }
 
     /// All their sockets, to be passed on under the names that the next gate knows them by.
@@ -88,9 +80,11 @@ impl Listening {
         let mut keys = Vec::new();
         for address in &self.0 {
             let of_listener = self.0.iter().filter(|other| other.listener == address.listener);
-            let place = of_listener.take_while(|other| other.bound != address.bound).count();
-            for socket in address.duplicates.iter() {
-                keys.push(Key::new(key(&address.listener, place), address.shared, socket)?);
+            let place = of_listener.take_while(|other| !std::ptr::eq(*other, address)).count();
+            for door in &address.doors {
+                for socket in door.duplicates.iter() {
+                    keys.push(Key::new(key(&address.listener, place), door.shared, socket)?);
+                }
             }
         }
         Ok(keys)
@@ -109,23 +103,22 @@ impl Address {
     fn new(
         listener: Arc<str>,
         configured: SocketAddr,
-        opened: Opened,
-    ) -> Result<(Self, Sockets), StartError> {
-        let bound = opened.sockets[0].local_addr().map_err(refused("a listener"))?;
-        let duplicates = opened.duplicates().map_err(refused("a listener"))?.into();
-        let address = Address { listener, configured, bound, shared: opened.shared, duplicates };
-        Ok((address, Sockets::New(opened.sockets)))
+        opened: Vec<Opened>,
+    ) -> Result<(Self, Vec<Sockets>), StartError> {
+        let (mut doors, mut all) = (Vec::new(), Vec::new());
+        for opened in opened {
+            let duplicates = opened.duplicates().map_err(refused("a listener"))?.into();
+            let Opened { bound, sockets, shared } = opened;
+            doors.push(Door { bound, shared, duplicates });
+            all.push(Sockets::New { sockets, shared });
+        }
+        Ok((Address { listener, configured, doors }, all))
     }
-}
 
-fn bind(listener: &str, address: SocketAddr, wanted: Wanted<'_>) -> Result<Opened, StartError> {
-    let bound = sockets::bind(address, wanted.count).or_else(|error| match error {
-        // The gate's own: 0.0.0.0 stands aside for 127.0.0.1, say, or what was removed a moment ago is back.
-        BindError::InUse { .. } if (wanted.is_own)(address) => sockets::bind_beside(address, wanted.count),
-        error => Err(error),
-    });
-    let sockets = bound.map_err(|cause| cannot_bind(listener, cause))?;
-    Ok(Opened { sockets, shared: false })
+    /// What serves it already.
+    fn kept(&self) -> Vec<Sockets> {
+        self.doors.iter().map(|door| Sockets::Kept(door.bound)).collect()
+    }
 }
 
 fn cannot_bind(listener: &str, cause: BindError) -> StartError {

@@ -23,7 +23,6 @@ impl Config {
     pub fn proxy_settings(&self) -> proxy::Settings {
         proxy::Settings {
             workers: self.workers,
-            shared: Vec::new(),
             // Clients must never get what is kept back for probes: without these the route would be lost (S8).
             max_connections: self.max_connections.min(most_connections()),
             pipes: most_pipes(self.workers),

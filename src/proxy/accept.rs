@@ -252,7 +252,7 @@ mod tests {
             let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
             let address = listener.local_addr().unwrap();
             let open = Arc::<OpenSockets>::default().add(address);
-            let doorway = worker.open(Socket { place: 0, listener, open }).unwrap();
+            let doorway = worker.open(Socket { place: 0, listener, shared: false, open }).unwrap();
             let come = async |clients: u64| {
                 let _client = TcpStream::connect(address).await.unwrap();
                 until("the client is counted", || metrics.connections.get() == clients).await;

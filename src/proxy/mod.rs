@@ -112,8 +112,13 @@ pub struct Proxy {
 pub enum Sockets {
     /// At the sockets that are bound to this address already.
     Kept(SocketAddr),
-    /// At these, which have been bound for it.
-    New(Vec<TcpListener>),
+    /// At these, which are new here.
+    New {
+        /// The sockets.
+        sockets: Vec<TcpListener>,
+        /// Whether another process has them, too, and keeps them when this one stops.
+        shared: bool,
+    },
 }
 
 /// Starts the workers' threads. `sockets` are those of each of `settings.listeners`, for all its addresses, all new;
@@ -294,8 +299,11 @@ impl Drop for Proxy {
     }
 }
 
+/// A listening socket, and whether another process has it, too.
+type Bound = (TcpListener, bool);
+
 /// The addresses that are bound already, with their listener's place, and the new sockets of each listener.
-fn tell_apart(sockets: Vec<Vec<Sockets>>) -> (Vec<(SocketAddr, usize)>, Vec<Vec<TcpListener>>) {
+fn tell_apart(sockets: Vec<Vec<Sockets>>) -> (Vec<(SocketAddr, usize)>, Vec<Vec<Bound>>) {
     let mut kept = Vec::new();
     let mut new = Vec::new();
     for (place, sockets) in sockets.into_iter().enumerate() {
@@ -303,7 +311,9 @@ fn tell_apart(sockets: Vec<Vec<Sockets>>) -> (Vec<(SocketAddr, usize)>, Vec<Vec<
         for sockets in sockets {
             match sockets {
                 Sockets::Kept(address) => kept.push((address, place)),
-                Sockets::New(sockets) => of_listener.extend(sockets),
+                Sockets::New { sockets, shared } => {
+                    of_listener.extend(sockets.into_iter().map(|socket| (socket, shared)));
+                }
             }
         }
         new.push(of_listener);
@@ -314,18 +324,18 @@ fn tell_apart(sockets: Vec<Vec<Sockets>>) -> (Vec<(SocketAddr, usize)>, Vec<Vec<
 /// Each worker's listening sockets. Of each address every worker gets one: where there are fewer sockets than
 /// workers, some share one; where there are more, some have several, so that no queue goes unserved.
 fn distribute(
-    listeners: Vec<Vec<TcpListener>>,
+    listeners: Vec<Vec<Bound>>,
     workers: usize,
     open: &Arc<OpenSockets>,
 ) -> io::Result<Vec<Vec<Socket>>> {
     let mut shares: Vec<Vec<Socket>> = (0..workers).map(|_| Vec::new()).collect();
     for (place, sockets) in listeners.into_iter().enumerate() {
-        let mut by_address: BTreeMap<SocketAddr, Vec<TcpListener>> = BTreeMap::new();
-        for socket in sockets {
-            by_address.entry(socket.local_addr()?).or_default().push(socket);
+        let mut by_address: BTreeMap<(SocketAddr, bool), Vec<TcpListener>> = BTreeMap::new();
+        for (socket, shared) in sockets {
+            by_address.entry((socket.local_addr()?, shared)).or_default().push(socket);
         }
-        for (address, group) in by_address {
-            let socket = |listener| Socket { place, listener, open: open.add(address) };
+        for ((address, shared), group) in by_address {
+            let socket = |listener| Socket { place, listener, shared, open: open.add(address) };
             for worker in group.len()..workers {
                 shares[worker].push(socket(group[worker % group.len()].try_clone()?));
             }

@@ -15,8 +15,6 @@ use crate::wire::proxy_header::Version;
 pub struct Settings {
     /// How many worker threads; at least 1.
     pub workers: usize,
-    /// The addresses whose listening sockets another process has, too, and keeps when this one stops.
-    pub shared: Vec<SocketAddr>,
     /// Connections in all, held and relayed.
     pub max_connections: usize,
     /// Pipes of one worker for sessions that move much at a time (D3); each takes two descriptors. 0: they are copied.

@@ -78,6 +78,8 @@ pub(super) struct Socket {
     /// The place of its listener in the settings.
     pub(super) place: usize,
     pub(super) listener: std::net::TcpListener,
+    /// Whether another process has it, too, and keeps it when this one stops.
+    pub(super) shared: bool,
     pub(super) open: Open,
 }
 
@@ -92,8 +94,6 @@ pub(super) type Scratch = RefCell<Box<[u8]>>;
 pub(super) struct Worker {
     /// What new clients come under.
     present: RefCell<Generation>,
-    /// The addresses whose sockets another process keeps when this one stops.
-    shared: Vec<SocketAddr>,
     /// Where it accepts.
     doorways: RefCell<Vec<Rc<Doorway>>>,
     /// Rung whenever one of them is gone.
@@ -140,7 +140,6 @@ impl Worker {
     pub(super) fn new(Beginning { plan, places, orders, .. }: Beginning) -> Rc<Self> {
         let worker = Worker {
             present: RefCell::new(Generation::new(&plan, None)),
-            shared: plan.settings.shared.clone(),
             doorways: RefCell::default(),
             closed: Notify::new(),
             orders,
@@ -165,11 +164,11 @@ impl Worker {
     }
 
     /// Accepts at this socket until told otherwise, and closes it then.
-    pub(super) fn open(self: &Rc<Self>, Socket { place, listener, open }: Socket) -> io::Result<Rc<Doorway>> {
+    pub(super) fn open(self: &Rc<Self>, socket: Socket) -> io::Result<Rc<Doorway>> {
+        let Socket { place, listener, shared, open } = socket;
         listener.set_nonblocking(true)?;
         let socket = TcpListener::from_std(listener)?;
         let address = open.address();
-        let shared = self.shared.contains(&address);
         let doorway = Rc::new(Doorway::new(address, shared, self.entrance(place)));
         self.doorways.borrow_mut().push(Rc::clone(&doorway));
         let opened = Rc::clone(&doorway);

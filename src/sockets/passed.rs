@@ -11,6 +11,7 @@ use listenfd::ListenFd;
 use socket2::{Domain, Socket, Type};
 
 use super::local::LocalSocketError;
+use super::quiesce::end_quiescence;
 use super::system::is_listener;
 use super::tune::tune;
 
@@ -97,21 +98,15 @@ impl Passed {
             let bound = passed.socket.local_addr().ok().and_then(|bound| bound.as_socket());
             bound.is_some_and(|bound| serves(bound, address) && (address.port() != 0 || passed.name == key))
         });
-        let mut adopted = Vec::new();
-        for PassedSocket { name, socket, .. } in taken {
-            socket.set_nonblocking(true)?;
-            tune(&socket)?;
-            if address.is_ipv6() && takes_ipv6_alone(&socket, address) {
-                self.complaints.push(format!(
-                    "the socket for {address}{} takes IPv6 alone, so that IPv4 clients find nobody: let the socket \
-                     unit have BindIPv6Only=both, or a second ListenStream=0.0.0.0:{}",
-                    in_brackets(&name),
-                    address.port()
-                ));
-            }
-            adopted.push(Adopted { name, socket: socket.into() });
+        if !taken.is_empty() && !takes_ipv4(address, &taken) {
+            self.complaints.push(format!(
+                "the socket for {address}{} takes IPv6 alone, so that IPv4 clients find nobody: let the socket \
+                 unit have BindIPv6Only=both, or a second ListenStream=0.0.0.0:{}",
+                in_brackets(&taken[0].name),
+                address.port()
+            ));
         }
-        Ok(adopted)
+        taken.into_iter().map(PassedSocket::adopt).collect()
     }
 
     /// Takes the listening socket that is bound to this path, non-blocking; not one whose file is gone, since nobody could
@@ -179,6 +174,17 @@ impl Passed {
     }
 }
 
+impl PassedSocket {
+    fn adopt(self) -> io::Result<Adopted<TcpListener>> {
+        let PassedSocket { name, socket, .. } = self;
+        socket.set_nonblocking(true)?;
+        tune(&socket)?;
+        // Whoever had it before may have died while it stopped.
+        end_quiescence(&socket);
+        Ok(Adopted { name, socket: socket.into() })
+    }
+}
+
 /// Whether a socket that is bound there is what a configured address means.
 fn serves(bound: SocketAddr, wanted: SocketAddr) -> bool {
     let (bound_ip, wanted_ip) = (bound.ip().to_canonical(), wanted.ip().to_canonical());
@@ -197,9 +203,14 @@ fn beyond(count: usize) -> Option<String> {
     })
 }
 
-fn takes_ipv6_alone(socket: &Socket, wanted: SocketAddr) -> bool {
-    let is_ipv6 = socket.local_addr().is_ok_and(|bound| bound.is_ipv6());
-    wanted.ip().is_unspecified() && is_ipv6 && socket.only_v6().unwrap_or(false)
+/// Whether IPv4 clients of an address find somebody, if it is to have any.
+fn takes_ipv4(wanted: SocketAddr, sockets: &[PassedSocket]) -> bool {
+    let is_everywhere = wanted.is_ipv6() && wanted.ip().is_unspecified();
+    let takes_it = |passed: &PassedSocket| {
+        let is_ipv6 = passed.socket.local_addr().is_ok_and(|bound| bound.is_ipv6());
+        !(is_ipv6 && passed.socket.only_v6().unwrap_or(false))
+    };
+    !is_everywhere || sockets.iter().any(takes_it)
 }
 
 fn is_local(socket: &Socket) -> bool {

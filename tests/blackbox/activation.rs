@@ -8,68 +8,17 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::process::Stdio;
 
-use command_fds::{CommandFdExt, FdMapping};
 use rustix::process::{Signal, kill_process};
 use tokio::net::TcpStream;
 use tokio::process::Command;
 
-use crate::support::certs::Authority;
-use crate::support::client::{Outcome, Trust};
+use crate::support::activation::{Place, passing};
+use crate::support::client::Outcome;
 use crate::support::gate::{Gate, raftgate};
-use crate::support::node::Node;
 use crate::support::require_tool;
-use crate::support::scene::{Settings, configuration};
 use crate::support::wait::{until, within_deadline};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_raftgate");
-
-/// A node that leads, and a gate's configuration that lets it listen at this address.
-struct Place {
-    folder: tempfile::TempDir,
-    trust: Trust,
-    _node: Node,
-}
-
-impl Place {
-    async fn new(edge: SocketAddr, admin: Option<SocketAddr>) -> Self {
-        let authority = Authority::new();
-        let nodes = [Node::start(&authority, "n1", "lead").await];
-        let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("ca.pem"), authority.pem()).unwrap();
-        let mut text = configuration(&nodes, folder.path(), Settings::default());
-        text = text.replacen("\nbind = \"127.0.0.1:0\"", &format!("\nbind = \"{edge}\""), 1);
-        if let Some(admin) = admin {
-            text = text.replacen("admin.bind = \"127.0.0.1:0\"", &format!("admin.bind = \"{admin}\""), 1);
-        }
-        fs::write(folder.path().join("raftgate.toml"), text).unwrap();
-        let trust = Trust::new(&authority, &nodes);
-        let [node] = nodes;
-        Place { folder, trust, _node: node }
-    }
-
-    fn file(&self) -> std::path::PathBuf {
-        self.folder.path().join("raftgate.toml")
-    }
-
-    fn socket(&self) -> std::path::PathBuf {
-        self.folder.path().join("control.sock")
-    }
-}
-
-/// The binary with these sockets, as a service manager starts it: it knows its own number only once it is there.
-fn passing(sockets: Vec<OwnedFd>, pid: &str) -> Command {
-    let mut command = std::process::Command::new("sh");
-    let script = format!("export LISTEN_PID={pid}; exec \"$0\" \"$@\"");
-    command.args(["-c", &script, BINARY]);
-    command
-        .env("LISTEN_FDS", sockets.len().to_string())
-        .env("LISTEN_FDNAMES", vec!["unit"; sockets.len()].join(":"));
-    let mappings = (3..).zip(sockets).map(|(child_fd, parent_fd)| FdMapping { parent_fd, child_fd });
-    command.fd_mappings(mappings.collect()).unwrap();
-    let mut command = Command::from(command);
-    command.stdin(Stdio::null()).kill_on_drop(true);
-    command
-}
 
 fn listening() -> (TcpListener, SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -81,7 +30,7 @@ fn listening() -> (TcpListener, SocketAddr) {
 async fn o3_passed_sockets_are_used_and_stay_whole_for_the_next_gate() {
     let ((edge, at_edge), (admin, at_admin), (other, at_other)) = (listening(), listening(), listening());
     let datagrams = UdpSocket::bind("127.0.0.1:0").unwrap();
-    let place = Place::new(at_edge, Some(at_admin)).await;
+    let place = Place::new(&at_edge.to_string(), Some(&at_admin.to_string())).await;
     let control = UnixListener::bind(place.socket()).unwrap();
     fs::set_permissions(place.socket(), Permissions::from_mode(0o666)).unwrap();
     let sockets = || -> Vec<OwnedFd> {
@@ -142,7 +91,7 @@ async fn o3_passed_sockets_are_used_and_stay_whole_for_the_next_gate() {
 #[tokio::test]
 async fn o3_sockets_that_were_passed_to_another_process_are_not_taken() {
     let (edge, at_edge) = listening();
-    let place = Place::new(at_edge, None).await;
+    let place = Place::new(&at_edge.to_string(), None).await;
     let output = passing(vec![edge.into()], "1").args(["run", "-c"]).arg(place.file()).output();
     let output = within_deadline("the gate's end", output).await.unwrap();
     assert_eq!(output.status.code(), Some(1), "{output:?}");
@@ -157,7 +106,7 @@ async fn o3_systemd_starts_a_gate_by_its_first_client() {
     }
     let (unused, at_edge) = listening();
     drop(unused);
-    let place = Place::new(at_edge, None).await;
+    let place = Place::new(&at_edge.to_string(), None).await;
     let mut command = Command::new("systemd-socket-activate");
     command.arg("-l").arg(at_edge.to_string()).args(["--setenv=RUST_BACKTRACE=0", BINARY, "run", "-c"]);
     command.arg(place.file()).stdin(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);

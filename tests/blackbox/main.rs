@@ -19,6 +19,7 @@ mod descriptors;
 mod expiry;
 mod failover;
 mod failover_bench;
+mod families;
 mod flapping;
 mod haproxy;
 mod herd;

@@ -84,7 +84,7 @@ impl Gate {
         }
         let proxy = start(
             settings,
-            vec![vec![Sockets::New(sockets)]],
+            vec![vec![Sockets::New { sockets, shared: false }]],
             handles,
             metrics,
             tokio::sync::watch::channel(None).0,
@@ -319,7 +319,6 @@ const NAMES: [&str; 2] = ["a", "b"];
 pub(in super::super) fn settings() -> Settings {
     Settings {
         workers: 2,
-        shared: Vec::new(),
         pipes: 4,
         max_connections: 1000,
         log_connections: false,

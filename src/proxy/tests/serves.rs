@@ -195,7 +195,10 @@ async fn s8_who_is_allowed_is_served() {
 
 #[test]
 fn d1_every_worker_and_every_socket_has_its_part() {
-    let bind = |count| sockets::bind(([127, 0, 0, 1], 0).into(), count).unwrap();
+    let bind = |count| -> Vec<_> {
+        let group = sockets::bind(([127, 0, 0, 1], 0).into(), count).unwrap();
+        group.into_iter().map(|socket| (socket, false)).collect()
+    };
     for (sockets, workers) in [(1, 3), (2, 3), (3, 3), (5, 3)] {
         // One listener with two addresses, and another one.
         let listeners = vec![bind(sockets).into_iter().chain(bind(sockets)).collect(), bind(sockets)];

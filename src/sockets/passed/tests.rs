@@ -106,10 +106,24 @@ fn o3_who_would_lose_ipv4_is_told() {
     socket.bind(&SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)).into()).unwrap();
     socket.listen(1).unwrap();
     let address = socket.local_addr().unwrap().as_socket().unwrap();
-    let mut passed = passing([("", socket)]);
+    let mut passed = passing([("", socket.try_clone().unwrap())]);
     assert_eq!(passed.take_tcp("", address).unwrap().len(), 1);
     let complaints = passed.into_complaints();
     assert!(complaints[0].contains("takes IPv6 alone"), "{complaints:?}");
+    // As the complaint has it.
+    let (second, _) = listening(&format!("0.0.0.0:{}", address.port()));
+    let mut passed = passing([("", socket), ("", second)]);
+    assert_eq!(passed.take_tcp("", address).unwrap().len(), 2);
+    assert_eq!(passed.into_complaints(), [""; 0]);
+}
+
+#[cfg(all(target_os = "linux", not(portable)))]
+#[test]
+fn o4_a_socket_whose_former_gate_died_while_it_stopped_takes_clients_again() {
+    let (socket, address) = listening("127.0.0.1:0");
+    crate::sockets::quiesce(&socket).unwrap();
+    let _taken = passing([("", socket)]).take_tcp("", address).unwrap();
+    std::net::TcpStream::connect_timeout(&address, std::time::Duration::from_millis(500)).unwrap();
 }
 
 #[test]

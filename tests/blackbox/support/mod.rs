@@ -5,6 +5,7 @@
 //! scene         a cluster of nodes with the gate before it: where a test begins and ends
 //! crowd         a new client every few milliseconds, and what each of them lived through
 //! client        one verifying TLS client
+//! activation    starts a gate with sockets that were opened before it
 //! gate          the real binary: start, log, admin endpoints, exit
 //! descriptors   those of another process
 //! attack        clients that mean harm
@@ -28,6 +29,7 @@
 //! clock         stamps that processes can compare
 //! ```
 
+pub(crate) mod activation;
 pub(crate) mod admin;
 pub(crate) mod attack;
 pub(crate) mod browser;
