@@ -11,7 +11,7 @@ use tracing::warn;
 
 use super::gate::StartError;
 use crate::config::DEFAULT_SOCKET;
-use crate::sockets::{self, Adopted, BindError, Passed, SocketFile};
+use crate::sockets::{self, Adopted, BindError, Passed, SocketFile, covers, overlap};
 
 /// The name under which one gate passes the next a socket that somebody else had passed to itself, and keeps.
 const KEPT_ELSEWHERE: &str = "passed";
@@ -69,8 +69,11 @@ impl Inherited {
         Inherited { passed, by_gate }
     }
 
-    /// What serves an address: the sockets that were passed for it, or else, bound, as many as `wanted` says. `key` is
-    /// what they are known by where the port is any.
+    /// What serves an address: the sockets that were passed for it, and if they are not all of it, as many as `wanted` says,
+    /// bound. `key` is what they are known by where the port is any.
+    ///
+    /// What a gate passes that is a part of it, 127.0.0.1 where it is 0.0.0.0, say, is served on, since the kernel goes on
+    /// sending clients there as long as the old process has it.
     ///
     /// # Errors
     /// It cannot be listened on; nothing stays bound.
@@ -81,19 +84,30 @@ impl Inherited {
         wanted: Wanted<'_>,
     ) -> Result<Vec<Opened>, BindError> {
         let failed = |source| BindError::Other { address, source };
-        let opened = self.take(key, address).map_err(failed)?;
-        if !opened.is_empty() {
-            return Ok(opened);
+        let mut opened = self.take(key, address).map_err(failed)?;
+        if let Some(missing) = missing(address, &opened) {
+            // The gate's own: 0.0.0.0 stands aside for 127.0.0.1, say, or what was removed a moment ago is back.
+            let beside = (wanted.is_own)(missing) || self.has_predecessor_at(missing, &opened);
+            let sockets = bind(missing, wanted.count, beside)?;
+            let bound = sockets[0].local_addr().map_err(failed)?;
+            opened.push(Opened { bound, sockets, shared: false });
         }
-        let sockets = bind(address, wanted)?;
-        let bound = sockets[0].local_addr().map_err(failed)?;
-        Ok(vec![Opened { bound, sockets, shared: false }])
+        Ok(opened)
+    }
+
+    /// Whether a gate has passed sockets, be they taken already, that would be in the way of this address.
+    fn has_predecessor_at(&self, address: SocketAddr, taken: &[Opened]) -> bool {
+        self.by_gate && (!taken.is_empty() || self.passed.left().any(|(_, bound)| overlap(bound, address)))
     }
 
     /// The sockets that were passed for an address, by what they are bound to.
     fn take(&mut self, key: &str, address: SocketAddr) -> io::Result<Vec<Opened>> {
         let mut opened: Vec<Opened> = Vec::new();
-        for adopted in self.passed.take_tcp(key, address)? {
+        let mut all = self.passed.take_tcp(key, address)?;
+        if self.by_gate {
+            all.extend(self.passed.take_within(address, |name| name != KEPT_ELSEWHERE)?);
+        }
+        for adopted in all {
             let (bound, shared) = (adopted.socket.local_addr()?, self.is_kept_elsewhere(&adopted));
             match opened.iter_mut().find(|known| (known.bound, known.shared) == (bound, shared)) {
                 Some(known) => known.sockets.push(adopted.socket),
@@ -135,10 +149,19 @@ impl Inherited {
     }
 }
 
-fn bind(address: SocketAddr, wanted: Wanted<'_>) -> Result<Vec<TcpListener>, BindError> {
-    sockets::bind(address, wanted.count).or_else(|error| match error {
-        // The gate's own: 0.0.0.0 stands aside for 127.0.0.1, say, or what was removed a moment ago is back.
-        BindError::InUse { .. } if (wanted.is_own)(address) => sockets::bind_beside(address, wanted.count),
+/// What is still to be bound for an address where this is open: all of it, unless it is covered. Somebody who is no gate
+/// lets nothing be bound beside what is his.
+fn missing(address: SocketAddr, open: &[Opened]) -> Option<SocketAddr> {
+    // The system may have chosen the port.
+    let port = open.first().map_or(address.port(), |opened| opened.bound.port());
+    let address = SocketAddr::new(address.ip(), port);
+    let is_served = open.iter().any(|opened| opened.shared || covers(opened.bound, address));
+    (!is_served).then_some(address)
+}
+
+fn bind(address: SocketAddr, count: usize, beside: bool) -> Result<Vec<TcpListener>, BindError> {
+    sockets::bind(address, count).or_else(|error| match error {
+        BindError::InUse { .. } if beside => sockets::bind_beside(address, count),
         error => Err(error),
     })
 }

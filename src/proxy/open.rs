@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
+use crate::sockets::overlap;
+
 /// All of them.
 #[derive(Debug, Default)]
 pub(super) struct OpenSockets {
@@ -32,11 +34,7 @@ impl OpenSockets {
 
     /// Whether one is open that takes connections to this address, or to some of its.
     pub(super) fn has(&self, address: SocketAddr) -> bool {
-        let takes_some = |open: &SocketAddr| {
-            let takes_all = open.ip().is_unspecified() || address.ip().is_unspecified();
-            open.port() == address.port() && (takes_all || open.ip() == address.ip())
-        };
-        self.counts().keys().any(takes_some)
+        self.counts().keys().any(|open| overlap(*open, address))
     }
 
     /// Waits until none is open.

@@ -10,6 +10,7 @@ mod linux;
 mod local;
 mod passed;
 mod quiesce;
+mod reach;
 #[cfg(test)]
 mod tests;
 mod tune;
@@ -25,6 +26,7 @@ pub use connect::{FirstWord, connect, is_source_exhausted};
 pub use local::{LocalSocketError, SocketFile, bind_local};
 pub use passed::{Adopted, FIRST_PASSED, MOST_PASSED, Passed};
 pub use quiesce::{end_quiescence, quiesce};
+pub use reach::{covers, overlap};
 pub use tune::{
     AcceptError, classify_accept_error, is_local_exhaustion, keep_alive, reset_on_close, try_descriptors,
     tune,

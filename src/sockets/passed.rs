@@ -12,6 +12,7 @@ use socket2::{Domain, Socket, Type};
 
 use super::local::LocalSocketError;
 use super::quiesce::end_quiescence;
+use super::reach::covers;
 use super::system::is_listener;
 use super::tune::tune;
 
@@ -95,8 +96,9 @@ impl Passed {
     /// A socket that cannot be used.
     pub fn take_tcp(&mut self, key: &str, address: SocketAddr) -> io::Result<Vec<Adopted<TcpListener>>> {
         let taken = self.take(|passed| {
-            let bound = passed.socket.local_addr().ok().and_then(|bound| bound.as_socket());
-            bound.is_some_and(|bound| serves(bound, address) && (address.port() != 0 || passed.name == key))
+            passed
+                .bound()
+                .is_some_and(|bound| serves(bound, address) && (address.port() != 0 || passed.name == key))
         });
         if !taken.is_empty() && !takes_ipv4(address, &taken) {
             self.complaints.push(format!(
@@ -107,6 +109,27 @@ impl Passed {
             ));
         }
         taken.into_iter().map(PassedSocket::adopt).collect()
+    }
+
+    /// Takes the listening sockets that are bound to no more than `address` means, such as 127.0.0.1 where that is
+    /// 0.0.0.0, of those with a name that is `wanted`; else as [`take_tcp`](Self::take_tcp).
+    ///
+    /// # Errors
+    /// A socket that cannot be used.
+    pub fn take_within(
+        &mut self,
+        address: SocketAddr,
+        wanted: impl Fn(&str) -> bool,
+    ) -> io::Result<Vec<Adopted<TcpListener>>> {
+        let is_within = |passed: &PassedSocket| passed.bound().is_some_and(|bound| covers(address, bound));
+        let taken = self.take(|passed| wanted(&passed.name) && is_within(passed));
+        taken.into_iter().map(PassedSocket::adopt).collect()
+    }
+
+    /// What the listening sockets that nobody has taken are bound to, with the names that they were passed under.
+    pub fn left(&self) -> impl Iterator<Item = (&str, SocketAddr)> {
+        let listeners = self.sockets.iter().filter(|passed| is_listener(&passed.socket));
+        listeners.filter_map(|passed| Some((passed.name.as_str(), passed.bound()?)))
     }
 
     /// Takes the listening socket that is bound to this path, non-blocking; not one whose file is gone, since nobody could
@@ -175,6 +198,10 @@ impl Passed {
 }
 
 impl PassedSocket {
+    fn bound(&self) -> Option<SocketAddr> {
+        self.socket.local_addr().ok()?.as_socket()
+    }
+
     fn adopt(self) -> io::Result<Adopted<TcpListener>> {
         let PassedSocket { name, socket, .. } = self;
         socket.set_nonblocking(true)?;

@@ -66,6 +66,7 @@ mod support;
 mod telling;
 mod unread;
 mod upgrade;
+mod upgrade_addresses;
 mod upgrade_edges;
 
 /// Whether the gate has what Linux alone can do. Without, it is as on other Unix systems (`tests/portable/run`).
