@@ -24,6 +24,8 @@ pub(super) struct Inherited {
     passed: Passed,
     /// Whether it was a gate, which leaves what it has bound itself to this one.
     by_gate: bool,
+    /// What is wrong with what was taken, in words.
+    complaints: Vec<String>,
 }
 
 /// Sockets that are bound to one address.
@@ -66,7 +68,7 @@ pub(super) struct Key {
 
 impl Inherited {
     pub(super) fn new(passed: Passed, by_gate: bool) -> Self {
-        Inherited { passed, by_gate }
+        Inherited { passed, by_gate, complaints: Vec::new() }
     }
 
     /// What serves an address: the sockets that were passed for it, and if they are not all of it, as many as `wanted` says,
@@ -92,6 +94,8 @@ impl Inherited {
             let bound = sockets[0].local_addr().map_err(failed)?;
             opened.push(Opened { bound, sockets, shared: false });
         }
+        let sockets: Vec<&TcpListener> = opened.iter().flat_map(|opened| &opened.sockets).collect();
+        self.complaints.extend(sockets::who_is_lost(address, &sockets));
         Ok(opened)
     }
 
@@ -139,7 +143,7 @@ impl Inherited {
 
     /// Closes what nobody has taken, and warns of it.
     pub(super) fn close(self) {
-        for complaint in self.passed.into_complaints() {
+        for complaint in self.complaints.into_iter().chain(self.passed.into_complaints()) {
             warn!("{complaint}");
         }
     }

@@ -24,7 +24,7 @@ pub use advice::SHOW_ADDRESSES;
 pub use bind::{BindError, bind, bind_beside};
 pub use connect::{FirstWord, connect, is_source_exhausted};
 pub use local::{LocalSocketError, SocketFile, bind_local};
-pub use passed::{Adopted, FIRST_PASSED, MOST_PASSED, Passed};
+pub use passed::{Adopted, FIRST_PASSED, MOST_PASSED, Passed, who_is_lost};
 pub use quiesce::{end_quiescence, quiesce};
 pub use reach::{covers, overlap};
 pub use tune::{

@@ -8,7 +8,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 
 use listenfd::ListenFd;
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, SockRef, Socket, Type};
 
 use super::local::LocalSocketError;
 use super::quiesce::end_quiescence;
@@ -100,14 +100,6 @@ impl Passed {
                 .bound()
                 .is_some_and(|bound| serves(bound, address) && (address.port() != 0 || passed.name == key))
         });
-        if !taken.is_empty() && !takes_ipv4(address, &taken) {
-            self.complaints.push(format!(
-                "the socket for {address}{} takes IPv6 alone, so that IPv4 clients find nobody: let the socket \
-                 unit have BindIPv6Only=both, or a second ListenStream=0.0.0.0:{}",
-                in_brackets(&taken[0].name),
-                address.port()
-            ));
-        }
         taken.into_iter().map(PassedSocket::adopt).collect()
     }
 
@@ -230,14 +222,27 @@ fn beyond(count: usize) -> Option<String> {
     })
 }
 
-/// Whether IPv4 clients of an address find somebody, if it is to have any.
-fn takes_ipv4(wanted: SocketAddr, sockets: &[PassedSocket]) -> bool {
-    let is_everywhere = wanted.is_ipv6() && wanted.ip().is_unspecified();
-    let takes_it = |passed: &PassedSocket| {
-        let is_ipv6 = passed.socket.local_addr().is_ok_and(|bound| bound.is_ipv6());
-        !(is_ipv6 && passed.socket.only_v6().unwrap_or(false))
-    };
-    !is_everywhere || sockets.iter().any(takes_it)
+/// Who finds nobody where these sockets are all that there is for an address, in words; `None` if everybody is served.
+pub fn who_is_lost(address: SocketAddr, sockets: &[&TcpListener]) -> Option<String> {
+    let is_everywhere = address.is_ipv6() && address.ip().is_unspecified();
+    let is_ipv6 = |socket: &TcpListener| socket.local_addr().is_ok_and(|bound| bound.is_ipv6());
+    let is_ipv6_alone = |socket| is_ipv6(socket) && SockRef::from(socket).only_v6().unwrap_or(false);
+    let port = address.port();
+    if !is_everywhere {
+        None
+    } else if sockets.iter().all(|socket| is_ipv6_alone(socket)) {
+        Some(format!(
+            "the socket for {address} takes IPv6 alone, so that IPv4 clients find nobody: let the socket unit have \
+             BindIPv6Only=both, or a second ListenStream=0.0.0.0:{port}"
+        ))
+    } else if !sockets.iter().any(|socket| is_ipv6(socket)) {
+        Some(format!(
+            "the socket for {address} takes IPv4 alone, so that IPv6 clients find nobody: let the socket unit have \
+             ListenStream={port} and BindIPv6Only=both, or `bind` be \"0.0.0.0:{port}\" if it is to be so"
+        ))
+    } else {
+        None
+    }
 }
 
 fn is_local(socket: &Socket) -> bool {

@@ -9,6 +9,7 @@ use tokio::net::TcpStream;
 
 use crate::support::activation::{Place, pair, passing};
 use crate::support::gate::{Gate, get};
+use crate::support::reload::free_port;
 use crate::support::wait::within_deadline;
 
 /// A port of this machine, as either kind of client sees it.
@@ -52,4 +53,43 @@ async fn o3_a_port_of_two_sockets_is_served_at_both_and_both_stay_whole() {
             drop(waiting);
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn o3_an_upgrade_from_ipv4_alone_serves_ipv6_too() {
+    let (port, admin_port) = (free_port().port(), free_port().port());
+    let (narrow, narrow_admin) = (format!("0.0.0.0:{port}"), format!("0.0.0.0:{admin_port}"));
+    let (wide, wide_admin) = (format!(":{port}"), format!(":{admin_port}"));
+    let place = Place::new(&narrow, Some(&narrow_admin)).await;
+    let gate = Gate::start(&place.file()).await;
+    place.configure(&wide, Some(&wide_admin), "");
+    // What was bound first is passed on and on.
+    for _ in 0..2 {
+        assert!(place.command("upgrade").await.status.success(), "{}", gate.log().text());
+        for address in both(port) {
+            assert!(place.serves(address).await, "{address}");
+        }
+        for address in both(admin_port) {
+            assert_eq!(within_deadline("a probe", get(address, "/livez")).await.unwrap().0, 200, "{address}");
+        }
+    }
+    assert!(place.command("reload").await.status.success());
+    for address in both(port) {
+        assert!(place.serves(address).await, "{address}");
+    }
+    assert!(!gate.log().text().contains("find nobody"), "{}", gate.log().text());
+    gate.close_books();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn o3_who_is_not_served_by_what_was_passed_is_told() {
+    let ([four, six], port) = pair();
+    drop(six);
+    let place = Place::new(&format!(":{port}"), None).await;
+    let mut gate = Gate::run(passing(vec![four.into()], "$$"), &place.file()).await;
+    let said = "takes IPv4 alone, so that IPv6 clients find nobody";
+    assert!(gate.log().text().contains(said), "{}", gate.log().text());
+    assert!(place.serves(both(port)[0]).await);
+    gate.signal(Signal::TERM);
+    assert_eq!(gate.exits().await.code(), Some(0));
 }

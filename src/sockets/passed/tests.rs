@@ -100,21 +100,26 @@ fn o3_more_than_are_taken_are_told() {
 }
 
 #[test]
-fn o3_who_would_lose_ipv4_is_told() {
-    let socket = Socket::new(Domain::IPV6, Type::STREAM, None).unwrap();
-    socket.set_only_v6(true).unwrap();
-    socket.bind(&SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)).into()).unwrap();
-    socket.listen(1).unwrap();
-    let address = socket.local_addr().unwrap().as_socket().unwrap();
-    let mut passed = passing([("", socket.try_clone().unwrap())]);
-    assert_eq!(passed.take_tcp("", address).unwrap().len(), 1);
-    let complaints = passed.into_complaints();
-    assert!(complaints[0].contains("takes IPv6 alone"), "{complaints:?}");
-    // As the complaint has it.
-    let (second, _) = listening(&format!("0.0.0.0:{}", address.port()));
-    let mut passed = passing([("", socket), ("", second)]);
-    assert_eq!(passed.take_tcp("", address).unwrap().len(), 2);
-    assert_eq!(passed.into_complaints(), [""; 0]);
+fn o3_who_would_lose_a_kind_of_clients_is_told() {
+    let six = Socket::new(Domain::IPV6, Type::STREAM, None).unwrap();
+    six.set_only_v6(true).unwrap();
+    six.bind(&SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)).into()).unwrap();
+    six.listen(1).unwrap();
+    let six = TcpListener::from(six);
+    let address = six.local_addr().unwrap();
+    let (four, only_ipv4) = listening("0.0.0.0:0");
+    let four = TcpListener::from(four);
+    let told = |sockets: &[&TcpListener], whom: &str| {
+        let said = who_is_lost(address, sockets).expect("somebody is lost");
+        assert!(said.contains(whom), "{said}");
+    };
+    told(&[&six], "takes IPv6 alone, so that IPv4 clients find nobody");
+    told(&[&four], "takes IPv4 alone, so that IPv6 clients find nobody");
+    // As the complaint has it, a second one mends that.
+    assert_eq!(who_is_lost(address, &[&six, &four]), None);
+    assert_eq!(who_is_lost(only_ipv4, &[&four]), None, "nobody else is meant");
+    let whole = bind((Ipv6Addr::UNSPECIFIED, 0).into(), 1).unwrap();
+    assert_eq!(who_is_lost(whole[0].local_addr().unwrap(), &[&whole[0]]), None);
 }
 
 #[cfg(all(target_os = "linux", not(portable)))]
