@@ -8,7 +8,7 @@ use tokio::time::timeout;
 use tracing::{info, warn};
 
 use super::gate::Gate;
-use super::inherited::Key;
+use super::inherited::{Inherited, Key};
 use super::listening::Listening;
 use super::supervision::Pulse;
 use super::upgrade::Letter;
@@ -29,6 +29,7 @@ impl Gate {
     /// There are no descriptors for them.
     pub(super) fn keys(&self) -> io::Result<Vec<Key>> {
         let mut keys = self.listening.keys()?;
+        keys.extend(self.spare.keys()?);
         if let Some(admin) = &self.admin {
             for key in admin.keys() {
                 keys.push(key.try_clone()?);
@@ -90,7 +91,7 @@ impl Gate {
         {
             file.leave();
         }
-        self.listening = Listening::default();
+        (self.listening, self.spare) = (Listening::default(), Inherited::default());
     }
 
     /// Waits until the last session has ended, or `upgrade.drain` is over.

@@ -35,6 +35,8 @@ pub struct Gate {
     pub(super) board: Arc<Board>,
     pub(super) proxy: Proxy,
     pub(super) listening: Listening,
+    /// Sockets that somebody keeps open for this gate, and that its configuration has no place for.
+    pub(super) spare: Inherited,
     pub(super) admin: Option<AdminThread>,
     pub(super) inboxes: Inboxes,
     pub(super) orders: admin::Orders,
@@ -141,7 +143,7 @@ impl Gate {
         // Bind before probing: a gate that cannot serve should not bother the nodes.
         let opened = open(config, &mut inherited);
         // Whoever reads why something could not be bound wants to know of these, too.
-        inherited.close();
+        let spare = inherited.settle();
         let (listening, sockets, doors) = opened?;
         let prepared = control.prepare(plans)?;
         let handles = prepared.iter().map(Prepared::handle).collect();
@@ -154,8 +156,19 @@ impl Gate {
             Controls { inboxes: inboxes.clone(), orders: orders.clone(), census: proxy.census(), requests };
         let admin = doors.open(admin_state, controls)?;
         let config = config.clone();
-        let gate =
-            Gate { config, board, proxy, listening, admin, inboxes, orders, control, failed, own_metrics };
+        let gate = Gate {
+            config,
+            board,
+            proxy,
+            listening,
+            spare,
+            admin,
+            inboxes,
+            orders,
+            control,
+            failed,
+            own_metrics,
+        };
         gate.tell_where_it_listens(&Listening::default());
         Ok(gate)
     }
@@ -170,13 +183,16 @@ impl Gate {
         // Bound last: clients may come to a new address from that moment on.
         let is_own = |address| self.proxy.listens_at(address);
         let wanted = Wanted { count: self.proxy.workers(), is_own: &is_own };
-        let (listening, sockets) = self.listening.go_on(config, wanted, &mut Inherited::default())?;
+        let let_go = self.listening.without_place_in(config);
+        let mut spare = let_go.and_then(|sockets| self.spare.with(sockets)).map_err(refused("a listener"))?;
+        let (listening, sockets) = self.listening.go_on(config, wanted, &mut spare)?;
         let handles = prepared.iter().map(Prepared::handle).collect();
         self.proxy
             .change(settings(config, &prepared), sockets, handles)
             .map_err(refused("a listener's sockets for all workers"))?;
         self.control.adopt(prepared);
         let before = std::mem::replace(&mut self.listening, listening);
+        self.spare = spare.settle();
         self.config = in_force(&self.config, config);
         self.tell_where_it_listens(&before);
         Ok(())
@@ -224,7 +240,7 @@ impl Gate {
         self.board.set_draining();
         self.proxy.quiesce();
         // They would keep open what the workers close.
-        self.listening = Listening::default();
+        (self.listening, self.spare) = (Listening::default(), Inherited::default());
         info!(active = self.proxy.active(), "stopping: no new connections, sessions drain");
         self.drained_within(self.config.shutdown_drain).await;
         self.finish();

@@ -11,7 +11,7 @@ use tracing::warn;
 
 use super::gate::StartError;
 use crate::config::DEFAULT_SOCKET;
-use crate::sockets::{self, Adopted, BindError, Passed, SocketFile, covers, overlap};
+use crate::sockets::{self, BindError, Passed, SocketFile, covers, overlap};
 
 /// The name under which one gate passes the next a socket that somebody else had passed to itself, and keeps.
 const KEPT_ELSEWHERE: &str = "passed";
@@ -90,7 +90,7 @@ impl Inherited {
         if let Some(missing) = missing(address, &opened) {
             // The gate's own: 0.0.0.0 stands aside for 127.0.0.1, say, or what was removed a moment ago is back.
             let beside = (wanted.is_own)(missing) || self.has_predecessor_at(missing, &opened);
-            let sockets = bind(missing, wanted.count, beside)?;
+            let sockets = bind(missing, wanted.count, beside).map_err(|error| self.explain(error))?;
             let bound = sockets[0].local_addr().map_err(failed)?;
             opened.push(Opened { bound, sockets, shared: false });
         }
@@ -104,6 +104,17 @@ impl Inherited {
         self.by_gate && (!taken.is_empty() || self.passed.left().any(|(_, bound)| overlap(bound, address)))
     }
 
+    /// The error, with who it is that has the address, if that is known.
+    fn explain(&self, error: BindError) -> BindError {
+        let BindError::InUse { address } = error else { return error };
+        let in_the_way =
+            |(name, bound): &(&str, SocketAddr)| overlap(*bound, address) && self.is_kept_elsewhere(name);
+        match self.passed.left().find(in_the_way) {
+            Some((_, held)) => BindError::HeldElsewhere { address, held },
+            None => error,
+        }
+    }
+
     /// The sockets that were passed for an address, by what they are bound to.
     fn take(&mut self, key: &str, address: SocketAddr) -> io::Result<Vec<Opened>> {
         let mut opened: Vec<Opened> = Vec::new();
@@ -112,7 +123,7 @@ impl Inherited {
             all.extend(self.passed.take_within(address, |name| name != KEPT_ELSEWHERE)?);
         }
         for adopted in all {
-            let (bound, shared) = (adopted.socket.local_addr()?, self.is_kept_elsewhere(&adopted));
+            let (bound, shared) = (adopted.socket.local_addr()?, self.is_kept_elsewhere(&adopted.name));
             match opened.iter_mut().find(|known| (known.bound, known.shared) == (bound, shared)) {
                 Some(known) => known.sockets.push(adopted.socket),
                 None => opened.push(Opened { bound, sockets: vec![adopted.socket], shared }),
@@ -124,7 +135,7 @@ impl Inherited {
     /// The control socket. Who has not asked for one does without where there can be none.
     pub(super) fn local(&mut self, path: &Path) -> Result<Option<OpenedLocal>, StartError> {
         if let Some(adopted) = self.passed.take_local(path).map_err(StartError::BindSocket)? {
-            let file = (!self.is_kept_elsewhere(&adopted)).then(|| SocketFile::of_another(path));
+            let file = (!self.is_kept_elsewhere(&adopted.name)).then(|| SocketFile::of_another(path));
             return Ok(Some(OpenedLocal { socket: adopted.socket, file }));
         }
         match sockets::bind_local(path) {
@@ -141,15 +152,33 @@ impl Inherited {
         }
     }
 
-    /// Closes what nobody has taken, and warns of it.
-    pub(super) fn close(self) {
-        for complaint in self.complaints.into_iter().chain(self.passed.into_complaints()) {
+    /// Warns of what nobody has taken. Somebody who is no gate keeps his sockets open anyway: they are kept here, too, for a
+    /// configuration that is still to come. What a gate has bound for itself is closed.
+    pub(super) fn settle(mut self) -> Self {
+        let by_gate = self.by_gate;
+        let complaints = self.passed.settle(|name| !by_gate || name == KEPT_ELSEWHERE);
+        for complaint in self.complaints.into_iter().chain(complaints) {
             warn!("{complaint}");
         }
+        Inherited { passed: self.passed, ..Inherited::default() }
     }
 
-    fn is_kept_elsewhere<S>(&self, adopted: &Adopted<S>) -> bool {
-        !self.by_gate || adopted.name == KEPT_ELSEWHERE
+    /// What is left of it, and with it these sockets, which somebody keeps who is no gate.
+    pub(super) fn with(&self, more: Vec<OwnedFd>) -> io::Result<Self> {
+        let mut passed = self.passed.try_clone()?;
+        for socket in more {
+            passed.put(socket);
+        }
+        Ok(Inherited { passed, ..Inherited::default() })
+    }
+
+    /// What is left of it, to be passed on.
+    pub(super) fn keys(&self) -> io::Result<Vec<Key>> {
+        self.passed.sockets().map(|socket| Key::new(String::new(), true, socket)).collect()
+    }
+
+    fn is_kept_elsewhere(&self, name: &str) -> bool {
+        !self.by_gate || name == KEPT_ELSEWHERE
     }
 }
 

@@ -75,6 +75,21 @@ impl Listening {
         self.0.iter().flat_map(of).collect()
     }
 
+    /// The sockets which somebody keeps who is no gate, and which have no place in this configuration.
+    ///
+    /// # Errors
+    /// There are no descriptors for them.
+    pub(super) fn without_place_in(&self, config: &Config) -> io::Result<Vec<OwnedFd>> {
+        let has_place = |address: &&Address| {
+            config.listeners.iter().any(|listener| {
+                listener.bind.iter().any(|configured| address.serves(&listener.name, *configured))
+            })
+        };
+        let gone = self.0.iter().filter(|address| !has_place(address));
+        let shared = gone.flat_map(|address| &address.doors).filter(|door| door.shared);
+        shared.flat_map(|door| door.duplicates.iter()).map(OwnedFd::try_clone).collect()
+    }
+
     /// All their sockets, to be passed on under the names that the next gate knows them by.
     pub(super) fn keys(&self) -> io::Result<Vec<Key>> {
         let mut keys = Vec::new();
@@ -90,12 +105,9 @@ impl Listening {
         Ok(keys)
     }
 
-    /// What a listener's address is bound to already. A port that the system has chosen is that listener's own.
+    /// What a listener's address is bound to already.
     fn known(&self, listener: &str, configured: SocketAddr) -> Option<&Address> {
-        let is_it = |address: &&Address| {
-            address.configured == configured && (configured.port() != 0 || *address.listener == *listener)
-        };
-        self.0.iter().find(is_it)
+        self.0.iter().find(|address| address.serves(listener, configured))
     }
 }
 
@@ -113,6 +125,11 @@ impl Address {
             all.push(Sockets::New { sockets, shared });
         }
         Ok((Address { listener, configured, doors }, all))
+    }
+
+    /// Whether it is what a listener has configured. A port that the system has chosen is that listener's own.
+    fn serves(&self, listener: &str, configured: SocketAddr) -> bool {
+        self.configured == configured && (configured.port() != 0 || *self.listener == *listener)
     }
 
     /// What serves it already.

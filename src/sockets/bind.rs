@@ -27,6 +27,17 @@ pub enum BindError {
         /// The address.
         address: SocketAddr,
     },
+    /// The service manager listens there, at an address that is not quite the same.
+    #[error(
+        "cannot listen on {address}: the service manager keeps {held} open, which it has passed to the gate; name that \
+         address, or let its socket unit have ListenStream={address} and restart both, the socket first"
+    )]
+    HeldElsewhere {
+        /// The address.
+        address: SocketAddr,
+        /// What is in its way.
+        held: SocketAddr,
+    },
     /// The port is reserved.
     #[error(
         "cannot listen on {address}: this user may not open port {port}; {}",

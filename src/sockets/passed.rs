@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
@@ -32,7 +32,6 @@ pub struct Passed {
 /// One passed socket.
 #[derive(Debug)]
 struct PassedSocket {
-    descriptor: usize,
     name: String,
     socket: Socket,
 }
@@ -68,16 +67,16 @@ impl Passed {
     }
 
     fn take_in(&mut self, place: usize, name: String, descriptors: &mut ListenFd) {
-        let descriptor = FIRST_PASSED + place;
         let kinds = [Domain::IPV4, Domain::UNIX];
         let taken = kinds.into_iter().find_map(|kind| {
             // The first kind stands for IPv6, too.
             descriptors.take_custom::<OwnedFd>(place, kind.into(), Type::STREAM.into(), "").ok().flatten()
         });
         match taken {
-            Some(socket) => self.sockets.push(PassedSocket { descriptor, name, socket: socket.into() }),
+            Some(socket) => self.sockets.push(PassedSocket { name, socket: socket.into() }),
             None => self.complaints.push(format!(
-                "descriptor {descriptor}{} was passed to the gate and is no stream socket: it is not used",
+                "descriptor {}{} was passed to the gate and is no stream socket: it is not used",
+                FIRST_PASSED + place,
                 in_brackets(&name)
             )),
         }
@@ -133,7 +132,7 @@ impl Passed {
         let mut taken = self.take(|passed| {
             passed.socket.local_addr().is_ok_and(|bound| bound.as_pathname().is_some_and(|it| it == path))
         });
-        let Some(PassedSocket { name, socket, .. }) = taken.pop() else { return Ok(None) };
+        let Some(PassedSocket { name, socket }) = taken.pop() else { return Ok(None) };
         let failed = |source| LocalSocketError::Other { path: path.to_owned(), source };
         socket.set_nonblocking(true).map_err(failed)?;
         let mode = match std::fs::symlink_metadata(path) {
@@ -162,22 +161,55 @@ impl Passed {
         Some(self.sockets.swap_remove(place).socket.into())
     }
 
-    /// Closes what nobody has taken. Each of it is told in a line, and so is what was taken and is not as it should be.
-    pub fn into_complaints(self) -> Vec<String> {
-        let mut complaints = self.complaints;
-        complaints.extend(self.sockets.into_iter().map(|PassedSocket { descriptor, name, socket }| {
-            let what = format!("descriptor {descriptor}{}", in_brackets(&name));
-            if is_listener(&socket) {
-                format!(
-                    "the socket {} ({what}) was passed to the gate, but no `bind` and no `admin.socket` of the \
-                     configuration is this address: it is closed; make the two agree",
-                    bound_to(&socket)
-                )
+    /// Closes what nobody has taken, but for listening sockets with a name that is to be `kept`. Each of it is told in a
+    /// line, and so is what was taken and is not as it should be.
+    pub fn settle(&mut self, kept: impl Fn(&str) -> bool) -> Vec<String> {
+        let mut complaints = std::mem::take(&mut self.complaints);
+        for passed in std::mem::take(&mut self.sockets) {
+            let name = in_brackets(&passed.name);
+            if !is_listener(&passed.socket) {
+                let descriptor = passed.socket.as_raw_fd();
+                complaints.push(format!(
+                    "descriptor {descriptor}{name} was passed to the gate and does not listen: it is closed"
+                ));
+            } else if kept(&passed.name) {
+                complaints.push(format!(
+                    "the socket {}{name} was passed to the gate, but no `bind`, `admin.bind` or `admin.socket` of the \
+                     configuration is this address: nobody is served there; make the two agree, and reload (for \
+                     `admin`: upgrade)",
+                    bound_to(&passed.socket)
+                ));
+                self.sockets.push(passed);
             } else {
-                format!("{what} was passed to the gate and does not listen: it is closed")
+                complaints.push(format!(
+                    "the socket {}, which the process before had, is no address of the configuration: it is closed",
+                    bound_to(&passed.socket)
+                ));
             }
-        }));
+        }
         complaints
+    }
+
+    /// Once more each that nobody has taken.
+    ///
+    /// # Errors
+    /// There are no descriptors for them.
+    pub fn try_clone(&self) -> io::Result<Self> {
+        let once_more = |passed: &PassedSocket| {
+            Ok(PassedSocket { name: passed.name.clone(), socket: passed.socket.try_clone()? })
+        };
+        let sockets = self.sockets.iter().map(once_more).collect::<io::Result<_>>()?;
+        Ok(Passed { sockets, complaints: Vec::new() })
+    }
+
+    /// Takes back one that was taken.
+    pub fn put(&mut self, socket: OwnedFd) {
+        self.sockets.push(PassedSocket { name: String::new(), socket: socket.into() });
+    }
+
+    /// Each that nobody has taken.
+    pub fn sockets(&self) -> impl Iterator<Item = &impl AsFd> {
+        self.sockets.iter().map(|passed| &passed.socket)
     }
 
     /// The listening sockets that are as wanted, in the order in which they were passed.
@@ -195,7 +227,7 @@ impl PassedSocket {
     }
 
     fn adopt(self) -> io::Result<Adopted<TcpListener>> {
-        let PassedSocket { name, socket, .. } = self;
+        let PassedSocket { name, socket } = self;
         socket.set_nonblocking(true)?;
         tune(&socket)?;
         // Whoever had it before may have died while it stopped.

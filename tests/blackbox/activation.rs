@@ -48,9 +48,7 @@ async fn o3_passed_sockets_are_used_and_stay_whole_for_the_next_gate() {
         assert_eq!((gate.address, gate.admin_address()), (at_edge, at_admin));
         let said = gate.log().text();
         assert!(
-            said.contains(&format!(
-                "the socket {at_other} (descriptor 3 (unit)) was passed to the gate, but no `bind`"
-            )),
+            said.contains(&format!("the socket {at_other} (unit) was passed to the gate, but no `bind`")),
             "{said}"
         );
         assert!(
@@ -114,4 +112,44 @@ async fn o3_systemd_starts_a_gate_by_its_first_client() {
     let first = until("the socket is there", async || TcpStream::connect(at_edge).await.ok()).await;
     let (_, node) = within_deadline("a handshake", place.trust.greet(first)).await.unwrap();
     assert_eq!(node, "n1");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn o3_what_the_service_manager_keeps_is_there_for_a_later_configuration() {
+    let ((edge, at_edge), (more, at_more)) = (listening(), listening());
+    let wide = TcpListener::bind("0.0.0.0:0").unwrap();
+    let at_wide = wide.local_addr().unwrap();
+    let at_edge = at_edge.to_string();
+    let place = Place::new(&at_edge, None).await;
+    let listener = |name: &str, at: SocketAddr| {
+        format!("[listeners.{name}]\nbind = \"{at}\"\ncluster = \"controllers\"\n")
+    };
+    let with_more = listener("more", at_more);
+    let sockets = [&edge, &more, &wide].map(|socket| socket.try_clone().unwrap().into());
+    let gate = Gate::run(passing(sockets.into(), "$$"), &place.file()).await;
+    let reload = async |text: &str| {
+        place.configure(&at_edge, None, text);
+        let output = place.command("reload").await;
+        (output.status.success(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
+    };
+    for upgraded in [false, true] {
+        if upgraded {
+            assert!(place.command("upgrade").await.status.success(), "{}", gate.log().text());
+        }
+        // Nobody serves there yet, or any more: whoever comes waits, and a reload that fails forgets neither.
+        let waiting = within_deadline("a connect", TcpStream::connect(at_more)).await.unwrap();
+        let narrow = SocketAddr::from(([127, 0, 0, 1], at_wide.port()));
+        let (done, said) = reload(&(with_more.clone() + &listener("narrow", narrow))).await;
+        let expected = format!("cannot listen on {narrow}: the service manager keeps {at_wide} open");
+        assert!(!done && said.contains(&expected), "{said}");
+        assert!(reload(&with_more).await.0, "{}", gate.log().text());
+        let (_, node) = within_deadline("a handshake", place.trust.greet(waiting)).await.unwrap();
+        assert_eq!(node, "n1");
+        assert!(place.serves(at_more).await);
+        assert!(reload("").await.0);
+        let said = format!("the socket {at_more} was passed to the gate, but no `bind`");
+        until("it is told that nobody has it", async || gate.log().text().contains(&said).then_some(()))
+            .await;
+    }
+    gate.close_books();
 }

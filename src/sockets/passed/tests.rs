@@ -7,12 +7,7 @@ use super::*;
 use crate::sockets::bind;
 
 fn passing(sockets: impl IntoIterator<Item = (&'static str, Socket)>) -> Passed {
-    let sockets = sockets.into_iter().enumerate();
-    let sockets = sockets.map(|(place, (name, socket))| PassedSocket {
-        descriptor: FIRST_PASSED + place,
-        name: name.to_owned(),
-        socket,
-    });
+    let sockets = sockets.into_iter().map(|(name, socket)| PassedSocket { name: name.to_owned(), socket });
     Passed { sockets: sockets.collect(), complaints: Vec::new() }
 }
 
@@ -84,12 +79,31 @@ fn o3_any_port_is_known_by_its_name() {
 #[test]
 fn o3_what_nobody_wants_is_told_with_its_address() {
     let (socket, address) = listening("127.0.0.1:0");
+    let (old, _) = listening("127.0.0.1:0");
     let (connection, _other) = UnixStream::pair().unwrap();
-    let complaints = passing([("web", socket), ("", OwnedFd::from(connection).into())]).into_complaints();
-    assert_eq!(complaints.len(), 2);
-    let begins = format!("the socket {address} (descriptor 3 (web)) was passed to the gate, but no `bind`");
+    let number = connection.as_raw_fd();
+    let mut passed = passing([("web", socket), ("", OwnedFd::from(connection).into()), ("old", old)]);
+    let complaints = passed.settle(|name| name == "web");
+    assert_eq!(complaints.len(), 3);
+    let begins = format!("the socket {address} (web) was passed to the gate, but no `bind`");
     assert!(complaints[0].starts_with(&begins), "{complaints:?}");
-    assert_eq!(complaints[1], "descriptor 4 was passed to the gate and does not listen: it is closed");
+    let said = format!("descriptor {number} was passed to the gate and does not listen: it is closed");
+    assert_eq!(complaints[1], said);
+    assert!(complaints[2].ends_with("is no address of the configuration: it is closed"), "{complaints:?}");
+    // Who else keeps one keeps its clients waiting: another configuration may have it.
+    assert_eq!(passed.left().collect::<Vec<_>>(), [("web", address)]);
+}
+
+#[test]
+fn o2_what_a_reload_has_taken_in_vain_is_still_there() {
+    let (socket, address) = listening("127.0.0.1:0");
+    let mut passed = passing([("web", socket)]);
+    let mut tried = passed.try_clone().unwrap();
+    let taken = tried.take_tcp("", address).unwrap().remove(0);
+    assert!(tried.is_empty() && !passed.is_empty());
+    tried.put(taken.socket.into());
+    assert_eq!(passed.take_tcp("", address).unwrap().len(), 1);
+    assert_eq!(tried.take_tcp("", address).unwrap().len(), 1);
 }
 
 #[test]
@@ -152,7 +166,7 @@ fn o6_a_passed_socket_whose_file_is_gone_is_closed_and_told() {
     let mut passed = passing([("", OwnedFd::from(socket).into())]);
     assert!(passed.take_local(&path).unwrap().is_none());
     assert!(passed.is_empty());
-    let complaints = passed.into_complaints();
+    let complaints = passed.settle(|_| true);
     assert!(complaints.len() == 1 && complaints[0].contains("is made anew"), "{complaints:?}");
 }
 
