@@ -31,9 +31,13 @@ async fn upgrade(scene: &Scene) -> Pid {
     let output = scene.command(&["upgrade"]).await;
     let said = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(0), "{output:?}\n{}", scene.gate.log().text());
-    let heir = *scene.gate.heirs().last().expect("there is a new process");
-    assert!(said.starts_with(&format!("process {} has taken over", heir.as_raw_nonzero())), "{said}");
-    heir
+    // The log may come later than the answer.
+    until(&format!("the log tells of whom the answer does: {said}"), async || {
+        let is_it =
+            |heir: &Pid| said.starts_with(&format!("process {} has taken over", heir.as_raw_nonzero()));
+        scene.gate.heirs().last().copied().filter(is_it)
+    })
+    .await
 }
 
 /// Waits until the old process has handed over for good: its guard time is over.
