@@ -115,7 +115,7 @@ impl Queue {
             Choice::Wait(until) => return Ok(self.wait_in_crowd(journey, Pause::Until(until))),
             Choice::WaitForWord(word) => {
                 let ask = || journey.route.want_confirmation(word.after);
-                let until = word.until.min(cluster.inquiry.ask(now, ask));
+                let until = word.until.min(cluster.inquiry.ask(now, word.after, ask));
                 return Ok(self.wait_in_crowd(journey, Pause::Word(Word { until, ..word })));
             }
             Choice::GiveUp(outcome) => return Err(give_up(journey, outcome)),

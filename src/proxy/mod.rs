@@ -8,7 +8,7 @@
 //! journey     a client's way to a node               choice      where a client may go, without IO (S2, S3)
 //! hold        waits for a route (S2)                 readers     which of several nodes a reader goes to (S3)
 //! dial        connects (S3)                          dials       notices connects that take long (L5)
-//! inquiry     how often the leader is asked again because it has failed a client (S3)
+//! inquiry     when the leader is asked again because it has failed a client (S3)
 //! opening     until the node's first byte (S4)       joined      client and node, once they belong together
 //! release     paces a crowd by its node's answers (S2)
 //! limits      bounds, as guards (S8)                 sources     bounds by source (S8)
