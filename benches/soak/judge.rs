@@ -88,7 +88,7 @@ pub(crate) struct Strike {
 pub(crate) struct Session {
     /// Its kind.
     pub(crate) kind: Kind,
-    /// What its bytes follow from; by it a node's word is found to be about this session.
+    /// What its bytes follow from; by it a node's word is found to be about its client.
     pub(crate) seed: u64,
     /// Before its client connected.
     pub(crate) started: Stamp,

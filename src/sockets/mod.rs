@@ -12,6 +12,8 @@ mod passed;
 mod quiesce;
 mod reach;
 #[cfg(test)]
+pub mod starved;
+#[cfg(test)]
 mod tests;
 mod tune;
 

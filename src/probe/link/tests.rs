@@ -12,6 +12,7 @@ use super::super::settings::{TlsSettings, Verify};
 use super::super::testing::{Authority, Happened, LEADER, Node, PATIENCE, Step, patiently};
 use super::super::tls::{Connector, Peer};
 use super::*;
+use crate::sockets::starved::{all_descriptors, is_starved};
 
 mod addresses;
 
@@ -249,30 +250,14 @@ async fn a_node_that_wants_a_client_certificate_says_so() {
     assert_failed(&mut link, ProbeFailure::Tls, "requires a client certificate").await;
 }
 
-/// Runs in a process of its own: the limit of descriptors is everybody's in a process.
 #[tokio::test]
 async fn l5_want_of_descriptors_is_not_taken_for_the_nodes_silence() {
-    const MARK: &str = "RAFTGATE_TEST_WITHOUT_DESCRIPTORS";
-    if std::env::var_os(MARK).is_none() {
-        let name = "probe::link::tests::l5_want_of_descriptors_is_not_taken_for_the_nodes_silence";
-        let own = std::env::current_exe().unwrap();
-        let mut starved = std::process::Command::new("sh");
-        starved
-            .args(["-c", "ulimit -n 64 && exec \"$0\" \"$@\""])
-            .arg(own)
-            .args(["--exact", name])
-            .env(MARK, "1");
-        let output = starved.output().unwrap();
-        let said = String::from_utf8_lossy(&output.stdout).into_owned();
-        assert!(output.status.success() && said.contains("1 passed"), "{said}");
+    if !is_starved("probe::link::tests::l5_want_of_descriptors_is_not_taken_for_the_nodes_silence") {
         return;
     }
     let (node, mut link) = scripted(vec![vec![Step::AnswerAll(LEADER)]], Duration::ZERO).await;
     assert_answered(&mut link, true).await;
-    let mut descriptors = Vec::new();
-    while let Ok(file) = std::fs::File::open("/dev/null") {
-        descriptors.push(file);
-    }
+    let descriptors = all_descriptors();
     assert_answered(&mut link, false).await;
     drop(descriptors);
     assert_answered(&mut link, true).await;

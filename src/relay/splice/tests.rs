@@ -1,6 +1,7 @@
 //! How many pipes there are, and what becomes of the wish for one that the kernel does not grant (D3).
 
 use super::*;
+use crate::sockets::starved::{all_descriptors, is_starved};
 
 /// More than any kernel grants anybody.
 const TOO_MUCH: usize = 1 << 32;
@@ -26,28 +27,13 @@ fn d3_where_a_large_pipe_is_not_granted_a_smaller_one_is_taken_and_none_that_is_
     assert!(Pipe::new(&[TOO_MUCH]).is_none());
 }
 
-/// Runs in a process of its own: the limit of descriptors is everybody's in a process.
 #[test]
 fn d3_without_descriptors_there_is_no_pipe_until_there_are() {
-    const MARK: &str = "RAFTGATE_TEST_WITHOUT_DESCRIPTORS";
-    if std::env::var_os(MARK).is_none() {
-        let name = "relay::splice::tests::d3_without_descriptors_there_is_no_pipe_until_there_are";
-        let mut starved = std::process::Command::new("sh");
-        starved
-            .args(["-c", "ulimit -n 64 && exec \"$0\" \"$@\""])
-            .arg(std::env::current_exe().unwrap())
-            .args(["--exact", name])
-            .env(MARK, "1");
-        let output = starved.output().unwrap();
-        let said = String::from_utf8_lossy(&output.stdout).into_owned();
-        assert!(output.status.success() && said.contains("1 passed"), "{said}");
+    if !is_starved("relay::splice::tests::d3_without_descriptors_there_is_no_pipe_until_there_are") {
         return;
     }
     let mut pipes = Pipes::new(2);
-    let mut descriptors = Vec::new();
-    while let Ok(file) = std::fs::File::open("/dev/null") {
-        descriptors.push(file);
-    }
+    let mut descriptors = all_descriptors();
     assert!(pipes.take().is_none());
     // One is not enough.
     descriptors.pop();
