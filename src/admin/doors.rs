@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::yield_now;
 use tokio::time::{sleep, timeout};
 
+use super::places::{Place, Places};
 use super::reserve::Reserve;
 
 #[cfg(test)]
@@ -53,23 +54,23 @@ impl<D: Door> Door for Arc<D> {
     }
 }
 
-/// Serves clients until it is dropped: as many at once as there are `places`, each with a place of its own; and, for want
-/// of descriptors, one without.
-pub(super) async fn keep_open<D, S>(
-    door: D,
-    places: usize,
-    serve: impl Fn(D::Stream, Option<OwnedSemaphorePermit>) -> S,
-) where
+/// Serves clients until it is dropped: as many at once as there are `places`, each with a place of its own. If all are
+/// taken, the connection that has been idle for longest gives way. If there are no descriptors left, one client is
+/// served without a place.
+pub(super) async fn keep_open<D, S>(door: D, places: usize, serve: impl Fn(D::Stream, Option<Place>) -> S)
+where
     D: Door,
     S: Future<Output = ()> + Send + 'static,
 {
-    let places = Arc::new(Semaphore::new(places));
+    let places = Places::new(places);
     let mut reserve = Reserve::default();
     loop {
         reserve.fill(&door);
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
         if let Ok(stream) = door.next().await {
+            let place = places.take().await;
             tokio::spawn(serve(stream, Some(place)));
+            // A client whose request is there already is answered before the next one comes in.
+            yield_now().await;
         } else {
             // One client gets what is given up, and nobody else meanwhile. It is looked for once, without waiting: for
             // want of descriptors an accept fails whether anybody is there or not.

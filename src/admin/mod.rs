@@ -4,10 +4,10 @@
 //!
 //! ```text
 //! server     HTTP, bounded                              doors      takes connections in, for both
-//! pages      what each path answers                     reserve    descriptors kept back for that
-//! status     one picture of everything published        events     what changes of it
-//! page       that picture for people                    metrics    those of the process as such
-//! control    the control socket: the same, and commands
+//! pages      what each path answers                     places     which connection gives way to a new one
+//! status     one picture of everything published        reserve    descriptors kept back for new ones
+//! page       that picture for people                    events     what changes of it
+//! control    the control socket: the same, and commands metrics    those of the process as such
 //! ```
 
 mod control;
@@ -16,6 +16,7 @@ mod events;
 mod metrics;
 mod page;
 mod pages;
+mod places;
 mod reserve;
 mod server;
 mod status;

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::fmt;
+use std::future::pending;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -21,16 +22,20 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use prometheus::Registry;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::oneshot;
+use tokio::task::yield_now;
 use tokio::time::sleep;
 
 use super::doors::keep_open;
 use super::events::{COME_AGAIN, Events, Subscription};
 use super::metrics::Metrics;
 use super::pages::{self, Page};
+use super::places::Place;
 use crate::board::Board;
 
-/// Connections served at once besides those of [`Events`]; more wait in the kernel's queue.
+/// Connections served at once besides those of [`Events`]. For more, the longest idle give way ([`Places`]).
+///
+/// [`Places`]: super::places::Places
 const MAX_CONNECTIONS: usize = 64;
 /// How long a client may take to send its request's head.
 pub(super) const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -127,22 +132,33 @@ impl Respond for Reader {
     }
 }
 
-/// Serves one client. Only as long as it asks questions does it take one of the places for that; without one it cannot
-/// subscribe.
+/// Serves one client, until its connection has to give way to another. A subscriber to events gives its place back;
+/// without one, a client cannot subscribe.
 pub(super) async fn serve_connection(
     stream: impl AsyncRead + AsyncWrite + Unpin,
     respond: impl Respond,
-    place: Option<OwnedSemaphorePermit>,
+    place: Option<Place>,
 ) {
     let (subscribe, subscribed) = oneshot::channel();
-    let mut connection = pin!(answer_all(stream, respond, place.is_some().then_some(subscribe)));
+    let place = place.map(Arc::new);
+    let subscribe = place.is_some().then_some(subscribe);
+    let mut connection = pin!(answer_all(stream, respond, subscribe, place.clone()));
+    let evicted = async {
+        match &place {
+            Some(place) => place.evicted().await,
+            None => pending().await,
+        }
+    };
     // A connection that breaks off or outlives its time is its client's business.
     let subscription = tokio::select! {
         _ = &mut connection => return,
         () = sleep(CONNECTION_LIFETIME) => return,
+        () = evicted => return,
         Ok(subscription) = subscribed => subscription,
     };
-    drop(place);
+    if let Some(place) = place {
+        place.release();
+    }
     tokio::select! {
         _ = connection => {}
         () = subscription.feed() => {}
@@ -155,12 +171,21 @@ async fn answer_all<R: Respond>(
     stream: impl AsyncRead + AsyncWrite + Unpin,
     respond: R,
     subscribe: Option<oneshot::Sender<Subscription>>,
+    place: Option<Arc<Place>>,
 ) -> Result<(), hyper::Error> {
     let reused = subscribe.is_some();
-    let shared = Arc::new((respond, Desk(Mutex::new(subscribe))));
+    let shared = Arc::new((respond, Desk(Mutex::new(subscribe)), place));
     let service = service_fn(move |request: Request<Incoming>| {
         let shared = Arc::clone(&shared);
-        async move { Ok::<_, Infallible>(shared.0.respond(request, &shared.1).await) }
+        async move {
+            let (respond, desk, place) = &*shared;
+            let in_progress = place.as_ref().map(|place| place.begin_request());
+            let response = respond.respond(request, desk).await;
+            drop(in_progress);
+            // A client that sends many requests at once takes turns with all others.
+            yield_now().await;
+            Ok::<_, Infallible>(response)
+        }
     });
     http1::Builder::new()
         .timer(TokioTimer::new())

@@ -94,6 +94,16 @@ async fn o4_the_unit_waits_longer_than_a_gate_drains_and_knows_its_exit_codes() 
     assert!(SYSUSERS.contains(&format!("\nu {} - ", unit("User"))), "nobody makes the unit's user");
 }
 
+/// Whatever keeps a gate from starting, it is tried again until it can: an address that comes late, a port that is in use.
+#[test]
+fn o4_the_unit_is_restarted_however_often_it_fails() {
+    let (_, rest) = UNIT.split_once("[Unit]\n").expect("a section [Unit]");
+    let (section, _) = rest.split_once("\n[").expect("a section after [Unit]");
+    // Anywhere else systemd would not heed it.
+    assert!(section.lines().any(|line| line == "StartLimitIntervalSec=0"), "{section}");
+    assert_eq!((unit("Restart"), unit("RestartSec")), ("on-failure", "1s"));
+}
+
 /// What the socket unit opens is what the sample configuration listens on: else the gate would close it with a warning.
 #[test]
 fn o3_the_socket_unit_opens_the_port_of_the_sample_configuration() {
@@ -246,6 +256,35 @@ fn the_objects_for_kubernetes_know_one_another() {
     // The same user as the image's, by number, as `runAsNonRoot` wants it.
     let user = pod()["spec"]["securityContext"]["runAsUser"].to_string();
     assert!(DOCKERFILE.contains(&format!("\nUSER {user}:{user}\n")));
+}
+
+/// The time in seconds from the first failed probe of this kind on until Kubernetes acts.
+fn patience(probe: &str) -> u64 {
+    let value =
+        |key: &str| container()[probe][key].as_u64().unwrap_or_else(|| panic!("{probe} has no {key}"));
+    value("periodSeconds") * (value("failureThreshold") - 1) + value("timeoutSeconds")
+}
+
+#[test]
+fn o6_kubernetes_acts_on_no_single_slow_answer() {
+    for probe in ["livenessProbe", "readinessProbe"] {
+        assert!(container()[probe]["failureThreshold"].as_u64() >= Some(2), "{probe}");
+        assert!(container()[probe]["timeoutSeconds"].as_u64() >= Some(2), "{probe}");
+    }
+    // A restart ends every session: a gate is out of service long before.
+    assert!(patience("livenessProbe") >= 30 && patience("readinessProbe") <= 5);
+}
+
+#[test]
+fn o6_the_network_policy_closes_the_admin_port_alone() {
+    let policy = object("NetworkPolicy", "raftgate")["spec"].clone();
+    assert!(selects(&policy["podSelector"]["matchLabels"], &pod()["metadata"]["labels"]));
+    assert_eq!(policy["policyTypes"], json!(["Ingress"]), "the gate reaches its nodes");
+    let rules = policy["ingress"].as_array().unwrap();
+    let rule = |port: &str| rules.iter().find(|rule| rule["ports"] == json!([{ "port": port }])).expect(port);
+    assert!(rule("tls").get("from").is_none(), "clients may come from anywhere");
+    assert!(rule("admin")["from"].as_array().is_some_and(|from| !from.is_empty()));
+    assert_eq!(rules.len(), 2);
 }
 
 #[test]

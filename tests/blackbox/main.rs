@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test ends by a panic, wherever in its support that happens")]
 
 mod activation;
+mod admin_crowd;
 mod bytes;
 mod check_probe;
 mod checks_of_haproxy;

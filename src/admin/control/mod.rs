@@ -31,7 +31,8 @@ use crate::intent::Inboxes;
 use answer::Answer;
 pub use orders::Orders;
 
-/// Connections served at once; more wait in the kernel's queue.
+/// Connections served at once. For more, the longest idle give way; while all carry out commands, they wait in the
+/// kernel's queue.
 const MAX_CONNECTIONS: usize = 16;
 /// The longest request's head, in bytes; bodies are not read.
 const LONGEST_HEAD: usize = 16 * 1024;
