@@ -38,7 +38,7 @@ pub(crate) fn svg(samples: &Samples) -> String {
             continue;
         }
         let title = workload.title();
-        let note = if workload.is_cost() { " (memory: less is better)" } else { "" };
+        let note = if workload.is_cost() { " (less is better)" } else { "" };
         let middle = y + BAR * f64::from(u32::try_from(bars.len()).unwrap_or(1)) / 2.0 + 4.0;
         add(
             &mut body,

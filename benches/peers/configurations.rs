@@ -16,9 +16,17 @@ const BEST_DEFAULTS: &str = "  option splice-auto\n  option splice-request\n  op
 
 /// Raftgate as it comes: the least that works, but for the addresses. `clusters` of them have the same nodes; the
 /// listener's is the first.
-pub(crate) fn raftgate(stage: &Stage, clusters: u32, bind: SocketAddr, admin: SocketAddr) -> String {
-    let mut text =
-        format!("admin.bind = \"{admin}\"\n\n[listeners.edge]\nbind = \"{bind}\"\ncluster = \"c1\"\n");
+pub(crate) fn raftgate(
+    stage: &Stage,
+    clusters: u32,
+    bind: SocketAddr,
+    admin: SocketAddr,
+    has_one_worker: bool,
+) -> String {
+    let workers = if has_one_worker { "workers = 1\n" } else { "" };
+    let mut text = format!(
+        "{workers}admin.bind = \"{admin}\"\n\n[listeners.edge]\nbind = \"{bind}\"\ncluster = \"c1\"\n"
+    );
     for number in 1..=clusters {
         write!(
             text,
@@ -42,10 +50,11 @@ pub(crate) fn raftgate(stage: &Stage, clusters: u32, bind: SocketAddr, admin: So
 }
 
 /// HAProxy with the common recipe, or at its best.
-pub(crate) fn haproxy(stage: &Stage, bind: SocketAddr, best: bool) -> String {
+pub(crate) fn haproxy(stage: &Stage, bind: SocketAddr, best: bool, has_one_worker: bool) -> String {
+    let threads = if has_one_worker { "  nbthread 1\n" } else { "" };
     let (global, defaults) = if best { (BEST_GLOBAL, BEST_DEFAULTS) } else { ("", "") };
     let mut text = format!(
-        "global\n  maxconn 8500\n  log stdout format raw local0\n{global}\
+        "global\n  maxconn 8500\n  log stdout format raw local0\n{threads}{global}\
          defaults\n  mode tcp\n  log global\n  option tcplog\n  timeout connect 5s\n  timeout client 60s\n  timeout server 60s\n{defaults}\
          frontend edge\n  bind {bind}\n  default_backend controllers\n\
          backend controllers\n{CHECKS}\n"

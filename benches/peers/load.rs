@@ -5,7 +5,7 @@
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -19,6 +19,8 @@ use crate::support::clock::Stamp;
 const WARM_UP: Duration = Duration::from_millis(300);
 /// How much is read at once.
 const CHUNK: usize = 256 * 1024;
+/// How long a timed message waits after the one before: so long that a late one does not keep many others from being counted.
+const BETWEEN_PINGS: Duration = Duration::from_millis(1);
 /// So many connect at a time where sessions are opened to be idle.
 const OPENERS: u32 = 8;
 
@@ -29,6 +31,9 @@ pub(crate) enum Job {
     Bulk { streams: u32 },
     /// So many connections, on each of which a message goes to the node and back, again and again; messages are counted.
     PingPong { size: usize, connections: u32 },
+    /// So many streams, and one connection beside them on which a message of this size goes to the node and back every now and
+    /// then; messages are counted and timed.
+    PingBesideBulk { size: usize, streams: u32 },
     /// So many clients, each of which connects, asks, is answered and closes, again and again; connections are counted.
     Connections { parallel: u32 },
     /// So many sessions that exchange one message and are idle then; sessions are counted.
@@ -53,10 +58,23 @@ pub(crate) struct Outcome {
     pub(crate) amount: u64,
     /// In how many seconds.
     pub(crate) seconds: f64,
+    /// How long messages took, where they are timed.
+    pub(crate) delays: Option<Delays>,
     /// How many connections have failed, even before counting began.
     pub(crate) failed: u64,
     /// Why the first of them did.
     pub(crate) why: Option<String>,
+}
+
+/// How long messages took to the node and back, in milliseconds.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+pub(crate) struct Delays {
+    /// No more than this for half of them.
+    pub(crate) half: f64,
+    /// No more than this for 99 of 100.
+    pub(crate) all_but_a_hundredth: f64,
+    /// For the last one of all.
+    pub(crate) longest: f64,
 }
 
 /// What all clients count into.
@@ -64,6 +82,8 @@ pub(crate) struct Outcome {
 struct Tally {
     /// One for each thread, so that they do not wait for each other.
     amounts: Mutex<Vec<Arc<AtomicU64>>>,
+    /// What each timed message took.
+    delays: Mutex<Vec<Duration>>,
     failed: AtomicU64,
     why: Mutex<Option<String>>,
 }
@@ -81,6 +101,7 @@ pub(crate) fn live(order: &Order) {
         start(order, &tally);
         thread::sleep(WARM_UP);
         println!("begin");
+        tally.delays().clear();
         let begun = (Stamp::now(), tally.amount());
         thread::sleep(order.window);
         begun
@@ -89,6 +110,7 @@ pub(crate) fn live(order: &Order) {
     let outcome = Outcome {
         amount: amount - begun.1,
         seconds: ended.since(begun.0).as_secs_f64(),
+        delays: Delays::of(std::mem::take(&mut *tally.delays())),
         failed: tally.failed.load(Ordering::Relaxed),
         why: tally.why.lock().unwrap_or_else(PoisonError::into_inner).take(),
     };
@@ -107,10 +129,27 @@ impl Tally {
         amounts.iter().map(|amount| amount.load(Ordering::Relaxed)).sum()
     }
 
+    fn delays(&self) -> MutexGuard<'_, Vec<Duration>> {
+        self.delays.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn failed(&self, error: &io::Error) {
         self.failed.fetch_add(1, Ordering::Relaxed);
         let mut why = self.why.lock().unwrap_or_else(PoisonError::into_inner);
         why.get_or_insert_with(|| error.to_string());
+    }
+}
+
+impl Delays {
+    /// Nothing if nothing was timed.
+    fn of(mut all: Vec<Duration>) -> Option<Self> {
+        all.sort_unstable();
+        let milliseconds = |place: usize| Some(all.get(place)?.as_secs_f64() * 1e3);
+        Some(Delays {
+            half: milliseconds(all.len() / 2)?,
+            all_but_a_hundredth: milliseconds(all.len() * 99 / 100)?,
+            longest: milliseconds(all.len().checked_sub(1)?)?,
+        })
     }
 }
 
@@ -119,6 +158,12 @@ fn start(order: &Order, tally: &Arc<Tally>) {
     let target = order.target;
     match order.job {
         Job::Bulk { streams } => each(streams, tally, move |counter| drain(target, counter)),
+        Job::PingBesideBulk { size, streams } => {
+            // What they move is not what counts.
+            each(streams, tally, move |_| drain(target, &AtomicU64::new(0)));
+            let timed = Arc::clone(tally);
+            each(1, tally, move |counter| ping_now_and_then(target, size, counter, &timed));
+        }
         Job::PingPong { size, connections: 1 } => each(1, tally, move |counter| ping(target, size, counter)),
         Job::PingPong { size, connections } => {
             let threads =
@@ -186,6 +231,19 @@ fn ping(target: SocketAddr, size: usize, counter: &AtomicU64) -> io::Result<()> 
         stream.write_all(&message)?;
         stream.read_exact(&mut message)?;
         counter.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+fn ping_now_and_then(target: SocketAddr, size: usize, counter: &AtomicU64, tally: &Tally) -> io::Result<()> {
+    let mut stream = open(target, Opening::Echo)?;
+    let mut message = vec![b'.'; size];
+    loop {
+        let begun = Stamp::now();
+        stream.write_all(&message)?;
+        stream.read_exact(&mut message)?;
+        tally.delays().push(Stamp::now().since(begun));
+        counter.fetch_add(1, Ordering::Relaxed);
+        thread::sleep(BETWEEN_PINGS);
     }
 }
 

@@ -38,6 +38,15 @@ pub(crate) struct Running {
     pub(crate) proxy: Option<Proxy>,
 }
 
+/// What a peer may use.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Room {
+    /// The only core, if it is to have one alone.
+    pub(crate) core: Option<usize>,
+    /// Whether one of its threads serves all clients.
+    pub(crate) has_one_worker: bool,
+}
+
 /// How a peer is started, and where it will be.
 struct Plan {
     invocation: Invocation,
@@ -73,7 +82,7 @@ impl Peer {
             Ok(folder) => folder,
             Err(error) => return Some(error),
         };
-        let plan = match self.plan(stage, &folder, None) {
+        let plan = match self.plan(stage, &folder, Room::default()) {
             Ok(plan) => plan,
             Err(error) => return Some(error),
         };
@@ -86,14 +95,15 @@ impl Peer {
         }
     }
 
-    /// Starts it before this stage, on one core if it is given, and waits until it knows who leads.
-    pub(crate) async fn start(self, stage: &Stage, core: Option<usize>) -> Result<Running, String> {
+    /// Starts it before this stage with this much room, and waits until it knows who leads.
+    pub(crate) async fn start(self, stage: &Stage, room: Room) -> Result<Running, String> {
         if self == Self::Direct {
             return Ok(Running { peer: self, address: stage.leader(), proxy: None });
         }
         let folder = stage.folder(self.name())?;
-        let plan = self.plan(stage, &folder, core)?;
-        let mut proxy = Proxy::start(&plan.invocation, &folder, core).map_err(|error| error.to_string())?;
+        let plan = self.plan(stage, &folder, room)?;
+        let mut proxy =
+            Proxy::start(&plan.invocation, &folder, room.core).map_err(|error| error.to_string())?;
         let is_ready = async |log: &str| match self {
             Self::Raftgate => says_ok(plan.admin, "/readyz?cluster=c1").await,
             // It takes every server to be up until its checks have failed.
@@ -107,19 +117,19 @@ impl Peer {
     }
 
     /// Writes its configuration.
-    fn plan(self, stage: &Stage, folder: &Path, core: Option<usize>) -> Result<Plan, String> {
-        let (address, admin) = (free_address(), free_address());
+    fn plan(self, stage: &Stage, folder: &Path, room: Room) -> Result<Plan, String> {
+        let (address, admin, one) = (free_address(), free_address(), room.has_one_worker);
         let (name, text) = match self {
             Self::Direct | Self::Raftgate => {
-                ("raftgate.toml", configurations::raftgate(stage, 1, address, admin))
+                ("raftgate.toml", configurations::raftgate(stage, 1, address, admin, one))
             }
             Self::Haproxy | Self::HaproxyAgain => {
-                ("haproxy.cfg", configurations::haproxy(stage, address, false))
+                ("haproxy.cfg", configurations::haproxy(stage, address, false, one))
             }
-            Self::HaproxyBest => ("haproxy.cfg", configurations::haproxy(stage, address, true)),
+            Self::HaproxyBest => ("haproxy.cfg", configurations::haproxy(stage, address, true, one)),
             Self::Nginx => {
                 // It counts the machine's cores, not those that it may have.
-                let workers = if core.is_some() { "1" } else { "auto" };
+                let workers = if room.core.is_some() || one { "1" } else { "auto" };
                 ("nginx.conf", configurations::nginx(stage, address, workers, folder))
             }
         };

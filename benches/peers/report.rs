@@ -32,6 +32,9 @@ leader's address accepts.
 - *connections*: connect, send 100 bytes, read 100 and the end, close.
 - *one core*: peer, clients and node share one core, where small differences mean something; elsewhere it is also luck who
   runs beside whom, so that even no peer at all can be slower than one.
+- *beside bulk*: each peer has one thread for clients (`workers = 1`, `nbthread 1`, `worker_processes 1`). While it passes on
+  three streams, a message goes to the node and back, then a pause of a millisecond, then the next. The figure is what 99 of
+  100 messages take at most; *half*: what every other one takes at most.
 - *idle sessions*: the peer's memory (Pss of all its processes) after the sessions have exchanged one message less what it
   was before the first, by their number; the peer has had no client before. The kernel's own memory is not in it.
 - *many clusters*: Raftgate alone, each cluster of three nodes probed at the default interval; all clusters have the same
@@ -176,6 +179,7 @@ fn table(samples: &Samples, workload: Workload, peers: &[Peer]) -> String {
     let mut text = String::new();
     let extra: &[&str] = match workload {
         _ if workload.is_bulk() => &["CPU s/GB"],
+        _ if workload.is_delay() => &["half, ms", "longest, ms"],
         _ if workload.is_latency() => &["added, µs", "added, x haproxy"],
         _ => &[],
     };
@@ -199,6 +203,10 @@ fn table(samples: &Samples, workload: Workload, peers: &[Peer]) -> String {
         }
         if workload.is_bulk() {
             cells.push(optional(samples.cpu_per_gb(workload, peer)));
+        }
+        if workload.is_delay() {
+            cells.push(optional(samples.delay(workload, peer, |delays| delays.half)));
+            cells.push(optional(samples.delay(workload, peer, |delays| delays.longest)));
         }
         if workload.is_latency() {
             let direct = samples.value(workload, Peer::Direct).filter(|_| peer != Peer::Direct);

@@ -10,10 +10,10 @@ use tokio::time::{Instant, sleep};
 
 use crate::arguments::Arguments;
 use crate::cores::last_core;
-use crate::load::{Order, Outcome};
+use crate::load::{Job, Order, Outcome};
 use crate::machine;
 use crate::own_process::{OwnProcess, Role};
-use crate::peers::{Peer, Running};
+use crate::peers::{Peer, Room, Running};
 use crate::proxy::cpu;
 use crate::report::{self, Circumstances};
 use crate::samples::{Sample, Samples};
@@ -123,9 +123,10 @@ impl Bench<'_> {
         peers: &[Peer],
     ) -> Result<(), String> {
         let core = if setting == Setting::OneCore { Some(last_core()?) } else { None };
+        let room = Room { core, has_one_worker: setting == Setting::OneWorker };
         let stage = Stage::start(core).await?;
         let mut running = Vec::new();
-        let starting = peers.iter().map(|peer| peer.start(&stage, core)).collect();
+        let starting = peers.iter().map(|peer| peer.start(&stage, room)).collect();
         for (peer, started) in peers.iter().zip(all(starting).await) {
             match started {
                 Ok(started) => running.push(started),
@@ -145,6 +146,7 @@ impl Bench<'_> {
                             round,
                             value,
                             cpu_per_gb,
+                            delays: outcome.delays,
                             failed: outcome.failed,
                         };
                         self.print(&sample);
@@ -185,7 +187,7 @@ impl Bench<'_> {
 
     fn print(&self, sample: &Sample) {
         println!(
-            "{:>5} s  round {}  {:<22} {:<14} {:>12.3} {}{}{}",
+            "{:>5} s  round {}  {:<22} {:<14} {:>12.3} {}{}{}{}",
             self.begun.elapsed().as_secs(),
             sample.round,
             sample.workload.name(),
@@ -193,6 +195,10 @@ impl Bench<'_> {
             sample.value,
             sample.workload.unit(),
             sample.cpu_per_gb.map(|cpu| format!(", {cpu:.3} s/GB")).unwrap_or_default(),
+            sample
+                .delays
+                .map(|delays| format!(", half {:.3}, longest {:.3}", delays.half, delays.longest))
+                .unwrap_or_default(),
             if sample.failed == 0 { String::new() } else { format!(", {} FAILED", sample.failed) },
         );
     }
@@ -240,18 +246,21 @@ async fn measure(
     }
     let amount = number(outcome.amount);
     let (value, cpu_per_gb) = match order.job {
-        crate::load::Job::Bulk { .. } => {
+        Job::Bulk { .. } => {
             let spent = before.zip(after).map(|(before, after)| (after - before) / (amount / 1e9));
             (amount / 1e9 / outcome.seconds, spent)
         }
-        crate::load::Job::Idle { .. } => {
+        Job::Idle { .. } => {
             // What the last ones needed only for their beginning is gone then.
             sleep(5 * PAUSE).await;
             let memory_after = peer.proxy.as_ref().map(crate::proxy::Proxy::memory).transpose()?;
             let grown = memory_before.zip(memory_after).map(|(before, after)| after - before);
             (grown.ok_or("there is no proxy")? / amount, None)
         }
-        _ => (amount / outcome.seconds, None),
+        Job::PingBesideBulk { .. } => {
+            (outcome.delays.ok_or("no message was timed")?.all_but_a_hundredth, None)
+        }
+        Job::PingPong { .. } | Job::Connections { .. } => (amount / outcome.seconds, None),
     };
     Ok((outcome, value, cpu_per_gb))
 }

@@ -5,10 +5,11 @@ use std::fs;
 use std::path::PathBuf;
 
 use crate::judge::median;
+use crate::load::Delays;
 use crate::peers::Peer;
 use crate::workloads::Workload;
 
-const COLUMNS: &str = "workload,peer,round,value,unit,cpu_s_per_gb,failed\n";
+const COLUMNS: &str = "workload,peer,round,value,unit,cpu_s_per_gb,half_ms,longest_ms,failed\n";
 
 /// One round of one workload on one peer.
 #[derive(Clone, Debug)]
@@ -23,6 +24,8 @@ pub(crate) struct Sample {
     pub(crate) value: f64,
     /// CPU time of the peer's processes for each 10^9 bytes, where bytes are counted.
     pub(crate) cpu_per_gb: Option<f64>,
+    /// How long single messages took, where they are timed.
+    pub(crate) delays: Option<Delays>,
     /// Connections that have failed.
     pub(crate) failed: u64,
 }
@@ -66,13 +69,26 @@ impl Samples {
         median(&self.of(workload, peer).iter().filter_map(|sample| sample.cpu_per_gb).collect::<Vec<_>>())
     }
 
+    /// The median of one figure of how long single messages took.
+    pub(crate) fn delay(
+        &self,
+        workload: Workload,
+        peer: Peer,
+        figure: impl Fn(Delays) -> f64,
+    ) -> Option<f64> {
+        let of_rounds = self.of(workload, peer).into_iter().filter_map(|sample| sample.delays);
+        median(&of_rounds.map(figure).collect::<Vec<_>>())
+    }
+
     fn write(&self) -> std::io::Result<()> {
         let mut text = COLUMNS.to_owned();
-        for Sample { workload, peer, round, value, cpu_per_gb, failed } in &self.rounds {
+        for Sample { workload, peer, round, value, cpu_per_gb, delays, failed } in &self.rounds {
             let cpu = cpu_per_gb.map(|cpu| format!("{cpu:.5}")).unwrap_or_default();
+            let delays = delays.map(|delays| format!("{:.4},{:.4}", delays.half, delays.longest));
+            let delays = delays.unwrap_or_else(|| ",".to_owned());
             writeln!(
                 text,
-                "{},{},{round},{value:.6},{},{cpu},{failed}",
+                "{},{},{round},{value:.6},{},{cpu},{delays},{failed}",
                 workload.name(),
                 peer.name(),
                 workload.unit()

@@ -30,7 +30,7 @@ pub(crate) async fn watch(stage: &mut Stage, clusters: u32, period: Duration) ->
     let folder = stage.folder(&format!("scale-{clusters}"))?;
     let (address, admin) = (free_address(), free_address());
     let file = folder.join("raftgate.toml");
-    std::fs::write(&file, configurations::raftgate(stage, clusters, address, admin))
+    std::fs::write(&file, configurations::raftgate(stage, clusters, address, admin, false))
         .map_err(|error| error.to_string())?;
     let arguments = ["run".to_owned(), "-c".to_owned(), file.display().to_string()].to_vec();
     let invocation = Invocation { program: env!("CARGO_BIN_EXE_raftgate"), arguments };

@@ -28,6 +28,8 @@ pub(crate) enum Workload {
     OneCorePingPong64,
     /// As [`Workload::Connections`], all on one core.
     OneCoreConnections,
+    /// A short message to and fro, now and then, beside three streams through the same worker.
+    PingBesideBulk,
     /// Sessions that do nothing.
     Idle,
     /// Clusters that are probed; Raftgate only.
@@ -41,6 +43,8 @@ pub(crate) enum Setting {
     AllCores,
     /// Peer, clients and node share one core: no luck in who runs where.
     OneCore,
+    /// Peers with one worker, as on a large machine where it serves all of these clients.
+    OneWorker,
     /// Peers that have not had a client yet.
     Cold,
     /// Raftgate alone, many times.
@@ -49,7 +53,7 @@ pub(crate) enum Setting {
 
 impl Workload {
     /// All of them, in the order of the report.
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::Bulk1,
         Self::Bulk8,
         Self::PingPong1,
@@ -60,6 +64,7 @@ impl Workload {
         Self::OneCorePingPong1,
         Self::OneCorePingPong64,
         Self::OneCoreConnections,
+        Self::PingBesideBulk,
         Self::Idle,
         Self::Scale,
     ];
@@ -77,6 +82,7 @@ impl Workload {
             Self::OneCorePingPong1 => "one-core-ping-pong-1",
             Self::OneCorePingPong64 => "one-core-ping-pong-64",
             Self::OneCoreConnections => "one-core-connections",
+            Self::PingBesideBulk => "ping-beside-bulk",
             Self::Idle => "idle",
             Self::Scale => "scale",
         }
@@ -95,6 +101,7 @@ impl Workload {
             Self::OneCorePingPong1 => "ping-pong, 64 B, 1 connection, one core",
             Self::OneCorePingPong64 => "ping-pong, 64 B, 64 connections, one core",
             Self::OneCoreConnections => "connections, 64 in parallel, one core",
+            Self::PingBesideBulk => "ping, 64 B, beside 3 bulk streams, one worker",
             Self::Idle => "idle sessions",
             Self::Scale => "many clusters",
         }
@@ -105,6 +112,7 @@ impl Workload {
         match self {
             Self::Bulk1 | Self::Bulk8 => "GB/s",
             Self::Connections | Self::OneCoreConnections => "connections/s",
+            Self::PingBesideBulk => "ms, 99th percentile",
             Self::Idle => "bytes of proxy memory a session",
             Self::Scale => "cores",
             _ => "messages/s",
@@ -113,7 +121,7 @@ impl Workload {
 
     /// Whether less is better.
     pub(crate) fn is_cost(self) -> bool {
-        matches!(self, Self::Idle | Self::Scale)
+        matches!(self, Self::PingBesideBulk | Self::Idle | Self::Scale)
     }
 
     /// Whether bytes are what it is about, and what each of them costs.
@@ -126,10 +134,16 @@ impl Workload {
         matches!(self, Self::PingPong1 | Self::PingPongKib1 | Self::OneCorePingPong1)
     }
 
+    /// Whether single messages are timed.
+    pub(crate) fn is_delay(self) -> bool {
+        self == Self::PingBesideBulk
+    }
+
     /// Where it runs.
     pub(crate) fn setting(self) -> Setting {
         match self {
             Self::OneCorePingPong1 | Self::OneCorePingPong64 | Self::OneCoreConnections => Setting::OneCore,
+            Self::PingBesideBulk => Setting::OneWorker,
             Self::Idle => Setting::Cold,
             Self::Scale => Setting::Scale,
             _ => Setting::AllCores,
@@ -146,6 +160,7 @@ impl Workload {
             Self::PingPongKib1 => Job::PingPong { size: 1024, connections: 1 },
             Self::PingPongKib64 => Job::PingPong { size: 1024, connections: 64 },
             Self::Connections | Self::OneCoreConnections => Job::Connections { parallel: 64 },
+            Self::PingBesideBulk => Job::PingBesideBulk { size: 64, streams: 3 },
             Self::Idle => Job::Idle { sessions },
             Self::Scale => return None,
         })
@@ -164,5 +179,5 @@ impl ValueEnum for Workload {
 
 impl Setting {
     /// Those that run peers before a node, in the order in which they are run.
-    pub(crate) const WITH_PEERS: [Self; 3] = [Self::AllCores, Self::OneCore, Self::Cold];
+    pub(crate) const WITH_PEERS: [Self; 4] = [Self::AllCores, Self::OneCore, Self::OneWorker, Self::Cold];
 }
