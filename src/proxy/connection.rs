@@ -87,6 +87,7 @@ impl Connection {
             match call {
                 Call::End(outcome) => return Poll::Ready(outcome.into()),
                 Call::SettleIn => self.settle_in(),
+                Call::Recheck => self.recheck(),
             }
         }
         if let Phase::Arriving(arriving) = &mut self.phase {
@@ -115,7 +116,8 @@ impl Connection {
     }
 
     /// Does what is worth its while only for a session that lasts.
-    fn settle_in(&self) {
+    fn settle_in(&mut self) {
+        self.recheck();
         if let Phase::Relaying(joined) = &self.phase
             && let Err(error) = sockets::keep_alive(joined.relay.node())
         {
@@ -124,17 +126,38 @@ impl Connection {
         }
     }
 
+    fn recheck(&mut self) {
+        if let Phase::Relaying(joined) = &mut self.phase {
+            joined.relay.recheck();
+        }
+    }
+
     fn finish(&mut self, ending: Ending) {
         if let Phase::Relaying(joined) = mem::replace(&mut self.phase, Phase::Over) {
-            let (client, node) = joined.relay.into_streams();
-            if matches!(ending, Ending::Closed(outcome) if outcome.is_abrupt()) {
-                // If it fails, the peer has gone already.
-                let _ = (sockets::reset_on_close(&client), sockets::reset_on_close(&node));
+            // Where bytes are left over, an orderly end would make a part look like the whole (S7).
+            let is_abrupt = matches!(ending, Ending::Closed(outcome) if outcome.is_abrupt());
+            if is_abrupt || joined.relay.has_backlog() {
+                reset(joined);
             }
         }
         self.presence.ending = Some(ending);
         if self.worker.log_connections.get() {
             self.trace.log(&self.presence.listener.name, &self.meter, ending);
+        }
+    }
+}
+
+fn reset(joined: Joined) {
+    let (client, node) = joined.relay.into_streams();
+    // If it fails, the peer has gone already.
+    let _ = (sockets::reset_on_close(&client), sockets::reset_on_close(&node));
+}
+
+impl Drop for Connection {
+    /// A session that neither its peers nor the gate have ended is cut short, by a panic for instance.
+    fn drop(&mut self) {
+        if let Phase::Relaying(joined) = mem::replace(&mut self.phase, Phase::Over) {
+            reset(joined);
         }
     }
 }
@@ -186,7 +209,7 @@ mod tests {
     use tokio::task::LocalSet;
     use tokio::time::{Instant, timeout};
 
-    use super::super::tests::harness::{bare_worker, pair};
+    use super::super::tests::harness::{assert_reset, bare_worker, pair};
     use super::*;
     use crate::leader::NodeId;
     use crate::relay::Relay;
@@ -212,6 +235,20 @@ mod tests {
         assert_eq!((worker.places.taken(), listener.metrics.active.get()), (0, 0));
         assert_eq!(listener.metrics.closed(Outcome::Shutdown).get(), 1);
         worker.sessions.emptied().await;
+    }
+
+    #[tokio::test]
+    async fn s7_a_session_that_a_panic_ends_is_reset() {
+        let (worker, entrance) = bare_worker();
+        let ((client, mut peer), (node, mut far_node), (arriving, _arriving)) =
+            (pair().await, pair().await, pair().await);
+        let mut connection = admit(&worker, &entrance, arriving);
+        let relay = Relay::new(client, node, worker.gear.clone(), Rc::default());
+        let counted = Counted::by(&entrance.listener.metrics.active);
+        connection.phase = Phase::Relaying(Joined::new(relay, None, None, counted, None));
+        drop(connection);
+        assert_reset(&mut peer).await;
+        assert_reset(&mut far_node).await;
     }
 
     #[tokio::test(start_paused = true)]

@@ -54,8 +54,10 @@ pub(super) struct Slot {
 pub(super) enum Call {
     /// It has to end.
     End(Outcome),
-    /// Its session lasts; said once.
+    /// Its session lasts; said once. As for [`Recheck`](Call::Recheck), too.
     SettleIn,
+    /// Its session has become quiet: bytes that the runtime does not know of may be waiting. Said once for each lull.
+    Recheck,
 }
 
 #[derive(Debug)]
@@ -65,6 +67,8 @@ struct Entry {
     call: Option<Call>,
     /// How many sweeps have found it joined, as far as that matters.
     sweeps: u8,
+    /// Whether it has been called to recheck since the meter last moved.
+    rechecked: bool,
     stage: Stage,
     meter: Rc<Meter>,
     trace: Rc<Trace>,
@@ -122,6 +126,7 @@ impl Sessions {
             waker: None,
             call: None,
             sweeps: 0,
+            rechecked: false,
             stage: Stage::Arriving,
             meter: Rc::clone(meter),
             trace: Rc::clone(trace),
@@ -198,7 +203,7 @@ impl Sessions {
             let mut drained = Vec::new();
             self.walk(|key, entry| {
                 entry.count_bytes(now);
-                entry.grow_old();
+                entry.grow_old(now);
                 match entry.overdue(now) {
                     // Those of one tenure all at the same moment: their clients are not to come again at one, either.
                     Some(Outcome::Drained) => drained.push(key),
@@ -273,7 +278,7 @@ impl Slot {
         let mut entries = self.sessions.entries.borrow_mut();
         let Some(entry) = entries.get_mut(self.key.0) else { return Poll::Pending };
         if let Some(call) = entry.call {
-            if call == Call::SettleIn {
+            if !matches!(call, Call::End(_)) {
                 entry.call = None;
             }
             return Poll::Ready(call);
@@ -310,13 +315,22 @@ impl Entry {
         self.cluster.as_ref().is_some_and(|own| std::ptr::eq(Rc::as_ptr(own), cluster.as_ptr()))
     }
 
-    /// The second sweep that finds it joined has it settle in: most connections do not last so long.
-    fn grow_old(&mut self) {
-        if self.sweeps < 2 && matches!(self.stage, Stage::Joined { .. }) {
+    /// The second sweep that finds it joined has it settle in: most connections do not last so long. After that, the first sweep
+    /// of each lull has it look for what the runtime may have missed.
+    fn grow_old(&mut self, now: Instant) {
+        if !matches!(self.stage, Stage::Joined { .. }) || self.call.is_some() {
+            return;
+        }
+        let is_quiet = self.active_at < now;
+        if self.sweeps < 2 {
             self.sweeps += 1;
-            if self.sweeps == 2 && self.call.is_none() {
+            if self.sweeps == 2 {
+                self.rechecked = is_quiet;
                 self.call(Call::SettleIn);
             }
+        } else if is_quiet && !self.rechecked {
+            self.rechecked = true;
+            self.call(Call::Recheck);
         }
     }
 
@@ -370,6 +384,7 @@ impl Entry {
             self.listener.metrics.to_client.inc_by(seen.1.saturating_sub(self.counted.1));
             self.counted = seen;
             self.active_at = now;
+            self.rechecked = false;
         }
     }
 }

@@ -24,10 +24,9 @@ use crate::supervise::{Alarm, Failing, caught, supervised};
 /// What all sessions of a worker read through (D2).
 const BUFFER: usize = 256 * 1024;
 
-/// After how many polls of tasks the poller is asked for more events although tasks are ready. It is worth a system call
-/// only if the ready ones take long: more than a busy poller gives at once (D7), fewer than would keep others waiting
-/// while each moves its share of bulk (D9).
-const POLLS_BETWEEN_EVENTS: u32 = 256;
+/// After how many polls of tasks the poller is asked for more events although tasks are ready. Sessions that move bulk leave
+/// the queue after each turn, so this bounds the wait only where this many are ready at once (D9).
+const POLLS_BETWEEN_EVENTS: u32 = 64;
 
 /// What the workers are told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -16,10 +16,7 @@ use super::closing::{is_ending, write_last};
 use super::gear::{Gear, Lent};
 use super::habit::Habit;
 use super::splice::is_unsupported;
-
-/// How much one direction moves before the worker's other sessions have their turn: both together
-/// move about 2 MiB a poll (D9: fairness counts bytes, not polls).
-const BYTES_PER_POLL: usize = 1024 * 1024;
+use super::turn::{BYTES_PER_TURN, end_turn};
 
 /// The most that is read from a connection after it has failed: more than any receive queue holds.
 const SALVAGE_LIMIT: usize = 32 * 1024 * 1024;
@@ -52,6 +49,22 @@ pub(super) struct Direction {
     backlog: Option<Box<Backlog>>,
     phase: Phase,
     habit: Habit,
+    recheck: Recheck,
+}
+
+/// When the kernel is asked for bytes although the runtime knows of none.
+///
+/// After a read that did not fill its buffer, the runtime takes the socket to be empty. A read also ends short before a byte
+/// of urgent data, with more behind it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Recheck {
+    /// The runtime's word is enough (D7).
+    #[default]
+    Never,
+    /// The next time.
+    Once,
+    /// Every time: the source has sent urgent data.
+    Always,
 }
 
 /// What was read and the sink has not taken yet.
@@ -94,6 +107,18 @@ impl Direction {
         self.habit.splices()
     }
 
+    /// Whether it has bytes that the sink has not taken. The source is not read meanwhile, so it may have more.
+    pub(super) fn has_backlog(&self) -> bool {
+        self.backlog.is_some()
+    }
+
+    /// Has the next poll ask the source's socket for bytes that the runtime does not know of.
+    pub(super) fn recheck(&mut self) {
+        if self.recheck == Recheck::Never {
+            self.recheck = Recheck::Once;
+        }
+    }
+
     /// The source will not be read any more: it has closed.
     pub(super) fn end_of_file(&mut self) {
         self.phase = Phase::Closing;
@@ -124,8 +149,8 @@ impl Direction {
         loop {
             ready!(self.poll_deliver(cx, path))?;
             match self.phase {
-                Phase::Reading if moved >= BYTES_PER_POLL => {
-                    cx.waker().wake_by_ref();
+                Phase::Reading if moved >= BYTES_PER_TURN => {
+                    end_turn(cx);
                     return Poll::Pending;
                 }
                 Phase::Reading => moved += ready!(self.poll_move(cx, path))?,
@@ -165,16 +190,9 @@ impl Direction {
         W: Stream,
     {
         match self.poll_copy(cx, path) {
-            Poll::Ready(copied) => return copied.ok(),
-            Poll::Pending => {}
+            Poll::Ready(copied) => copied.ok(),
+            Poll::Pending => self.copy_unreported(cx, path).ok().flatten(),
         }
-        path.gear.with_buffer(|buffer| {
-            let count =
-                (&*SockRef::from(path.source.socket()?)).read(buffer).ok().filter(|count| *count > 0)?;
-            let taken = write_now(cx, path.sink, &buffer[..count], path.delivered).ok()?;
-            self.keep(buffer[taken..count].to_vec());
-            Some(count)
-        })
     }
 
     /// Moves once, in the way that suits what the source says. Ready with the number of bytes read; the caller goes on
@@ -188,11 +206,37 @@ impl Direction {
         R: Stream,
         W: Stream,
     {
+        let moved = self.poll_move_reported(cx, path);
+        if moved.is_ready() || self.recheck == Recheck::Never {
+            return moved;
+        }
+        let found = self.copy_unreported(cx, path)?;
+        self.recheck = match (self.recheck, found) {
+            (Recheck::Once, None | Some(0)) => Recheck::Never,
+            _ => Recheck::Always,
+        };
+        found.map_or(Poll::Pending, |count| Poll::Ready(Ok(count)))
+    }
+
+    /// Moves once what the runtime knows of.
+    fn poll_move_reported<R, W>(
+        &mut self,
+        cx: &mut Context<'_>,
+        path: &mut Path<'_, R, W>,
+    ) -> Poll<Result<usize, Fault>>
+    where
+        R: Stream,
+        W: Stream,
+    {
         if self.habit.splices() {
             if let Some((source, sink)) = path.sockets()
                 && let Some(pipe) = path.gear.borrow_pipe()
             {
                 match self.poll_splice(cx, pipe, source, sink, path.delivered) {
+                    // Before urgent data, a splice has nothing either. Only a read tells that from the end of file.
+                    Poll::Ready(Ok(0)) => {
+                        return Poll::Ready(self.copy_unreported(cx, path).map(Option::unwrap_or_default));
+                    }
                     Poll::Ready(Err(Fault::Source(error))) if is_unsupported(&error) => {
                         path.gear.renounce_pipes();
                     }
@@ -204,7 +248,8 @@ impl Direction {
         self.poll_copy(cx, path)
     }
 
-    /// Splices once, through a pipe that is empty; what the sink does not take becomes the backlog, pipe and all.
+    /// Splices once, through a pipe that is empty; what the sink does not take becomes the backlog, pipe and all. Ready with
+    /// 0 where the source has to be read instead.
     fn poll_splice(
         &mut self,
         cx: &mut Context<'_>,
@@ -215,7 +260,6 @@ impl Direction {
     ) -> Poll<Result<usize, Fault>> {
         let count = ready!(pipe.poll_fill(cx, source)).map_err(Fault::Source)?;
         if count == 0 {
-            self.phase = Phase::Closing;
             return Poll::Ready(Ok(0));
         }
         self.habit.note_spliced(count);
@@ -255,6 +299,33 @@ impl Direction {
             .map_err(Fault::Sink)?;
             self.keep(bytes[taken..].to_vec());
             Poll::Ready(Ok(bytes.len()))
+        })
+    }
+
+    /// Copies once what the source's socket has, whether the runtime has heard of it or not: the number of bytes, 0 at the end
+    /// of file; `None` if there is nothing to read.
+    fn copy_unreported<R, W>(
+        &mut self,
+        cx: &mut Context<'_>,
+        path: &mut Path<'_, R, W>,
+    ) -> Result<Option<usize>, Fault>
+    where
+        R: Stream,
+        W: Stream,
+    {
+        path.gear.with_buffer(|buffer| {
+            let Some(socket) = path.source.socket() else { return Ok(None) };
+            let count = match (&*SockRef::from(socket)).read(buffer) {
+                Ok(count) => count,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+                Err(error) => return Err(Fault::Source(error)),
+            };
+            if count == 0 {
+                self.phase = Phase::Closing;
+            }
+            let taken = write_now(cx, path.sink, &buffer[..count], path.delivered).map_err(Fault::Sink)?;
+            self.keep(buffer[taken..count].to_vec());
+            Ok(Some(count))
         })
     }
 

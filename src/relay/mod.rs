@@ -10,6 +10,7 @@ mod habit;
 mod splice;
 #[cfg(test)]
 mod tests;
+mod turn;
 
 use std::cell::Cell;
 use std::future::Future;
@@ -142,6 +143,18 @@ where
     /// The stream to the node.
     pub fn node(&self) -> &N {
         &self.node
+    }
+
+    /// Whether one side has sent bytes that the other has not taken, so that a close now would lose them (S7).
+    pub fn has_backlog(&self) -> bool {
+        self.to_node.has_backlog() || self.to_client.has_backlog()
+    }
+
+    /// Has the next poll look for bytes that the runtime does not know of: those behind urgent data (S7). To be called once
+    /// whenever the session has become quiet.
+    pub fn recheck(&mut self) {
+        self.to_node.recheck();
+        self.to_client.recheck();
     }
 
     /// Both streams, to reset them.

@@ -1,9 +1,10 @@
 //! Pipes through which the kernel moves bytes from socket to socket without their coming here: splice(2).
 //!
-//! Its two difficulties are answered by one habit each. "Would block" from a splice into a pipe means that the socket
-//! has nothing *or* that the pipe is full: only empty pipes are filled (D9). And a pipe that goes from one session to
+//! Its three difficulties are answered by one habit each. "Would block" from a splice into a pipe means that the socket
+//! has nothing *or* that the pipe is full: only empty pipes are filled (D9). A pipe that goes from one session to
 //! another with a byte in it would show one client's data to another: each counts what it holds, and one that does not
-//! hold nothing is closed.
+//! hold nothing is closed. And before a byte of urgent data a splice says "would block" or "end of file", whatever is behind
+//! it: neither is believed until the socket itself has been asked.
 //!
 //! Elsewhere than on Linux no pipe is ever granted, and everything is copied.
 
@@ -84,10 +85,11 @@ mod linux {
     use std::os::fd::{AsFd, OwnedFd};
     use std::task::ready;
 
-    use rustix::io::retry_on_intr;
+    use rustix::io::{ioctl_fionread, retry_on_intr};
     use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
     use tokio::io::Interest;
 
+    use super::super::turn::BYTES_PER_TURN;
     use super::{Context, Poll, TcpStream, io};
 
     /// A pipe and how many bytes are in it.
@@ -112,19 +114,24 @@ mod linux {
             self.holds
         }
 
-        /// Takes in what `source` has; ready with how much that was, 0 at its end of file. The pipe has to be empty.
+        /// Takes in some of what `source` has; ready with how much that was. 0 means that a splice gets nothing, and that a
+        /// read will tell more: the end of file, or bytes from urgent data on. The pipe has to be empty.
         pub(in super::super) fn poll_fill(
             &mut self,
             cx: &mut Context<'_>,
             source: &TcpStream,
         ) -> Poll<io::Result<usize>> {
             debug_assert_eq!(self.holds, 0, "a full pipe and an empty socket would look alike (D9)");
+            let most = self.capacity.min(BYTES_PER_TURN);
             loop {
                 ready!(source.poll_read_ready(cx))?;
-                match source.try_io(Interest::READABLE, || transfer(source, &self.writer, self.capacity)) {
+                match source.try_io(Interest::READABLE, || transfer(source, &self.writer, most)) {
                     Ok(taken) => {
                         self.holds = taken;
                         return Poll::Ready(Ok(taken));
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock && has_bytes(source) => {
+                        return Poll::Ready(Ok(0));
                     }
                     // Readiness is cleared by that: asked for once more, it leaves a waker.
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -167,6 +174,10 @@ mod linux {
             }
             Ok(bytes)
         }
+    }
+
+    fn has_bytes(socket: &TcpStream) -> bool {
+        ioctl_fionread(socket).is_ok_and(|count| count > 0)
     }
 
     fn transfer(from: impl AsFd, to: impl AsFd, most: usize) -> io::Result<usize> {

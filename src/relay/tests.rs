@@ -1,5 +1,5 @@
 //! The relay step by step against scripted streams and against a model; over in-memory pipes of tiny sizes; over sockets, little
-//! and much; and, where the kernel can splice, across the switch from copying to that and back.
+//! and much, urgent or not; by turns with others; and, where the kernel can splice, across the switch from copying to that and back.
 
 mod bulk;
 mod conversations;
@@ -9,6 +9,8 @@ mod scripted;
 mod sockets;
 #[cfg(all(target_os = "linux", not(portable)))]
 mod spliced;
+mod turns;
+mod urgent;
 
 use tokio::net::TcpStream;
 

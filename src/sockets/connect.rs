@@ -70,5 +70,6 @@ fn begin(address: SocketAddr, source: Option<IpAddr>, first_word: FirstWord) -> 
 
 fn set_up(socket: &Socket, first_word: FirstWord) -> io::Result<()> {
     socket.set_tcp_nodelay(true)?;
+    socket.set_out_of_band_inline(true)?;
     if first_word == FirstWord::Ours { system::delay_handshake_ack(socket) } else { Ok(()) }
 }

@@ -48,6 +48,7 @@ fn accept(listener: &TcpListener) -> TcpStream {
 fn assert_tuned(socket: &impl AsFd) {
     let socket = SockRef::from(socket);
     assert!(socket.tcp_nodelay().unwrap());
+    assert!(socket.out_of_band_inline().unwrap());
     assert!(socket.keepalive().unwrap());
     assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_mins(1));
     assert_eq!(socket.tcp_keepalive_interval().unwrap(), Duration::from_secs(15));

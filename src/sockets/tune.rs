@@ -24,14 +24,16 @@ const KEEPALIVE: TcpKeepalive = TcpKeepalive::new()
     .with_interval(Duration::from_secs(15))
     .with_retries(4);
 
-/// Sets what every connection has: bytes leave at once (`TCP_NODELAY`: whoever wrote them decided so), dead
-/// peers are noticed. For listeners, from which the connections of clients inherit it ([`bind`](super::bind)). Those toward
-/// nodes get the one when they are made ([`connect`](super::connect)), the other when they last ([`keep_alive`]).
+/// Sets what every connection has: bytes leave at once (`TCP_NODELAY`: whoever wrote them decided so), urgent data is read
+/// in its place among all others (`SO_OOBINLINE`: else it would be lost), dead peers are noticed. For listeners, from which the connections of clients inherit it ([`bind`](super::bind)). Those toward
+/// nodes get the first two when they are made ([`connect`](super::connect)), the last when they last ([`keep_alive`]).
 ///
 /// # Errors
 /// Those of `setsockopt`; the connection works without, so the caller may go on.
 pub fn tune(socket: &impl AsFd) -> io::Result<()> {
-    SockRef::from(socket).set_tcp_nodelay(true)?;
+    let reference = SockRef::from(socket);
+    reference.set_tcp_nodelay(true)?;
+    reference.set_out_of_band_inline(true)?;
     keep_alive(socket)
 }
 

@@ -160,3 +160,36 @@ async fn d7_a_session_that_lasts_settles_in_once() {
     sessions.end_all(Outcome::Shutdown);
     assert_eq!(call(&joined), Poll::Ready(Call::End(Outcome::Shutdown)));
 }
+
+#[tokio::test(start_paused = true)]
+async fn s7_a_lull_has_a_session_recheck_once() {
+    let (worker, entrance) = bare_worker();
+    let (mut writer, _) = channel(Instant::now(), Arc::default());
+    let tenure = writer.lead(NodeId(0), "a".into(), ([127, 0, 0, 1], 1).into(), Instant::now());
+    let (sessions, meter) = (Rc::clone(&worker.sessions), Rc::new(Meter::default()));
+    let slot = sessions.admit(&entrance, &meter, &Rc::new(Trace::new(tenure.address)));
+    sessions.join(slot.key(), tenure);
+    let mut sweeping = pin!(Rc::clone(&sessions).sweep());
+    let mut rechecks_of_six_sweeps = async |moves: bool| {
+        let mut rechecks = 0;
+        for _ in 0..6 {
+            if moves {
+                meter.to_node.set(meter.to_node.get() + 1);
+            }
+            tokio::time::advance(SWEEP).await;
+            for _ in 0..3 {
+                assert!(
+                    std::future::poll_fn(|cx| Poll::Ready(sweeping.as_mut().poll(cx).is_pending())).await
+                );
+                tokio::task::yield_now().await;
+            }
+            let call = slot.poll_call(&Context::from_waker(Waker::noop()));
+            rechecks += usize::from(call == Poll::Ready(Call::Recheck));
+        }
+        rechecks
+    };
+    assert_eq!(rechecks_of_six_sweeps(true).await, 0, "it was never quiet");
+    assert_eq!(rechecks_of_six_sweeps(false).await, 1);
+    assert_eq!(rechecks_of_six_sweeps(true).await, 0);
+    assert_eq!(rechecks_of_six_sweeps(false).await, 1);
+}

@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 use std::time::Duration;
 
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
@@ -105,6 +105,48 @@ async fn s6_a_half_closed_session_ends_sooner() {
     assert_closed(&mut node).await;
     assert_closed(&mut client).await;
     gate.ends_with("half_closed").await;
+}
+
+/// Sends more than all buffers on the way hold; returns once that has failed or is taken.
+fn flood(mut from: TcpStream) -> tokio::task::JoinHandle<std::io::Result<()>> {
+    tokio::spawn(async move { from.write_all(&vec![7; 64 << 20]).await })
+}
+
+/// Reads to the end, which must be a reset.
+async fn assert_cut_short(stream: &mut TcpStream) {
+    let read = within("the end", stream.read_to_end(&mut Vec::new())).await;
+    assert_eq!(read.unwrap_err().kind(), ErrorKind::ConnectionReset);
+}
+
+#[tokio::test]
+async fn s7_an_idle_session_with_a_backlog_is_reset() {
+    for is_download in [true, false] {
+        let mut gate = Gate::with(|cluster| cluster.idle = Some(Duration::from_millis(200)));
+        let a = Node::start().await;
+        gate.lead(0, a.address);
+        let (client, node) = session(&gate, &a).await;
+        let (mut reader, writer) = if is_download { (client, node) } else { (node, client) };
+        let flood = flood(writer);
+        gate.until("connections_closed_total", &["idle"], 1).await;
+        assert_cut_short(&mut reader).await;
+        flood.await.unwrap().expect_err("not all was taken");
+        gate.end().await;
+    }
+}
+
+#[tokio::test]
+async fn s7_a_half_closed_session_with_a_backlog_is_reset() {
+    let mut gate = Gate::with(|cluster| cluster.half_closed = Some(Duration::from_millis(200)));
+    let a = Node::start().await;
+    gate.lead(0, a.address);
+    let (mut client, mut node) = session(&gate, &a).await;
+    client.shutdown().await.unwrap();
+    assert_closed(&mut node).await;
+    let flood = flood(node);
+    gate.until("connections_closed_total", &["half_closed"], 1).await;
+    assert_cut_short(&mut client).await;
+    flood.await.unwrap().expect_err("not all was taken");
+    gate.end().await;
 }
 
 #[tokio::test]

@@ -435,7 +435,7 @@ pub(super) async fn assert_closed(stream: &mut TcpStream) {
     assert_eq!(read.unwrap(), 0, "a byte where the end of file was expected");
 }
 
-pub(super) async fn assert_reset(stream: &mut TcpStream) {
+pub(in super::super) async fn assert_reset(stream: &mut TcpStream) {
     let error = within("a reset", stream.read(&mut [0])).await.expect_err("a reset was expected");
     assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
 }

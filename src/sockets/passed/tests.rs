@@ -37,6 +37,7 @@ fn o3_all_of_a_group_are_taken_and_clients_inherit_what_they_should() {
         socket.set_nonblocking(false).unwrap();
         socket.set_tcp_nodelay(false).unwrap();
         socket.set_keepalive(false).unwrap();
+        socket.set_out_of_band_inline(false).unwrap();
     }
     let mut passed = passing(group.into_iter().map(|socket| ("edge", socket.into())));
     let taken = passed.take_tcp("", address).unwrap();
@@ -46,6 +47,7 @@ fn o3_all_of_a_group_are_taken_and_clients_inherit_what_they_should() {
         assert!(
             socket.nonblocking().unwrap() && socket.tcp_nodelay().unwrap() && socket.keepalive().unwrap()
         );
+        assert!(socket.out_of_band_inline().unwrap());
     }
 }
 
