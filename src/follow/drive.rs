@@ -72,6 +72,10 @@ pub struct Follow {
     nodes: Vec<Node>,
     route: Option<Arc<Tenure>>,
     stand_in: Option<Arc<Tenure>>,
+    /// Whether the log has reported the present stand-in.
+    announced_stand_in: bool,
+    /// Whether there has been a route, in this process or before an upgrade.
+    has_led: bool,
     last_leader: Option<NodeId>,
     past: PastTenures,
     readers: Readers,
@@ -114,6 +118,8 @@ impl Follow {
             links,
             route: None,
             stand_in: None,
+            announced_stand_in: false,
+            has_led: false,
             last_leader: None,
             past: PastTenures::default(),
             alarms: Vec::new(),
@@ -125,6 +131,7 @@ impl Follow {
             recalled: false,
         };
         follow.begin_history();
+        follow.metrics.last_change.set(follow.since_wall_clock);
         if let Some(memory) = memory {
             follow.recall(now, memory);
         }
@@ -281,7 +288,7 @@ impl Follow {
     fn raise(&mut self, alarm: Alarm) {
         self.alarms.push(alarm);
         let name = alarm.as_str();
-        if alarm == Alarm::Leaderless && self.leader_changes == 0 {
+        if alarm == Alarm::Leaderless && !self.has_led {
             // So every gate starts: worth a line, but no alarm yet.
             info!(cluster = %self.cluster, "no leader known yet: clients are held");
         } else {

@@ -56,7 +56,7 @@ impl Metrics {
             last_change: Family::gauges(
                 registry,
                 "raftgate_leader_last_change_timestamp_seconds",
-                "When a node last became leader, in seconds since the Unix epoch",
+                "When a node last became leader, or the gate began to look for one, in seconds since the Unix epoch",
                 cluster,
             )?,
             leaderless: Family::counters(

@@ -114,6 +114,7 @@ impl Node {
         let verdict = &mut report.observation.verdict;
         if !matches!(verdict, Verdict::Unreachable { .. }) && self.address().is_none() {
             *verdict = Verdict::Unreachable { failure: ProbeFailure::Dns };
+            report.healthy = false;
             let cause = self.settings.address.trouble();
             let cause = cause.as_deref().unwrap_or("the name service has not answered yet");
             report.detail =

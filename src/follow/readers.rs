@@ -8,8 +8,6 @@
 mod tests;
 
 use std::net::SocketAddr;
-use std::time::Duration;
-
 use tokio::time::Instant;
 
 use crate::leader::{NodeId, NodeState, Policy};
@@ -130,12 +128,11 @@ impl Roster {
     fn enforce_leases(&mut self, now: Instant, nodes: &[Candidate], policy: &Policy) -> Vec<Change> {
         let end = |id: &NodeId| nodes.get(id.0).and_then(|node| self.lease_end(node, policy));
         let overdue: Vec<NodeId> = self.nodes().filter(|id| end(id).is_none_or(|end| end <= now)).collect();
-        let overslept = overdue.iter().filter_map(end).any(|end| end + policy.fast_interval < now);
+        let overslept = overdue.iter().filter_map(end).any(|end| end + policy.lateness() < now);
         if overdue.is_empty() {
             self.grace = None;
         } else if self.grace.is_none() && overslept {
-            let span: Duration = policy.timeout + policy.fast_interval;
-            self.grace = Some(now + span);
+            self.grace = Some(now + policy.answer_time());
             return overdue.into_iter().map(Change::Ask).collect();
         }
         Vec::new()

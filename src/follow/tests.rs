@@ -378,11 +378,15 @@ async fn o5_after_a_panic_all_nodes_are_asked_anew_and_sessions_stay() {
     let asked: Vec<u64> = followed.orders.iter_mut().map(|orders| orders.borrow_and_update().round).collect();
     assert!(asked.iter().zip(&rounds).all(|(now, before)| now > before), "{rounds:?}, {asked:?}");
     followed.round([Verdict::Leader, Verdict::Follower, Verdict::Follower]).await;
-    // Two nodes have not been heard of: they are waited for a moment (L3).
-    advance(Duration::from_millis(200)).await;
+    // Two nodes have not answered: each has its deadline for that (L3).
+    advance(Policy::default().answer_time()).await;
     tokio::task::yield_now().await;
     assert_eq!(followed.leader(), Some(0));
     assert!(followed.tenure().epoch > tenure.epoch);
+    let history = followed.board.history();
+    let ends = history.tenures.iter().map(|tenure| tenure.ended).collect::<Vec<_>>();
+    assert_eq!(ends, [Some("following restarted"), None]);
+    drop(history);
     let status = followed.board.status();
     let overridden: Vec<_> = status.nodes.iter().filter(|node| node.overridden.is_some()).collect();
     assert_eq!(

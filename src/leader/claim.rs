@@ -121,6 +121,11 @@ impl Claim {
         self.standing == Standing::Stands
     }
 
+    /// Whether its node still has to repeat it before it stands.
+    pub(super) fn is_rising(self) -> bool {
+        self.standing == Standing::Rising
+    }
+
     /// Whether it is subject to its lease.
     pub(super) fn is_awake(self) -> bool {
         self.standing != Standing::Asleep

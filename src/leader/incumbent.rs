@@ -1,7 +1,7 @@
 //! The route of the moment and the doubts about it: suspicion (L5), and grace for a lease that could not be
 //! renewed because the gate itself stood still (L7).
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::{NodeId, Policy};
 
@@ -62,11 +62,11 @@ impl Incumbent {
         self.grace = self.grace.take().filter(|grace| began < grace.granted);
     }
 
-    /// Judges the lease that ends at `ends`; late by more than a `fast_interval` means that the gate stood still.
+    /// Judges the lease that ends at `ends`; later than any timer means that the gate stood still.
     pub(super) fn judge_lease(&self, ends: Instant, now: Instant, policy: &Policy) -> Lease {
         if now < self.lease_end(ends) {
             Lease::Holds
-        } else if self.grace.is_none() && ends + policy.fast_interval < now {
+        } else if self.grace.is_none() && ends + policy.lateness() < now {
             Lease::Overslept
         } else {
             Lease::Expired
@@ -76,8 +76,7 @@ impl Incumbent {
     /// Lets every lease last until probes begun now could have been answered. Given once: only a new leader
     /// statement makes it available again.
     pub(super) fn grant_grace(&mut self, now: Instant, policy: &Policy) {
-        let span: Duration = policy.timeout + policy.fast_interval;
-        self.grace = Some(Grace { granted: now, until: now + span });
+        self.grace = Some(Grace { granted: now, until: now + policy.answer_time() });
         self.suspect(now);
     }
 

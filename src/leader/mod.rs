@@ -29,7 +29,7 @@ mod tracker;
 pub use event::{Alarm, Event, LossCause};
 pub use memory::{ClaimMemory, Memory, NodeMemory, Standing};
 pub use overrides::{Command, Override, Refusal};
-pub use policy::{Pace, Policy};
+pub use policy::{JITTER, Pace, Policy};
 pub use preference::Preference;
 pub use statement::{NodeId, NodeState, Observation, ProbeFailure, ProbeId, Signal, Suspicion, Verdict};
 pub use tracker::Tracker;

@@ -30,6 +30,8 @@ pub(super) struct Node {
     member: bool,
     state: NodeState,
     newest_probe: Option<ProbeId>,
+    /// Since when it is probed.
+    asked: Instant,
     /// When the probe began that brought its newest follower statement.
     followed: Option<Instant>,
     /// Silences in a row, unfit and unreachable alike.
@@ -39,8 +41,8 @@ pub(super) struct Node {
 }
 
 impl Node {
-    /// A node that was never heard of (L1).
-    pub(super) fn new(preference: Preference) -> Self {
+    /// A node that was never heard of (L1), and is probed from now on.
+    pub(super) fn new(now: Instant, preference: Preference) -> Self {
         Node {
             preference,
             claim: None,
@@ -48,6 +50,7 @@ impl Node {
             member: true,
             state: NodeState::Unknown,
             newest_probe: None,
+            asked: now,
             followed: None,
             silences: 0,
             leader_statements: 0,
@@ -55,13 +58,13 @@ impl Node {
     }
 
     /// The node as if it was never heard of; what was ordered for it stays.
-    pub(super) fn unheard(&self) -> Self {
-        Node { overridden: self.overridden, ..Node::new(self.preference) }
+    pub(super) fn unheard(&self, now: Instant) -> Self {
+        Node { overridden: self.overridden, ..Node::new(now, self.preference) }
     }
 
     /// The place of a node that the cluster has not any more.
-    pub(super) fn absent() -> Self {
-        Node { member: false, ..Node::new(Preference::default()) }
+    pub(super) fn absent(now: Instant) -> Self {
+        Node { member: false, ..Node::new(now, Preference::default()) }
     }
 
     /// Whether it is one of the cluster's nodes.
@@ -91,6 +94,7 @@ impl Node {
             member: self.member,
             state: memory.state,
             newest_probe: memory.heard.then_some(ProbeId(0)),
+            asked: self.asked,
             followed: memory.followed.and_then(|age| now.checked_sub(age)),
             silences: memory.silences,
             leader_statements: memory.leader_statements,
@@ -152,6 +156,14 @@ impl Node {
         }
     }
 
+    /// Takes in that its newest statement is older than the lease (L7): if that was "leader", it counts as unknown.
+    pub(super) fn expire(&mut self) {
+        self.fall_asleep();
+        if self.state == NodeState::Leader {
+            self.state = NodeState::Unknown;
+        }
+    }
+
     /// What it counts as.
     pub(super) fn state(&self) -> NodeState {
         self.state
@@ -160,6 +172,11 @@ impl Node {
     /// Whether any verdict of it has arrived yet, if one is to be expected.
     pub(super) fn was_heard_of(&self) -> bool {
         !self.member || self.newest_probe.is_some()
+    }
+
+    /// Until when its first verdict is waited for; `None` once there is one, or if none is to be expected.
+    pub(super) fn first_verdict_due(&self, policy: &Policy) -> Option<Instant> {
+        (!self.was_heard_of()).then(|| self.asked + policy.answer_time())
     }
 
     /// Whether this probe is newer than all that were applied (L4).

@@ -17,10 +17,36 @@ pub struct Policy {
     pub rise: u32,
 }
 
+/// How far the distance between two probes may be off, either way, as a share of it: many gates and nodes must not
+/// fall into step.
+pub const JITTER: f64 = 0.1;
+
+/// How late the gate itself may be in normal operation: timers, the way of a report, a busy thread.
+pub(super) const SLACK: Duration = Duration::from_millis(50);
+
 impl Policy {
     /// How long a route outlives the beginning of the probe that brought its last leader statement (L7).
+    ///
+    /// A leader loses its route by `fall` silences in a row, and never by the lease as long as an answer comes in time
+    /// after fewer silences. The next probe begins after the interval, or after the answer, which may take all of
+    /// `timeout`. Each of up to `fall` more probes, at the fast pace, takes as long.
     pub fn lease(&self) -> Duration {
-        self.interval + (self.timeout + self.fast_interval) * self.fall
+        self.interval.mul_f64(1.0 + JITTER).max(self.timeout) + self.fast_turn() * self.fall + SLACK
+    }
+
+    /// The longest from the beginning of one probe to that of the next at the fast pace.
+    pub(super) fn fast_turn(&self) -> Duration {
+        self.fast_interval.mul_f64(1.0 + JITTER).max(self.timeout)
+    }
+
+    /// How late a lease may be enforced without a standstill of the gate itself (L7).
+    pub fn lateness(&self) -> Duration {
+        self.fast_interval.max(SLACK)
+    }
+
+    /// How long a probe that begins now may take until its answer has arrived.
+    pub fn answer_time(&self) -> Duration {
+        self.timeout + self.lateness()
     }
 }
 

@@ -40,7 +40,7 @@ pub struct Tracker {
     incumbent: Option<Incumbent>,
     /// When the probe began that brought the last leader statement of the route, or of the one before.
     last_good: Option<Instant>,
-    /// When more than one claim began to stand.
+    /// When more than one claim began to be made, also if they have yet to be repeated.
     contested_since: Option<Instant>,
     last_ordinal: u64,
     fast_until: Option<Instant>,
@@ -56,7 +56,7 @@ impl Tracker {
     pub fn new(now: Instant, priorities: &[i32], policy: Policy) -> Self {
         let mut tracker = Tracker {
             policy,
-            nodes: Preference::in_order(priorities).map(Node::new).collect(),
+            nodes: Preference::in_order(priorities).map(|preference| Node::new(now, preference)).collect(),
             incumbent: None,
             last_good: None,
             contested_since: None,
@@ -163,6 +163,12 @@ impl Tracker {
         self.nodes.get(node.0).and_then(|node| node.overridden)
     }
 
+    /// Whether each node has answered its first probe, or has had the time to (L1).
+    pub fn is_first_round_over(&self) -> bool {
+        let due = self.nodes.iter().filter_map(|node| node.first_verdict_due(&self.policy)).max();
+        due.is_none_or(|due| due <= self.clock)
+    }
+
     /// How many claims stand, those of drained nodes among them.
     pub fn claims(&self) -> usize {
         arbitration::standing(&self.nodes).count()
@@ -266,8 +272,9 @@ impl Tracker {
     /// Returns to the claims: if the node has one that could have made it the route, it stays.
     fn unpin(&mut self, now: Instant, id: NodeId) {
         let claim = self.nodes.get(id.0).and_then(|node| node.claim);
+        // What came before was an operator's word: the next election is no failover to be measured.
+        self.last_good = None;
         if claim.is_some_and(|claim| claim.stands() && claim.is_confirmed()) {
-            self.last_good = None;
             self.elect(now, id);
         } else {
             self.end_route_of(now, id, LossCause::Unpinned);
@@ -304,16 +311,28 @@ impl Tracker {
                 }
                 Lease::Expired => {
                     let node = incumbent.node;
+                    self.expire(node);
                     self.end_route_of(now, node, LossCause::LeaseExpired);
                 }
             }
         }
         for id in 0..self.nodes.len() {
             if self.lease_end(&self.nodes[id]).is_some_and(|end| end <= now) {
-                self.nodes[id].fall_asleep();
+                self.expire(NodeId(id));
             }
         }
-        self.contested_since = (self.claims() > 1).then(|| self.contested_since.unwrap_or(now));
+        let is_contested = arbitration::is_contested(&self.nodes);
+        self.contested_since = is_contested.then(|| self.contested_since.unwrap_or(now));
+    }
+
+    /// Takes in that a node's newest leader statement is too old (L7).
+    fn expire(&mut self, id: NodeId) {
+        let Some(node) = self.nodes.get_mut(id.0) else { return };
+        let from = node.state();
+        node.expire();
+        if from != node.state() {
+            self.events.push_back(Event::NodeChanged { node: id, from, to: node.state() });
+        }
     }
 
     /// When the lease of a node's claim is enforced.
@@ -338,7 +357,7 @@ impl Tracker {
     fn succession(&self, now: Instant) -> Succession {
         match self.incumbent {
             Some(_) => Succession::Open,
-            None => arbitration::succession(&self.nodes, self.contested_since, now),
+            None => arbitration::succession(&self.nodes, self.contested_since, &self.policy, now),
         }
     }
 

@@ -4,11 +4,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::leader::Pace;
+use crate::leader::{JITTER, Pace};
 use crate::usual::Usual;
-
-/// How far a distance between probes may be off, either way, so that many gates and nodes do not fall into step.
-const JITTER: f64 = 0.1;
 
 /// The distances between the beginnings of two probes (L5).
 #[derive(Clone, Copy, Debug)]

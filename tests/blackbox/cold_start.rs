@@ -15,7 +15,7 @@ use crate::support::gate::{Gate, can_have_own_files};
 use crate::support::node::Node;
 use crate::support::scene::{Scene, Settings, configuration};
 use crate::support::skip;
-use crate::support::wait::within_deadline;
+use crate::support::wait::{until, within_deadline};
 
 fn first_client(scene: &Scene) -> JoinHandle<Visit> {
     let (trust, gate) = (scene.trust.clone(), scene.gate.address);
@@ -71,6 +71,31 @@ async fn l1_the_first_client_is_served_after_one_probe_of_each_node() {
         let probes = node.probes().into_iter().filter(|probe| probe.arrived < visit.ended).count();
         assert!(probes <= 1, "{} was probed {probes} times before the first client was served", node.name);
     }
+    gate.assert_books_balance().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn l3_at_the_start_a_stale_claim_waits_for_slow_nodes() {
+    let authority = Authority::new();
+    let mut nodes = Vec::new();
+    for (name, order) in [("n1", "lead"), ("n2", "lead"), ("n3", "follow")] {
+        nodes.push(Node::start(&authority, name, order).await);
+    }
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("ca.pem"), authority.pem()).unwrap();
+    let file = folder.path().join("raftgate.toml");
+    let settings = Settings { cluster: "probe.timeout = \"20s\"", ..Settings::default() };
+    std::fs::write(&file, configuration(&nodes, folder.path(), settings)).unwrap();
+    // The leader is far away: its first answer comes after many of the stale one's.
+    nodes[1].freeze().await;
+    let gate = Gate::start(&file).await;
+    let (trust, address) = (Trust::new(&authority, &nodes), gate.address);
+    let client = tokio::spawn(async move { trust.visit(address).await });
+    until("n1 has claimed ten times", async || (nodes[0].probes().len() >= 10).then_some(())).await;
+    let down = nodes[0].order("follow").await;
+    nodes[1].wake();
+    let visit = within_deadline("the first client", client).await.unwrap();
+    assert!(visit.is_served_by("n2") && visit.ended > down, "{visit:?}");
     gate.assert_books_balance().await;
 }
 

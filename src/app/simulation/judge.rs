@@ -18,8 +18,6 @@ use crate::tenure::{Route, Tenure};
 
 /// How far the clock's roundness may put something off.
 const SLACK: Micros = 2 * MS;
-/// See `leader`: how long a lone claim waits for the first verdicts of others.
-const SETTLE: Micros = 100 * MS;
 /// See `leader`: how long probing stays fast after the route changed.
 const FAST_AFTER_CHANGE: Micros = 1000 * MS;
 
@@ -266,7 +264,7 @@ impl Judge {
     pub(super) fn patience(&self) -> Micros {
         let policy = &self.plan.policy;
         let lost = if self.plan.calm { 0 } else { micros(policy.timeout) + ROUND_TRIPS };
-        self.steady().max(lost) + SETTLE + Micros::from(policy.rise + 2) * self.fast()
+        self.steady().max(lost) + micros(policy.lateness()) + Micros::from(policy.rise + 2) * self.fast()
     }
 
     /// How long after its beginning an exchange is late at most, where none has ever taken long.

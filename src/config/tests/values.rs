@@ -105,7 +105,10 @@ fn l7_the_longest_lease_does_not_overflow() {
     let config = config(&least_and(
         "probe.interval = \"365days\"\nprobe.fast_interval = \"365days\"\nprobe.timeout = \"365days\"\nprobe.fall = 100",
     ));
-    assert_eq!(config.clusters[0].probe.policy.lease(), secs(365 * 24 * 3600) * 201);
+    assert_eq!(
+        config.clusters[0].probe.policy.lease(),
+        secs(365 * 24 * 360) * 1111 + Duration::from_millis(50)
+    );
 }
 
 const PATRONI: &str = r#"

@@ -1,11 +1,14 @@
 //! What is left to do after a panic (O5): nothing that was known can be relied upon, so all of it is found out again, as at
 //! the start (L1), but for what operators have ordered (L10). Sessions stay, new clients are held until the nodes have spoken, which they are asked to at once.
 
+use std::sync::Arc;
+
 use tokio::time::Instant;
 use tracing::error;
 
 use super::super::nodes::Node;
 use super::Follow;
+use crate::board::Happened;
 use crate::intent::Command;
 use crate::leader::{Event, NodeId, Override, Tracker};
 
@@ -35,10 +38,15 @@ impl Follow {
             }
         }
         self.readers.begin_anew(now, self.nodes.len());
+        for alarm in self.alarms.clone() {
+            self.clear(alarm);
+        }
         let (route, stand_in) = (self.route.take(), self.stand_in.take());
+        if let Some(node) = route.as_ref().map(|tenure| Arc::clone(&tenure.name)) {
+            self.links.board.note(Happened::LeaderLost { node, cause: "following restarted" });
+        }
         self.retire(route);
         self.retire(stand_in);
-        self.alarms.clear();
         self.recalled = false;
         self.metrics.begin_anew();
         self.begin_period(now);

@@ -108,6 +108,8 @@ impl Follow {
         let node = Arc::clone(&tenure.name);
         info!(cluster = %self.cluster, %node, epoch, "leader known from the process before");
         self.metrics.set_leader(Some(id));
+        self.metrics.last_change.set(self.since_wall_clock);
+        self.has_led = true;
         self.route = Some(tenure);
         if matches!(standing, Resumed::Confirmed(_)) {
             self.last_leader = Some(id);

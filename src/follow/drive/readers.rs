@@ -32,6 +32,8 @@ struct Lane {
     /// Those of the roster's nodes.
     tenures: Vec<Arc<Tenure>>,
     stand_in: Option<Arc<Tenure>>,
+    /// Whether the log has reported the present stand-in.
+    announced_stand_in: bool,
     past: PastTenures,
     /// Since when there is no node for them, while there is none.
     since: Instant,
@@ -48,6 +50,8 @@ struct Scene {
     facts: Vec<NodeFacts>,
     /// Who would stand in, and where.
     stand_in: Option<(NodeId, SocketAddr)>,
+    /// Whether each node has had its first word (L1): before, the log does not report who would stand in.
+    is_first_round_over: bool,
 }
 
 impl Follow {
@@ -65,6 +69,7 @@ impl Follow {
             candidates: self.candidates(),
             facts: self.facts(),
             stand_in: self.chosen_stand_in(),
+            is_first_round_over: self.tracker.is_first_round_over(),
         };
         for lane in self.readers.lanes.iter_mut() {
             let changes = lane.roster.settle(now, &scene.candidates, &scene.policy);
@@ -135,6 +140,7 @@ impl Readers {
             roster: Roster::new(to, nodes),
             tenures: Vec::new(),
             stand_in: None,
+            announced_stand_in: false,
             past: PastTenures::default(),
             since: now,
         });
@@ -252,19 +258,26 @@ impl Lane {
     fn choose_stand_in(&mut self, scene: &Scene) -> bool {
         let current = self.stand_in.as_ref().map(|tenure| (tenure.node, tenure.address));
         if scene.stand_in == current {
+            self.announce_stand_in(scene);
             return false;
         }
         let next = scene.stand_in.map(|(node, address)| {
             self.writer.stand_in(node, Arc::clone(&scene.names[node.0]), address, scene.now)
         });
-        if let Some(name) = next.as_ref().map(|tenure| &tenure.name) {
-            let to = self.to.as_str();
-            info!(cluster = %scene.cluster, node = %name, to, "after hold.timeout these clients go to this node");
-        }
         if let Some(previous) = std::mem::replace(&mut self.stand_in, next) {
             self.past.push(&previous);
         }
+        self.announced_stand_in = false;
+        self.announce_stand_in(scene);
         true
+    }
+
+    fn announce_stand_in(&mut self, scene: &Scene) {
+        let Some(tenure) = self.stand_in.as_ref().filter(|_| scene.is_first_round_over) else { return };
+        if !std::mem::replace(&mut self.announced_stand_in, true) {
+            let (node, to) = (&tenure.name, self.to.as_str());
+            info!(cluster = %scene.cluster, %node, to, "after hold.timeout these clients go to this node");
+        }
     }
 
     fn set_fates(&mut self, scene: &Scene) {

@@ -41,6 +41,7 @@ impl Follow {
     /// Makes a tenure that has begun the route; returns the name of the node that it replaces.
     pub(super) fn follow_on(&mut self, now: Instant, tenure: Arc<Tenure>) -> Option<Arc<str>> {
         self.metrics.set_leader(Some(tenure.node));
+        self.has_led = true;
         let previous = self.route.replace(tenure);
         let from = previous.as_ref().map(|tenure| Arc::clone(&tenure.name));
         self.retire(previous);
@@ -106,18 +107,29 @@ impl Follow {
         }
         let chosen = self.chosen_stand_in();
         if chosen == self.stand_in.as_ref().map(|tenure| (tenure.node, tenure.address)) {
+            self.announce_stand_in();
             return;
         }
         let next = chosen.map(|(id, address)| {
             self.links.writer.stand_in(id, Arc::clone(self.nodes[id.0].name()), address, now)
         });
-        if let Some(name) = next.as_ref().map(|tenure| &tenure.name) {
-            info!(cluster = %self.cluster, node = %name, "no leader: after hold.timeout clients go to this node");
-            self.links.board.note(Happened::StandIn { node: Arc::clone(name) });
-        }
         let previous = std::mem::replace(&mut self.stand_in, next);
         self.retire(previous);
         self.links.writer.leaderless(self.since, self.stand_in.clone());
+        self.announced_stand_in = false;
+        self.announce_stand_in();
+    }
+
+    /// Reports a new stand-in, but not before each node has had its first word (L1): most starts end with a leader.
+    pub(super) fn announce_stand_in(&mut self) {
+        let Some(tenure) = self.stand_in.as_ref().filter(|_| self.tracker.is_first_round_over()) else {
+            return;
+        };
+        if !std::mem::replace(&mut self.announced_stand_in, true) {
+            let name = &tenure.name;
+            info!(cluster = %self.cluster, node = %name, "no leader: after hold.timeout clients go to this node");
+            self.links.board.note(Happened::StandIn { node: Arc::clone(name) });
+        }
     }
 
     /// The node that would stand in now, and where clients would go.

@@ -1,5 +1,7 @@
 //! Which nodes readers go to, step by step, on times that the tests say.
 
+use std::time::Duration;
+
 use super::*;
 
 const MS: Duration = Duration::from_millis(1);
@@ -126,6 +128,27 @@ fn l7_a_statement_that_is_too_old_counts_no_more() {
     assert_eq!(scene.roster.poll_timeout(&scene.nodes, &scene.policy), None);
     // Nor does it make a beginning.
     assert_eq!(scene.settle(lease + 1), []);
+}
+
+#[test]
+fn l7_a_follower_that_answers_in_time_serves_readers_for_ever() {
+    for (fall, interval, slowest) in [(1, 250, 1400), (2, 250, 1500), (1, 60_000, 1400)] {
+        let mut scene = Scene::new(To::Followers);
+        scene.policy = Policy { fall, interval: interval * MS, ..scene.policy };
+        let (mut began, mut rng) = (0, fastrand::Rng::with_seed(7));
+        for round in 0..500 {
+            let answered = began + rng.u32(900..=slowest);
+            // The roster looks at the very moment when a lease would end, too.
+            let end = scene.roster.poll_timeout(&scene.nodes, &scene.policy).map(|end| end - scene.start);
+            if let Some(end) = end.filter(|end| *end < answered * MS) {
+                panic!("{fall}, {interval}: over after {end:?}, before the answer at {answered} ms");
+            }
+            scene.says(0, Follower, began);
+            let changes = scene.settle(answered);
+            assert_eq!(changes.len(), usize::from(round == 0), "{changes:?}");
+            began = answered.max(began + interval * rng.u32(900..=1100) / 1000);
+        }
+    }
 }
 
 #[test]

@@ -86,3 +86,16 @@ async fn a_node_without_an_address_for_clients_is_no_leader_until_it_has_one() {
     followed.round([Leader, SILENCE, SILENCE]).await;
     assert_eq!(followed.tenure().address, at(10));
 }
+
+#[tokio::test(start_paused = true)]
+async fn l8_a_node_without_an_address_for_clients_is_not_healthy() {
+    let directory = Directory::default();
+    let hosts: Vec<Host> = (0..3).map(|id| directory.add(&format!("n{id}.test"))).collect();
+    let addresses = hosts.iter().map(|host| host.port(1000)).collect();
+    let followed = Followed::start_at(HoldThen::Refuse, OnDemotion::Keep, directory, addresses, None);
+    stands_for(&hosts[1], &[11]).await;
+    followed.round([Leader, Follower, Follower]).await;
+    let healthy =
+        |node| followed.metric(&format!("raftgate_node_healthy{{cluster=\"ctrl\",node=\"{node}\"}}"));
+    assert!(is(healthy("n0"), 0.0) && is(healthy("n1"), 1.0));
+}

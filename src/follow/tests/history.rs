@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::board::{BoardEvent, Happened};
 
 #[tokio::test(start_paused = true)]
 async fn the_history_tells_what_a_failover_has_cost_and_what_each_node_counted_as() {
@@ -27,4 +28,27 @@ async fn the_history_tells_what_a_failover_has_cost_and_what_each_node_counted_a
     assert_eq!(told("n2"), ["unknown", "follower", "unreachable"]);
     let silence = history.verdicts("n2").next_back().and_then(|verdict| verdict.silence);
     assert_eq!(silence.map(|why| why.to_string()).as_deref(), Some("timeout"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn s2_a_stand_in_is_reported_after_the_first_round_only() {
+    let stands_in = |followed: &Followed| {
+        let is_stand_in = |event: &BoardEvent| matches!(event.what, Happened::StandIn { .. });
+        followed.board.history().events.iter().filter(|event| is_stand_in(event)).count()
+    };
+    let followed = Followed::start(HoldThen::AnyReachable, OnDemotion::Keep);
+    followed.says(1, Follower).await;
+    assert_eq!(
+        followed.stand_in().map(|tenure| tenure.node),
+        Some(NodeId(1)),
+        "a client may need it already"
+    );
+    followed.says(2, Follower).await;
+    assert_eq!(stands_in(&followed), 0, "the third node may be the leader");
+    followed.says(0, Leader).await;
+    assert_eq!((followed.leader(), stands_in(&followed)), (Some(0), 0));
+
+    let leaderless = Followed::start(HoldThen::AnyReachable, OnDemotion::Keep);
+    leaderless.round([Follower; 3]).await;
+    assert_eq!(stands_in(&leaderless), 1);
 }

@@ -308,7 +308,7 @@ async fn o2_l3_of_claims_without_an_order_the_name_decides_whenever_the_node_has
             followed.says(node, Verdict::Leader).await;
         }
     }
-    advance(Duration::from_secs(1)).await;
+    advance(Policy::default().answer_time()).await;
     for node in [0, 3] {
         followed.says(node, Verdict::Leader).await;
     }

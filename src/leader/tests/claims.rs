@@ -19,12 +19,56 @@ fn l3_a_lone_first_claim_is_the_route_once_everybody_was_heard() {
 }
 
 #[test]
-fn l3_a_lone_first_claim_waits_but_briefly_for_those_who_do_not_answer() {
+fn l3_a_lone_first_claim_waits_for_each_first_answer_or_its_deadline() {
     let mut s = Script::of(3);
-    s.at(2).says(0, LEADER);
-    s.at(101);
+    s.rounds(2, 1549, 50, &[LEADER, FOLLOWER]).at(1549);
     assert_eq!(s.route(), None);
-    s.at(102);
+    s.at(1550);
+    assert_eq!(s.route(), Some(0));
+}
+
+#[test]
+fn l3_at_the_start_a_far_leader_beats_a_near_one_that_is_stale() {
+    // The far one's first answer takes three round trips. The near one learns of it half a second later.
+    let mut s = Script::of(3);
+    let far = s.ask(1);
+    s.at(2).says(0, LEADER).says(2, FOLLOWER).at(180).answer(far, LEADER);
+    assert_eq!((s.route(), s.tracker.claims()), (None, 2));
+    s.rounds(250, 500, 50, &[LEADER, LEADER]);
+    s.at(520).says(0, FOLLOWER).at(530).says(1, LEADER);
+    assert_eq!(s.changes(), [s.elected(1, None, None)]);
+}
+
+#[test]
+fn l3_with_rise_claims_that_still_rise_take_part_in_the_contest() {
+    for (rise, priorities, winner) in [(2, [0, 0], 0), (2, [0, 5], 1), (3, [0, 0], 0), (2, [1, 0], 0)] {
+        for first in [0, 1] {
+            let mut s = Script::with(&priorities, Policy { rise, ..Policy::default() });
+            for ms in (10..1000).step_by(50) {
+                // One of them is always a little earlier.
+                s.at(ms).says(first, LEADER).at(ms + 20).says(1 - first, LEADER);
+            }
+            assert_eq!(s.route(), None, "rise {rise}, {first} first");
+            s.at(1100);
+            assert_eq!(s.route(), Some(winner), "rise {rise}, {first} first");
+        }
+    }
+}
+
+#[test]
+fn l3_a_claim_that_does_not_rise_is_not_waited_for_for_ever() {
+    let mut s = Script::with(&[0, 5], Policy { rise: 3, ..Policy::default() });
+    s.at(10).says(1, LEADER);
+    s.rounds(20, 4480, 60, &[LEADER]).at(4490);
+    assert_eq!(s.route(), None, "the other may still say it twice more");
+    s.at(4511).says(0, LEADER);
+    assert_eq!(s.route(), Some(0));
+}
+
+#[test]
+fn l3_with_rise_a_lone_claim_is_the_route_as_soon_as_it_has_risen() {
+    let mut s = Script::with(&[0, 0], Policy { rise: 2, ..Policy::default() });
+    s.at(2).says(0, LEADER).says(1, FOLLOWER).at(52).says(0, LEADER);
     assert_eq!(s.route(), Some(0));
 }
 

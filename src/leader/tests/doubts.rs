@@ -145,9 +145,9 @@ fn l7_a_claim_that_is_not_the_route_has_a_lease_too() {
 fn l7_a_claim_whose_lease_ended_wakes_like_any_other() {
     let mut s = steady();
     s.at(2000 + lease_ms()).events();
-    s.at(6000).says(0, LEADER);
+    s.at(7000).says(0, LEADER);
     assert_eq!(s.route(), None);
-    s.at(6050).says(0, LEADER);
+    s.at(7050).says(0, LEADER);
     assert_eq!(s.route(), Some(0));
 }
 

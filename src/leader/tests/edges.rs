@@ -85,8 +85,13 @@ fn l5_the_first_miss_has_every_node_probed_and_the_next_none() {
 }
 
 #[test]
-fn l7_the_lease_is_an_interval_and_fall_exchanges_with_their_pauses() {
-    assert_eq!(Policy::default().lease(), Duration::from_millis(250 + 2 * (1500 + 50)));
+fn l7_the_lease_covers_an_answer_and_fall_silences_at_their_longest() {
+    let ms = Duration::from_millis;
+    assert_eq!(Policy::default().lease(), ms(1500 + 2 * 1500 + 50));
+    let minute = Policy { interval: ms(60_000), ..Policy::default() };
+    assert_eq!(minute.lease(), ms(66_000 + 2 * 1500 + 50));
+    let hurried = Policy { fast_interval: ms(200), timeout: ms(100), ..Policy::default() };
+    assert_eq!(hurried.lease(), ms(275 + 2 * 220 + 50));
 }
 
 #[test]
@@ -98,6 +103,27 @@ fn l7_only_what_is_later_than_a_fast_interval_is_a_pause() {
     let mut s = Script::led_by_0();
     s.oversleep(end + 51);
     assert_eq!((s.route(), s.changes()), (Some(0), vec![]));
+}
+
+#[test]
+fn l7_a_late_timer_is_no_pause_however_fast_the_probing() {
+    let policy = Policy { fast_interval: Duration::from_millis(1), ..Policy::default() };
+    let mut s = Script::with(&[0, 0, 0], policy);
+    s.rounds(0, 1000, 50, &[LEADER, FOLLOWER, FOLLOWER]);
+    let end = 1000 - LATENCY + u64::try_from(policy.lease().as_millis()).unwrap();
+    s.oversleep(end + 3);
+    assert_eq!(s.route(), None, "it was given grace");
+}
+
+#[test]
+fn l7_a_leader_whose_lease_is_over_counts_as_unknown() {
+    let mut s = Script::led_by_0();
+    let end = 1000 - LATENCY + u64::try_from(Policy::default().lease().as_millis()).unwrap();
+    s.at(end);
+    assert_eq!((s.route(), s.tracker.node_state(NodeId(0))), (None, NodeState::Unknown));
+    let (from, to) = (NodeState::Leader, NodeState::Unknown);
+    assert!(s.events().contains(&Event::NodeChanged { node: NodeId(0), from, to }));
+    assert_eq!(s.tracker.node_state(NodeId(1)), NodeState::Follower);
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod claims;
 mod doubts;
 mod edges;
 pub(crate) mod judge;
+mod lease;
 mod memory;
 mod overrides;
 pub(crate) mod raft;

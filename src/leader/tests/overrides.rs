@@ -65,7 +65,7 @@ fn l10_draining_the_leader_needs_force() {
 }
 
 #[test]
-fn l10_a_drained_leaders_route_falls_to_the_highest_remaining_claim_once_that_is_confirmed() {
+fn l10_after_a_drained_leader_the_highest_other_claim_follows() {
     let mut s = Script::led_by_0();
     s.at(1050).says(1, LEADER).says(2, FOLLOWER);
     s.at(1100).says(2, FOLLOWER).says(0, LEADER).says(1, LEADER).at(1150).says(2, LEADER);
@@ -75,8 +75,32 @@ fn l10_a_drained_leaders_route_falls_to_the_highest_remaining_claim_once_that_is
     assert_eq!(s.alerts(), 1);
     s.at(1161).says(1, LEADER);
     assert_eq!(s.route(), None, "its probe was begun before the drain");
-    s.at(1170).says(2, LEADER).says(0, LEADER).says(1, LEADER);
+    s.at(1170).says(0, LEADER).says(1, LEADER);
+    assert_eq!(s.route(), None, "its election is proven to be older than the drained one's");
+    s.at(1180).says(2, FOLLOWER).says(0, LEADER).says(1, LEADER);
     assert_eq!(s.changes(), [s.elected(1, Some(1), Some(1150 - LATENCY))]);
+}
+
+#[test]
+fn l10_a_drained_leader_is_not_replaced_by_a_stale_one() {
+    let mut s = Script::led_by_0();
+    // 1 is elected, and 0, cut off, goes on claiming.
+    s.at(1050).says(0, LEADER).says(1, LEADER).at(1060).command(drain_by_force(1)).unwrap();
+    s.rounds(1100, 2000, 50, &[LEADER, LEADER, FOLLOWER]);
+    assert_eq!(s.route(), None, "0 has been replaced by 1");
+    s.at(2050).says(1, FOLLOWER).says(2, LEADER);
+    assert_eq!(s.route(), Some(2), "the claim that is newer than the drained one");
+}
+
+#[test]
+fn l10_the_election_after_a_pin_is_no_failover() {
+    let mut s = Script::led_by_0();
+    s.command(pin(0)).unwrap();
+    s.rounds(1050, 2000, 50, &[FOLLOWER, LEADER, FOLLOWER]);
+    s.events();
+    s.command(Command::Unpin).unwrap();
+    s.at(2050).says(1, LEADER);
+    assert_eq!(s.changes(), [lost(0, LossCause::Unpinned), s.elected(1, Some(1), None)]);
 }
 
 #[test]

@@ -142,6 +142,17 @@ impl Script {
         self
     }
 
+    /// The millisecond of the tracker's next timeout.
+    pub(super) fn next_timeout(&self) -> Option<u64> {
+        let due = self.tracker.poll_timeout()?.duration_since(self.base);
+        Some(u64::try_from(due.as_micros().div_ceil(1000)).unwrap())
+    }
+
+    /// The millisecond at which a probe began.
+    pub(super) fn began(&self, probe: Probe) -> u64 {
+        u64::try_from(probe.began.duration_since(self.base).as_millis()).unwrap()
+    }
+
     pub(super) fn signal(&mut self, node: usize, suspicion: Suspicion) -> &mut Self {
         self.tracker.handle_signal(self.instant(self.now), Signal { node: NodeId(node), suspicion });
         self.collect();

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::super::memory::Memory;
-use super::{Event, FAST_AFTER_CHANGE, Incumbent, Node, NodeId, Tracker};
+use super::{Event, FAST_AFTER_CHANGE, Incumbent, NodeId, Tracker};
 use crate::leader::alarms::Alarms;
 use crate::leader::claim::Claim;
 use crate::leader::overrides;
@@ -29,9 +29,14 @@ impl Tracker {
         let now = self.advance(now);
         // A new tracker has raised the alarm that nobody leads.
         (self.alarms, self.events) = (Alarms::default(), std::collections::VecDeque::new());
+        let lease = self.policy.lease();
         for (id, (node, remembered)) in self.nodes.iter_mut().zip(&memory.nodes).enumerate() {
             let (id, from) = (NodeId(id), node.state());
             node.recall(now, remembered);
+            // Before the route is looked at: an outdated one would be given grace, as if this gate had stood still (L7).
+            if node.claim.is_some_and(|claim| claim.last_good() + lease <= now) {
+                node.expire();
+            }
             if from != node.state() {
                 self.events.push_back(Event::NodeChanged { node: id, from, to: node.state() });
             }
@@ -46,7 +51,6 @@ impl Tracker {
         self.last_good = memory.last_good.and_then(|age| now.checked_sub(age));
         self.contested_since = memory.contested.and_then(|age| now.checked_sub(age));
         self.fast_until = Some(now + FAST_AFTER_CHANGE);
-        self.put_outdated_to_sleep(now);
         let pinned = overrides::pinned(&self.nodes);
         if let Some(node) = pinned.or_else(|| memory.route.filter(|id| self.may_go_on(*id))) {
             self.incumbent = Some(Incumbent::new(node));
@@ -54,13 +58,6 @@ impl Tracker {
         }
         self.events.push_back(Event::ProbeAll);
         self.settle(now);
-    }
-
-    /// Before the route is looked at: a route that is outdated would be given grace, as if this gate had stood still (L7).
-    fn put_outdated_to_sleep(&mut self, now: Instant) {
-        let lease = self.policy.lease();
-        let outdated = |node: &&mut Node| node.claim.is_some_and(|claim| claim.last_good() + lease <= now);
-        self.nodes.iter_mut().filter(outdated).for_each(Node::fall_asleep);
     }
 
     fn may_go_on(&self, id: NodeId) -> bool {

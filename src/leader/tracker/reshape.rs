@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use super::{Event, LossCause, NodeId, NodeState, Policy, Preference, Tracker};
+use super::{Event, LossCause, NodeId, NodeState, Override, Policy, Preference, Tracker};
 use crate::leader::node::Node;
 
 impl Tracker {
@@ -22,10 +22,10 @@ impl Tracker {
         self.policy = policy;
         for (id, preference) in preferences.iter().enumerate() {
             match (self.nodes.get_mut(id), preference) {
-                (None, Some(preference)) => self.nodes.push(Node::new(*preference)),
-                (None, None) => self.nodes.push(Node::absent()),
+                (None, Some(preference)) => self.nodes.push(Node::new(now, *preference)),
+                (None, None) => self.nodes.push(Node::absent(now)),
                 (Some(node), Some(preference)) if node.is_member() => node.preference = *preference,
-                (Some(node), Some(preference)) => *node = Node::new(*preference),
+                (Some(node), Some(preference)) => *node = Node::new(now, *preference),
                 (Some(node), None) if node.is_member() => self.dismiss(now, NodeId(id)),
                 (Some(_), None) => {}
             }
@@ -44,7 +44,7 @@ impl Tracker {
     fn forget_word(&mut self, now: Instant, id: NodeId) {
         let Some(node) = self.nodes.get_mut(id.0).filter(|node| node.is_member()) else { return };
         let (from, to) = (node.state(), NodeState::Unknown);
-        *node = node.unheard();
+        *node = node.unheard(now);
         if from != to {
             self.events.push_back(Event::NodeChanged { node: id, from, to });
         }
@@ -53,10 +53,15 @@ impl Tracker {
 
     fn dismiss(&mut self, now: Instant, id: NodeId) {
         let Some(node) = self.nodes.get_mut(id.0) else { return };
-        if node.overridden.take().is_some() {
+        let overridden = node.overridden.take();
+        *node = Node::absent(now);
+        if overridden.is_some() {
             self.events.push_back(Event::OverrideChanged { node: id, to: None });
         }
-        *node = Node::absent();
+        if overridden == Some(Override::Pin) {
+            // As after an unpin: what comes next is no failover to be measured.
+            self.last_good = None;
+        }
         self.end_route_of(now, id, LossCause::Removed);
     }
 }
