@@ -218,9 +218,25 @@ fn as_spelled_in(file: &Dict, keys: Vec<String>) -> Vec<String> {
                 .or_else(|| table.iter().find(|(name, _)| name.to_lowercase().replace('-', "_") == key))
         });
         table = known.and_then(|(_, value)| value.as_dict());
-        spelled.push(known.map_or(key, |(name, _)| name.clone()));
+        let new = if names_header(&spelled) { header_name(&key) } else { key };
+        spelled.push(known.map_or(new, |(name, _)| name.clone()));
     }
     spelled
+}
+
+/// Whether what is below this key is an HTTP header by its name.
+fn names_header(above: &[String]) -> bool {
+    matches!(above, [clusters, _, probe, headers] if clusters == "clusters" && probe == "probe" && headers == "headers")
+}
+
+/// `x_vault_token` as people write it, `X-Vault-Token`: hardly any header has an underscore in its name, and many servers
+/// drop those that have.
+fn header_name(key: &str) -> String {
+    let words = key.split('_').map(|word| {
+        let mut letters = word.chars();
+        letters.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(letters).collect::<String>()
+    });
+    words.collect::<Vec<_>>().join("-")
 }
 
 /// What a variable's text most likely is: a number, `true`, a list, a table, else a string.

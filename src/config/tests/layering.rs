@@ -63,7 +63,7 @@ fn a_text_that_looks_like_something_else_stays_a_text() {
         [("0123", "0123"), ("true", "true"), ("1.50", "1.50"), ("[x]", "[x]"), ("[::]:1", "[::]:1")]
     {
         let config = with_env(&[("RAFTGATE_CLUSTERS__CONTROLLERS__PROBE__HEADERS__X_KEY", text)]).config;
-        assert_eq!(config.clusters[0].probe.headers, [("x_key".to_owned(), kept.to_owned())]);
+        assert_eq!(config.clusters[0].probe.headers, [("X-Key".to_owned(), kept.to_owned())]);
     }
     let config = with_env(&[("RAFTGATE_LISTENERS__EDGE__BIND", "[::]:1")]).config;
     assert_eq!(config.listeners[0].bind, ["[::]:1".parse().unwrap()]);
@@ -78,6 +78,21 @@ fn variables_find_names_with_capitals_and_dashes() {
     let variables = [("RAFTGATE_CLUSTERS__ZITI_CONTROLLERS__HOLD__LIMIT", "9")];
     let config = layered(&toml, &variables, &Flags::default()).unwrap().config;
     assert_eq!((config.clusters.len(), config.clusters[0].hold.limit), (1, 9));
+}
+
+#[test]
+fn a_variable_for_a_header_has_dashes_in_its_name() {
+    let headers = |toml: &str| {
+        let variable = ("RAFTGATE_CLUSTERS__CONTROLLERS__PROBE__HEADERS__X_VAULT_TOKEN", "s3cret");
+        layered(toml, &[variable], &Flags::default()).unwrap().config.clusters[0].probe.headers.clone()
+    };
+    let header = |name: &str| [(name.to_owned(), "s3cret".to_owned())];
+    assert_eq!(headers(LEAST), header("X-Vault-Token"));
+    // The file's own spelling stays, even one with underscores.
+    for name in ["x-vault-token", "X_Vault_Token", "X-Vault-Token"] {
+        let file = format!("{LEAST}\n[clusters.controllers.probe.headers]\n{name} = \"from the file\"\n");
+        assert_eq!(headers(&file), header(name));
+    }
 }
 
 #[test]
