@@ -28,6 +28,9 @@ _raftgate() {
             raftgate,drain)
                 cmd="raftgate__subcmd__drain"
                 ;;
+            raftgate,health)
+                cmd="raftgate__subcmd__health"
+                ;;
             raftgate,help)
                 cmd="raftgate__subcmd__help"
                 ;;
@@ -70,6 +73,9 @@ _raftgate() {
             raftgate__subcmd__help,drain)
                 cmd="raftgate__subcmd__help__subcmd__drain"
                 ;;
+            raftgate__subcmd__help,health)
+                cmd="raftgate__subcmd__help__subcmd__health"
+                ;;
             raftgate__subcmd__help,help)
                 cmd="raftgate__subcmd__help__subcmd__help"
                 ;;
@@ -107,7 +113,7 @@ _raftgate() {
 
     case "${cmd}" in
         raftgate)
-            opts="-h -V --help --version run check import status sessions drain undrain pin unpin cut reload upgrade completions help"
+            opts="-h -V --help --version run check import status health sessions drain undrain pin unpin cut reload upgrade completions help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -208,8 +214,38 @@ _raftgate() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        raftgate__subcmd__health)
+            opts="-c -h --cluster --socket --config --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --cluster)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         raftgate__subcmd__help)
-            opts="run check import status sessions drain undrain pin unpin cut reload upgrade completions help"
+            opts="run check import status health sessions drain undrain pin unpin cut reload upgrade completions help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -265,6 +301,20 @@ _raftgate() {
             return 0
             ;;
         raftgate__subcmd__help__subcmd__drain)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        raftgate__subcmd__help__subcmd__health)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -573,7 +623,7 @@ _raftgate() {
             return 0
             ;;
         raftgate__subcmd__status)
-            opts="-c -h --watch --json --socket --config --help"
+            opts="-c -h --watch --json --check --socket --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

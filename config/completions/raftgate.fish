@@ -30,6 +30,7 @@ complete -c raftgate -n "__fish_raftgate_needs_command" -f -a "run" -d 'Follow t
 complete -c raftgate -n "__fish_raftgate_needs_command" -f -a "check" -d 'Check the configuration, and print it with every default filled in and secrets hidden'
 complete -c raftgate -n "__fish_raftgate_needs_command" -f -a "import" -d 'Print the TOML that a `haproxy.cfg` amounts to, and say on standard error what is not the same'
 complete -c raftgate -n "__fish_raftgate_needs_command" -f -a "status" -d 'Show who leads, what each node says, and what happened last'
+complete -c raftgate -n "__fish_raftgate_needs_command" -f -a "health" -d 'Exit with 0 if a running gate is ready: bound, nodes probed once, not draining. Else say why not, and exit with 1'
 complete -c raftgate -n "__fish_raftgate_needs_command" -f -a "sessions" -d 'List the sessions of a running gate, and the clients that wait to become one'
 complete -c raftgate -n "__fish_raftgate_needs_command" -f -a "drain" -d 'Send no more clients to a node; it is still probed, and its sessions drain'
 complete -c raftgate -n "__fish_raftgate_needs_command" -f -a "undrain" -d 'Let a drained node be the leader again'
@@ -54,51 +55,57 @@ complete -c raftgate -n "__fish_raftgate_using_subcommand check" -l probe -d 'In
 complete -c raftgate -n "__fish_raftgate_using_subcommand check" -s h -l help -d 'Print help'
 complete -c raftgate -n "__fish_raftgate_using_subcommand import" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c raftgate -n "__fish_raftgate_using_subcommand status" -l socket -d 'The gate\'s control socket, its `admin.socket` [default: `$RAFTGATE_ADMIN__SOCKET`, or what `-c` FILE names, or /run/raftgate/raftgate.sock]' -r -F
-complete -c raftgate -n "__fish_raftgate_using_subcommand status" -s c -l config -d 'The gate\'s configuration, to find its socket by' -r -F
+complete -c raftgate -n "__fish_raftgate_using_subcommand status" -s c -l config -d 'The gate\'s configuration, to find its socket by; a mistake elsewhere in it does not matter' -r -F
 complete -c raftgate -n "__fish_raftgate_using_subcommand status" -l watch -d 'Go on until Ctrl-C'
 complete -c raftgate -n "__fish_raftgate_using_subcommand status" -l json -d 'Print JSON, as the gate\'s /status has it'
+complete -c raftgate -n "__fish_raftgate_using_subcommand status" -l check -d 'Exit with 1 if the gate is not ready, or if a cluster has no leader'
 complete -c raftgate -n "__fish_raftgate_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c raftgate -n "__fish_raftgate_using_subcommand health" -l cluster -d 'It has to know this cluster\'s leader, too' -r
+complete -c raftgate -n "__fish_raftgate_using_subcommand health" -l socket -d 'The gate\'s control socket, its `admin.socket` [default: `$RAFTGATE_ADMIN__SOCKET`, or what `-c` FILE names, or /run/raftgate/raftgate.sock]' -r -F
+complete -c raftgate -n "__fish_raftgate_using_subcommand health" -s c -l config -d 'The gate\'s configuration, to find its socket by; a mistake elsewhere in it does not matter' -r -F
+complete -c raftgate -n "__fish_raftgate_using_subcommand health" -s h -l help -d 'Print help'
 complete -c raftgate -n "__fish_raftgate_using_subcommand sessions" -l cluster -d 'Sessions of this cluster alone' -r
 complete -c raftgate -n "__fish_raftgate_using_subcommand sessions" -l node -d 'Sessions with this node alone' -r
 complete -c raftgate -n "__fish_raftgate_using_subcommand sessions" -l limit -d 'List so many at most' -r
 complete -c raftgate -n "__fish_raftgate_using_subcommand sessions" -l socket -d 'The gate\'s control socket, its `admin.socket` [default: `$RAFTGATE_ADMIN__SOCKET`, or what `-c` FILE names, or /run/raftgate/raftgate.sock]' -r -F
-complete -c raftgate -n "__fish_raftgate_using_subcommand sessions" -s c -l config -d 'The gate\'s configuration, to find its socket by' -r -F
+complete -c raftgate -n "__fish_raftgate_using_subcommand sessions" -s c -l config -d 'The gate\'s configuration, to find its socket by; a mistake elsewhere in it does not matter' -r -F
 complete -c raftgate -n "__fish_raftgate_using_subcommand sessions" -l json -d 'Print JSON'
 complete -c raftgate -n "__fish_raftgate_using_subcommand sessions" -s h -l help -d 'Print help'
 complete -c raftgate -n "__fish_raftgate_using_subcommand drain" -l socket -d 'The gate\'s control socket, its `admin.socket` [default: `$RAFTGATE_ADMIN__SOCKET`, or what `-c` FILE names, or /run/raftgate/raftgate.sock]' -r -F
-complete -c raftgate -n "__fish_raftgate_using_subcommand drain" -s c -l config -d 'The gate\'s configuration, to find its socket by' -r -F
+complete -c raftgate -n "__fish_raftgate_using_subcommand drain" -s c -l config -d 'The gate\'s configuration, to find its socket by; a mistake elsewhere in it does not matter' -r -F
 complete -c raftgate -n "__fish_raftgate_using_subcommand drain" -l force -d 'Even if it leads: clients then wait until another node does'
 complete -c raftgate -n "__fish_raftgate_using_subcommand drain" -s h -l help -d 'Print help'
 complete -c raftgate -n "__fish_raftgate_using_subcommand undrain" -l socket -d 'The gate\'s control socket, its `admin.socket` [default: `$RAFTGATE_ADMIN__SOCKET`, or what `-c` FILE names, or /run/raftgate/raftgate.sock]' -r -F
-complete -c raftgate -n "__fish_raftgate_using_subcommand undrain" -s c -l config -d 'The gate\'s configuration, to find its socket by' -r -F
+complete -c raftgate -n "__fish_raftgate_using_subcommand undrain" -s c -l config -d 'The gate\'s configuration, to find its socket by; a mistake elsewhere in it does not matter' -r -F
 complete -c raftgate -n "__fish_raftgate_using_subcommand undrain" -s h -l help -d 'Print help'
 complete -c raftgate -n "__fish_raftgate_using_subcommand pin" -l socket -d 'The gate\'s control socket, its `admin.socket` [default: `$RAFTGATE_ADMIN__SOCKET`, or what `-c` FILE names, or /run/raftgate/raftgate.sock]' -r -F
-complete -c raftgate -n "__fish_raftgate_using_subcommand pin" -s c -l config -d 'The gate\'s configuration, to find its socket by' -r -F
+complete -c raftgate -n "__fish_raftgate_using_subcommand pin" -s c -l config -d 'The gate\'s configuration, to find its socket by; a mistake elsewhere in it does not matter' -r -F
 complete -c raftgate -n "__fish_raftgate_using_subcommand pin" -s h -l help -d 'Print help'
 complete -c raftgate -n "__fish_raftgate_using_subcommand unpin" -l socket -d 'The gate\'s control socket, its `admin.socket` [default: `$RAFTGATE_ADMIN__SOCKET`, or what `-c` FILE names, or /run/raftgate/raftgate.sock]' -r -F
-complete -c raftgate -n "__fish_raftgate_using_subcommand unpin" -s c -l config -d 'The gate\'s configuration, to find its socket by' -r -F
+complete -c raftgate -n "__fish_raftgate_using_subcommand unpin" -s c -l config -d 'The gate\'s configuration, to find its socket by; a mistake elsewhere in it does not matter' -r -F
 complete -c raftgate -n "__fish_raftgate_using_subcommand unpin" -s h -l help -d 'Print help'
 complete -c raftgate -n "__fish_raftgate_using_subcommand cut" -l socket -d 'The gate\'s control socket, its `admin.socket` [default: `$RAFTGATE_ADMIN__SOCKET`, or what `-c` FILE names, or /run/raftgate/raftgate.sock]' -r -F
-complete -c raftgate -n "__fish_raftgate_using_subcommand cut" -s c -l config -d 'The gate\'s configuration, to find its socket by' -r -F
+complete -c raftgate -n "__fish_raftgate_using_subcommand cut" -s c -l config -d 'The gate\'s configuration, to find its socket by; a mistake elsewhere in it does not matter' -r -F
 complete -c raftgate -n "__fish_raftgate_using_subcommand cut" -s h -l help -d 'Print help'
 complete -c raftgate -n "__fish_raftgate_using_subcommand reload" -l socket -d 'The gate\'s control socket, its `admin.socket` [default: `$RAFTGATE_ADMIN__SOCKET`, or what `-c` FILE names, or /run/raftgate/raftgate.sock]' -r -F
-complete -c raftgate -n "__fish_raftgate_using_subcommand reload" -s c -l config -d 'The gate\'s configuration, to find its socket by' -r -F
+complete -c raftgate -n "__fish_raftgate_using_subcommand reload" -s c -l config -d 'The gate\'s configuration, to find its socket by; a mistake elsewhere in it does not matter' -r -F
 complete -c raftgate -n "__fish_raftgate_using_subcommand reload" -s h -l help -d 'Print help'
 complete -c raftgate -n "__fish_raftgate_using_subcommand upgrade" -l socket -d 'The gate\'s control socket, its `admin.socket` [default: `$RAFTGATE_ADMIN__SOCKET`, or what `-c` FILE names, or /run/raftgate/raftgate.sock]' -r -F
-complete -c raftgate -n "__fish_raftgate_using_subcommand upgrade" -s c -l config -d 'The gate\'s configuration, to find its socket by' -r -F
+complete -c raftgate -n "__fish_raftgate_using_subcommand upgrade" -s c -l config -d 'The gate\'s configuration, to find its socket by; a mistake elsewhere in it does not matter' -r -F
 complete -c raftgate -n "__fish_raftgate_using_subcommand upgrade" -s h -l help -d 'Print help'
 complete -c raftgate -n "__fish_raftgate_using_subcommand completions" -s h -l help -d 'Print help'
-complete -c raftgate -n "__fish_raftgate_using_subcommand help; and not __fish_seen_subcommand_from run check import status sessions drain undrain pin unpin cut reload upgrade completions help" -f -a "run" -d 'Follow the leader and serve clients until told to stop'
-complete -c raftgate -n "__fish_raftgate_using_subcommand help; and not __fish_seen_subcommand_from run check import status sessions drain undrain pin unpin cut reload upgrade completions help" -f -a "check" -d 'Check the configuration, and print it with every default filled in and secrets hidden'
-complete -c raftgate -n "__fish_raftgate_using_subcommand help; and not __fish_seen_subcommand_from run check import status sessions drain undrain pin unpin cut reload upgrade completions help" -f -a "import" -d 'Print the TOML that a `haproxy.cfg` amounts to, and say on standard error what is not the same'
-complete -c raftgate -n "__fish_raftgate_using_subcommand help; and not __fish_seen_subcommand_from run check import status sessions drain undrain pin unpin cut reload upgrade completions help" -f -a "status" -d 'Show who leads, what each node says, and what happened last'
-complete -c raftgate -n "__fish_raftgate_using_subcommand help; and not __fish_seen_subcommand_from run check import status sessions drain undrain pin unpin cut reload upgrade completions help" -f -a "sessions" -d 'List the sessions of a running gate, and the clients that wait to become one'
-complete -c raftgate -n "__fish_raftgate_using_subcommand help; and not __fish_seen_subcommand_from run check import status sessions drain undrain pin unpin cut reload upgrade completions help" -f -a "drain" -d 'Send no more clients to a node; it is still probed, and its sessions drain'
-complete -c raftgate -n "__fish_raftgate_using_subcommand help; and not __fish_seen_subcommand_from run check import status sessions drain undrain pin unpin cut reload upgrade completions help" -f -a "undrain" -d 'Let a drained node be the leader again'
-complete -c raftgate -n "__fish_raftgate_using_subcommand help; and not __fish_seen_subcommand_from run check import status sessions drain undrain pin unpin cut reload upgrade completions help" -f -a "pin" -d 'Send clients to a node whatever it says, until `unpin`'
-complete -c raftgate -n "__fish_raftgate_using_subcommand help; and not __fish_seen_subcommand_from run check import status sessions drain undrain pin unpin cut reload upgrade completions help" -f -a "unpin" -d 'Send clients to the leader again, instead of to a pinned node'
-complete -c raftgate -n "__fish_raftgate_using_subcommand help; and not __fish_seen_subcommand_from run check import status sessions drain undrain pin unpin cut reload upgrade completions help" -f -a "cut" -d 'Reset every session with a node now'
-complete -c raftgate -n "__fish_raftgate_using_subcommand help; and not __fish_seen_subcommand_from run check import status sessions drain undrain pin unpin cut reload upgrade completions help" -f -a "reload" -d 'Have a gate read its configuration again. Sessions stay; a mistake in it changes nothing'
-complete -c raftgate -n "__fish_raftgate_using_subcommand help; and not __fish_seen_subcommand_from run check import status sessions drain undrain pin unpin cut reload upgrade completions help" -f -a "upgrade" -d 'Start the binary anew and hand over to it: no client is lost, and sessions stay with the old process until they end'
-complete -c raftgate -n "__fish_raftgate_using_subcommand help; and not __fish_seen_subcommand_from run check import status sessions drain undrain pin unpin cut reload upgrade completions help" -f -a "completions" -d 'Print a script that teaches a shell to complete raftgate\'s commands and options'
-complete -c raftgate -n "__fish_raftgate_using_subcommand help; and not __fish_seen_subcommand_from run check import status sessions drain undrain pin unpin cut reload upgrade completions help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c raftgate -n "__fish_raftgate_using_subcommand help; and not __fish_seen_subcommand_from run check import status health sessions drain undrain pin unpin cut reload upgrade completions help" -f -a "run" -d 'Follow the leader and serve clients until told to stop'
+complete -c raftgate -n "__fish_raftgate_using_subcommand help; and not __fish_seen_subcommand_from run check import status health sessions drain undrain pin unpin cut reload upgrade completions help" -f -a "check" -d 'Check the configuration, and print it with every default filled in and secrets hidden'
+complete -c raftgate -n "__fish_raftgate_using_subcommand help; and not __fish_seen_subcommand_from run check import status health sessions drain undrain pin unpin cut reload upgrade completions help" -f -a "import" -d 'Print the TOML that a `haproxy.cfg` amounts to, and say on standard error what is not the same'
+complete -c raftgate -n "__fish_raftgate_using_subcommand help; and not __fish_seen_subcommand_from run check import status health sessions drain undrain pin unpin cut reload upgrade completions help" -f -a "status" -d 'Show who leads, what each node says, and what happened last'
+complete -c raftgate -n "__fish_raftgate_using_subcommand help; and not __fish_seen_subcommand_from run check import status health sessions drain undrain pin unpin cut reload upgrade completions help" -f -a "health" -d 'Exit with 0 if a running gate is ready: bound, nodes probed once, not draining. Else say why not, and exit with 1'
+complete -c raftgate -n "__fish_raftgate_using_subcommand help; and not __fish_seen_subcommand_from run check import status health sessions drain undrain pin unpin cut reload upgrade completions help" -f -a "sessions" -d 'List the sessions of a running gate, and the clients that wait to become one'
+complete -c raftgate -n "__fish_raftgate_using_subcommand help; and not __fish_seen_subcommand_from run check import status health sessions drain undrain pin unpin cut reload upgrade completions help" -f -a "drain" -d 'Send no more clients to a node; it is still probed, and its sessions drain'
+complete -c raftgate -n "__fish_raftgate_using_subcommand help; and not __fish_seen_subcommand_from run check import status health sessions drain undrain pin unpin cut reload upgrade completions help" -f -a "undrain" -d 'Let a drained node be the leader again'
+complete -c raftgate -n "__fish_raftgate_using_subcommand help; and not __fish_seen_subcommand_from run check import status health sessions drain undrain pin unpin cut reload upgrade completions help" -f -a "pin" -d 'Send clients to a node whatever it says, until `unpin`'
+complete -c raftgate -n "__fish_raftgate_using_subcommand help; and not __fish_seen_subcommand_from run check import status health sessions drain undrain pin unpin cut reload upgrade completions help" -f -a "unpin" -d 'Send clients to the leader again, instead of to a pinned node'
+complete -c raftgate -n "__fish_raftgate_using_subcommand help; and not __fish_seen_subcommand_from run check import status health sessions drain undrain pin unpin cut reload upgrade completions help" -f -a "cut" -d 'Reset every session with a node now'
+complete -c raftgate -n "__fish_raftgate_using_subcommand help; and not __fish_seen_subcommand_from run check import status health sessions drain undrain pin unpin cut reload upgrade completions help" -f -a "reload" -d 'Have a gate read its configuration again. Sessions stay; a mistake in it changes nothing'
+complete -c raftgate -n "__fish_raftgate_using_subcommand help; and not __fish_seen_subcommand_from run check import status health sessions drain undrain pin unpin cut reload upgrade completions help" -f -a "upgrade" -d 'Start the binary anew and hand over to it: no client is lost, and sessions stay with the old process until they end'
+complete -c raftgate -n "__fish_raftgate_using_subcommand help; and not __fish_seen_subcommand_from run check import status health sessions drain undrain pin unpin cut reload upgrade completions help" -f -a "completions" -d 'Print a script that teaches a shell to complete raftgate\'s commands and options'
+complete -c raftgate -n "__fish_raftgate_using_subcommand help; and not __fish_seen_subcommand_from run check import status health sessions drain undrain pin unpin cut reload upgrade completions help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'

@@ -12,6 +12,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Registry, fmt, reload};
 
 use crate::config::{LogFormat, LogSettings};
+use crate::style;
 
 /// Lines that may wait for whoever reads standard error; more are dropped and counted.
 const LINES_BUFFERED: usize = 8192;
@@ -51,7 +52,7 @@ pub(super) fn start(settings: &LogSettings) -> Log {
         .finish(Gathered::new());
     let dropped = writer.error_counter();
     let (filter, level) = reload::Layer::new(LevelFilter::from_level(settings.level));
-    let lines = fmt::layer().with_writer(writer).with_ansi(io::IsTerminal::is_terminal(&io::stderr()));
+    let lines = fmt::layer().with_writer(writer).with_ansi(style::is_coloured(&io::stderr()));
     let lines = match settings.format {
         LogFormat::Text => lines.with_target(false).boxed(),
         LogFormat::Json => {

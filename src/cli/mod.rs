@@ -4,6 +4,7 @@ mod check;
 mod completions;
 #[cfg(feature = "demo")]
 mod demo;
+mod health;
 mod import;
 mod orders;
 mod run;
@@ -25,6 +26,7 @@ use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
+use table::harmless_lines;
 
 /// How long a last word may wait for whoever reads standard error.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -56,6 +58,7 @@ enum Command {
     Check(check::Options),
     Import(import::Options),
     Status(status::Options),
+    Health(health::Options),
     Sessions(sessions::Options),
     Drain(orders::Drain),
     Undrain(orders::Undrain),
@@ -102,7 +105,7 @@ pub fn run() -> Exit {
 /// Says why a command failed, or what is doubtful. Nobody is left to tell if standard error is closed, or is a pipe
 /// that stays full: a gate that was told to end at once ends all the same (O5).
 fn complain(about: impl Display) {
-    let text = format!("{about}\n");
+    let text = format!("{}\n", harmless_lines(&about.to_string()));
     let (said, heard) = mpsc::channel::<()>();
     let spoken = thread::Builder::new().name("complaint".to_owned()).spawn(move || {
         let _ = io::stderr().write_all(text.as_bytes());
@@ -134,6 +137,7 @@ impl Command {
             Command::Check(options) => check::run(options),
             Command::Import(options) => import::run(&options),
             Command::Status(options) => status::run(&options),
+            Command::Health(options) => health::run(&options),
             Command::Sessions(options) => sessions::run(&options),
             Command::Drain(order) => orders::give(&order),
             Command::Undrain(order) => orders::give(&order),

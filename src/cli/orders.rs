@@ -5,7 +5,7 @@ use clap::Args;
 use serde::Deserialize;
 
 use super::socket::{self, ControlError, Where};
-use super::table::harmless;
+use super::table::harmless_lines;
 use super::{Exit, complain, print};
 
 /// Send no more clients to a node; it is still probed, and its sessions drain.
@@ -170,7 +170,7 @@ pub(super) fn give(order: &impl Order) -> Exit {
         Ok(done.done)
     });
     match done {
-        Ok(done) => print("the outcome", &format!("{}\n", harmless(&done)), Exit::Done),
+        Ok(done) => print("the outcome", &format!("{}\n", harmless_lines(&done)), Exit::Done),
         Err(error) => {
             complain(format_args!("raftgate: {error}"));
             error.exit()

@@ -18,8 +18,8 @@ use tokio::runtime::Builder;
 use tokio::time::timeout;
 
 use super::Exit;
-use super::table::harmless;
-use crate::config::{self, ConfigError, DEFAULT_SOCKET, Flags, SOCKET_VARIABLE, Sources};
+use super::table::harmless_lines;
+use crate::config::{self, ConfigError, DEFAULT_SOCKET, SOCKET_VARIABLE};
 
 /// How long an answer may take; a gate gives up on a command earlier, and says so.
 const PATIENCE: Duration = Duration::from_secs(40);
@@ -33,7 +33,7 @@ pub(super) struct Where {
     /// [default: `$RAFTGATE_ADMIN__SOCKET`, or what `-c` FILE names, or /run/raftgate/raftgate.sock].
     #[arg(long, value_name = "PATH")]
     socket: Option<PathBuf>,
-    /// The gate's configuration, to find its socket by.
+    /// The gate's configuration, to find its socket by; a mistake elsewhere in it does not matter.
     #[arg(short = 'c', long = "config", value_name = "FILE")]
     config: Option<PathBuf>,
 }
@@ -125,10 +125,7 @@ impl Where {
         let named = match (&self.socket, variable, &self.config) {
             (Some(path), ..) => Some(path.clone()),
             (None, Some(path), _) => Some(path),
-            (None, None, Some(file)) => {
-                let sources = Sources { file: Some(file.clone()), flags: Flags::default() };
-                config::load(&sources)?.config.admin_socket
-            }
+            (None, None, Some(file)) => config::socket_path(file)?,
             (None, None, None) => Some(DEFAULT_SOCKET.into()),
         };
         named.filter(|path| !path.as_os_str().is_empty()).ok_or(ControlError::Off)
@@ -180,8 +177,8 @@ struct Failure {
 /// Why the gate has refused, in its own words.
 pub(super) fn words_of(body: &[u8]) -> String {
     match serde_json::from_slice(body) {
-        Ok(Failure { error }) => harmless(&error),
-        Err(_) => harmless(String::from_utf8_lossy(body).trim()),
+        Ok(Failure { error }) => harmless_lines(&error),
+        Err(_) => harmless_lines(String::from_utf8_lossy(body).trim()),
     }
 }
 
@@ -221,5 +218,6 @@ mod tests {
         assert_eq!(words_of(br#"{"error":"n1 leads"}"#), "n1 leads");
         assert_eq!(words_of(b"not found\n"), "not found");
         assert_eq!(words_of(b"\x1b[2J"), "\u{fffd}[2J");
+        assert_eq!(words_of(br#"{"error":"a:1: x\n  1 | y\u001b[m"}"#), "a:1: x\n  1 | y\u{fffd}[m");
     }
 }

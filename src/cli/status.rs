@@ -6,12 +6,14 @@ mod told;
 mod view;
 mod watch;
 
-use std::io::{self, IsTerminal};
+use std::io;
 
+use bytes::Bytes;
 use clap::Args;
 
 use super::socket::{self, ControlError, Where};
 use super::{Exit, complain, print};
+use crate::style;
 use told::Status;
 
 /// Show who leads, what each node says, and what happened last.
@@ -26,6 +28,9 @@ pub(super) struct Options {
     /// Print JSON, as the gate's /status has it.
     #[arg(long, conflicts_with = "watch")]
     json: bool,
+    /// Exit with 1 if the gate is not ready, or if a cluster has no leader.
+    #[arg(long, conflicts_with = "watch")]
+    check: bool,
     #[command(flatten)]
     place: Where,
 }
@@ -43,27 +48,34 @@ pub(super) fn run(options: &Options) -> Exit {
 impl Options {
     fn show(&self) -> Result<Exit, ControlError> {
         let path = self.place.path()?;
-        if self.json {
-            let body = socket::get(&path, "/status")?;
-            let text = format!("{}\n", String::from_utf8_lossy(&body).trim_end());
-            return Ok(print("the status", &text, Exit::Done));
-        }
-        let ask = || {
-            let body = socket::get(&path, "/status")?;
+        let ask = || socket::get(&path, "/status");
+        let read = |body: Bytes| {
             serde_json::from_slice::<Status>(&body).map_err(|_| ControlError::NoAnswer { path: path.clone() })
         };
-        let status = ask()?;
         if self.watch {
-            return Ok(watch::go_on(&status, ask));
+            return Ok(watch::go_on(&read(ask()?)?, || read(ask()?)));
         }
-        Ok(print("the status", &view::render(&status, colours()), Exit::Done))
+        let body = ask()?;
+        let text = if self.json {
+            format!("{}\n", String::from_utf8_lossy(&body).trim_end())
+        } else {
+            view::render(&read(body.clone())?, colours())
+        };
+        let exit = if self.check { judge(&read(body)?) } else { Exit::Done };
+        Ok(print("the status", &text, exit))
     }
 }
 
-/// Whether standard output shows colours: it is a terminal that can, and nobody has said no (<https://no-color.org>).
+/// Says what is wrong with a gate that does not serve all its clusters.
+fn judge(status: &Status) -> Exit {
+    let problems = status.problems();
+    for problem in &problems {
+        complain(format_args!("raftgate: {problem}"));
+    }
+    if problems.is_empty() { Exit::Done } else { Exit::Failed }
+}
+
+/// Whether standard output shows colours.
 fn colours() -> bool {
-    let says = |name, no: fn(&str) -> bool| std::env::var(name).is_ok_and(|value| no(&value));
-    io::stdout().is_terminal()
-        && !says("NO_COLOR", |value| !value.is_empty())
-        && !says("TERM", |value| value == "dumb")
+    style::is_coloured(&io::stdout())
 }

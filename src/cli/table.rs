@@ -25,5 +25,31 @@ pub(super) fn table(rows: &[Vec<String>]) -> String {
 
 /// What others have written, certificates' names and nodes' answers, must not steer a terminal or begin a line.
 pub(super) fn harmless(text: &str) -> String {
-    text.chars().map(|letter| if letter.is_control() { '\u{fffd}' } else { letter }).collect()
+    text.chars().map(harmless_letter).collect()
+}
+
+/// The same for a text of several lines, such as all mistakes of a configuration: its lines stay lines.
+pub(super) fn harmless_lines(text: &str) -> String {
+    text.lines().map(harmless).collect::<Vec<_>>().join("\n")
+}
+
+fn harmless_letter(letter: char) -> char {
+    match letter {
+        // Directions of writing, which would show a text in another order than it has.
+        '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => '\u{fffd}',
+        letter if letter.is_control() => '\u{fffd}',
+        letter => letter,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn o6_lines_stay_lines_and_steer_no_terminal() {
+        let text = "a.toml:1: \x1b[2Jx\r\n  1 | \u{202e}y\n    | ^\u{9b}\n";
+        assert_eq!(harmless_lines(text), "a.toml:1: \u{fffd}[2Jx\n  1 | \u{fffd}y\n    | ^\u{fffd}");
+        assert_eq!(harmless("a\nb"), "a\u{fffd}b");
+    }
 }

@@ -53,11 +53,15 @@ pub fn import_text(
     Ok(Imported { toml, config, remarks, warnings })
 }
 
-/// A file of either kind. A `haproxy.cfg` is known by its name or, since nothing else begins so, by its first word.
-pub(super) fn text(name: &str, text: String, environment: &[(String, String)]) -> Result<Text, ConfigError> {
+/// Whether a file is a `haproxy.cfg`: by its name or, since nothing else begins so, by its first word.
+pub(super) fn is_haproxy(name: &str, text: &str) -> bool {
     let is_named_so = Path::new(name).extension().is_some_and(|extension| extension == "cfg");
-    let begins_so = || haproxy::begins_with_section(&text) && ImDocument::parse(text.as_str()).is_err();
-    if is_named_so || begins_so() {
+    is_named_so || haproxy::begins_with_section(text) && ImDocument::parse(text).is_err()
+}
+
+/// A file of either kind.
+pub(super) fn text(name: &str, text: String, environment: &[(String, String)]) -> Result<Text, ConfigError> {
+    if is_haproxy(name, &text) {
         translated(name, text, &|name| value_of(environment, name))
     } else {
         Ok(toml(name, &text))

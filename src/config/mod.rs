@@ -10,6 +10,7 @@
 //! model      what the program needs; nothing later checks it again
 //! settings   model -> each role's own `Settings`
 //! effective  model -> TOML, for people
+//! socket_path  the control socket alone, for commands: the rest of the file may be wrong
 //! ```
 
 mod address;
@@ -29,6 +30,7 @@ mod presets;
 mod quote;
 mod raw;
 mod settings;
+mod socket_path;
 mod spelling;
 mod words;
 
@@ -48,6 +50,7 @@ pub use model::{
 };
 pub use presets::Preset;
 pub use settings::NodeAddresses;
+pub use socket_path::socket_path;
 
 use crate::nearest;
 use layers::Layers;

@@ -1,15 +1,17 @@
 //! Where the demo is watched: a table drawn again and again on a terminal, else one line for each thing that happens.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::sync::{Mutex, PoisonError};
 
 use tokio::time::Instant;
 
 use super::table::{self, Frame};
+use crate::style;
 
 /// Standard output.
 pub(super) struct Screen {
     terminal: bool,
+    coloured: bool,
     began: Instant,
     state: Mutex<State>,
 }
@@ -25,7 +27,12 @@ struct State {
 impl Screen {
     /// Standard output as it is.
     pub(super) fn open() -> Self {
-        Screen { terminal: io::stdout().is_terminal(), began: Instant::now(), state: Mutex::default() }
+        Screen {
+            terminal: style::is_drawable(&io::stdout()),
+            coloured: style::is_coloured(&io::stdout()),
+            began: Instant::now(),
+            state: Mutex::default(),
+        }
     }
 
     /// Tells what is going on.
@@ -49,7 +56,7 @@ impl Screen {
         if !self.terminal {
             return;
         }
-        let text = table::render(frame, true);
+        let text = table::render(frame, self.coloured);
         self.with(|state| {
             let up = if state.drawn > 0 { format!("\x1b[{}A", state.drawn) } else { String::new() };
             state.drawn = text.lines().count();

@@ -144,6 +144,8 @@ fn the_image_is_built_from_what_there_is_by_the_same_compiler_and_run_by_nobody_
     }
     assert_eq!(instruction("USER"), ["65532:65532"]);
     assert!(instruction("ENTRYPOINT")[0].starts_with('['), "there is no need of a shell");
+    let (_, health) = instruction("HEALTHCHECK")[0].split_once("CMD ").expect("a health check");
+    assert_eq!(health, r#"["/usr/bin/raftgate", "health"]"#, "there is nothing else to ask with");
 }
 
 /// Every object of a file.

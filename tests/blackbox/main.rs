@@ -40,6 +40,7 @@ mod moving;
 mod names;
 mod notify;
 mod openziti;
+mod operator;
 mod overload;
 mod package;
 mod page;

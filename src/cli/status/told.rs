@@ -10,8 +10,24 @@ pub(super) struct Status {
     pub(super) version: String,
     pub(super) now: f64,
     pub(super) ready: bool,
+    #[serde(default)]
+    pub(super) not_ready: Option<String>,
     pub(super) listeners: Vec<Listener>,
     pub(super) clusters: BTreeMap<String, Cluster>,
+}
+
+impl Status {
+    /// Why clients may not be served. A cluster that was removed by a reload has no new clients.
+    pub(super) fn problems(&self) -> Vec<String> {
+        let not_ready = (!self.ready).then(|| {
+            let why = self.not_ready.as_deref().unwrap_or("it does not say why");
+            format!("the gate is not ready: {why}")
+        });
+        let clusters =
+            self.clusters.iter().filter(|(_, cluster)| !cluster.leaving && cluster.leader.is_none());
+        let leaderless = clusters.map(|(name, _)| format!("{name} has no leader"));
+        not_ready.into_iter().chain(leaderless).collect()
+    }
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -58,4 +74,27 @@ pub(super) struct Certificate {
 pub(super) struct Event {
     pub(super) at: f64,
     pub(super) message: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn o6_problems_are_what_keeps_clients_from_being_served() {
+        let cluster = |leader: Option<&str>, leaving: bool| {
+            serde_json::json!({ "leader": leader, "epoch": 1, "stand_in": null, "since": 0.0, "leader_changes": 1,
+                "alarms": [], "leaving": leaving, "held": 0, "nodes": [], "events": [] })
+        };
+        let problems = |ready: bool, clusters: serde_json::Value| {
+            let not_ready = (!ready).then_some("draining");
+            let status = serde_json::json!({ "version": "1", "now": 0.0, "ready": ready, "not_ready": not_ready,
+                "listeners": [], "clusters": clusters });
+            serde_json::from_value::<Status>(status).unwrap().problems()
+        };
+        assert_eq!(problems(true, serde_json::json!({ "a": cluster(Some("n1"), false) })), [""; 0]);
+        let clusters = serde_json::json!({ "a": cluster(None, false), "b": cluster(None, true) });
+        assert_eq!(problems(true, clusters), ["a has no leader"]);
+        assert_eq!(problems(false, serde_json::json!({})), ["the gate is not ready: draining"]);
+    }
 }

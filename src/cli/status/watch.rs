@@ -1,6 +1,6 @@
 //! The status as it goes on: on a terminal drawn again and again in its place, elsewhere a line for each event.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::thread;
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -9,6 +9,7 @@ use super::{colours, view};
 use crate::cli::Exit;
 use crate::cli::socket::ControlError;
 use crate::cli::table::harmless;
+use crate::style::is_drawable;
 
 /// Between two looks.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -20,7 +21,7 @@ const LAST_SECOND: f64 = 253_402_300_799.0;
 
 /// Shows the status from `first` on until Ctrl-C, or until nobody reads any more.
 pub(super) fn go_on(first: &Status, ask: impl Fn() -> Result<Status, ControlError>) -> Exit {
-    let shown = if io::stdout().is_terminal() { redraw(first, ask) } else { report(first, ask) };
+    let shown = if is_drawable(&io::stdout()) { redraw(first, ask) } else { report(first, ask) };
     match shown {
         Ok(()) => Exit::Done,
         // `raftgate status --watch | head` has read enough.
@@ -132,7 +133,14 @@ mod tests {
             events: events.collect(),
         };
         let clusters = BTreeMap::from([("c".to_owned(), cluster)]);
-        Status { version: String::new(), now: 9.0, ready: true, listeners: Vec::new(), clusters }
+        Status {
+            version: String::new(),
+            now: 9.0,
+            ready: true,
+            not_ready: None,
+            listeners: Vec::new(),
+            clusters,
+        }
     }
 
     #[test]

@@ -26,6 +26,8 @@ use super::model::{Config, LogFormat, LogSettings};
 use super::raw::{self, Raw};
 use super::words::{LOG_FORMAT, LOG_LEVEL};
 
+pub(in crate::config) use socket::check as admin_socket;
+
 /// More threads than any machine has cores for is a mistake.
 const MOST_WORKERS: usize = 1024;
 

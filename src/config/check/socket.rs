@@ -10,7 +10,7 @@ const LONGEST_PATH: usize = 103;
 
 /// Off is `Some(None)`.
 #[expect(clippy::option_option, reason = "whether it was right, and whether it is on")]
-pub(super) fn check(path: Option<&str>, at: &At<'_>) -> Option<Option<PathBuf>> {
+pub(in crate::config) fn check(path: Option<&str>, at: &At<'_>) -> Option<Option<PathBuf>> {
     let path = match path {
         None => DEFAULT_SOCKET,
         Some("") => return Some(None),
