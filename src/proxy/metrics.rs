@@ -37,6 +37,7 @@ pub struct Metrics {
     connect_duration: HistogramVec,
     connect_failures: Family<AtomicU64>,
     moved: Family<AtomicU64>,
+    pipe_refusals: Family<AtomicU64>,
 }
 
 impl Metrics {
@@ -100,6 +101,11 @@ impl Metrics {
                 "Dials repeated because the node was lost before its first byte",
                 &["cluster"],
             )?,
+            pipe_refusals: by.counters(
+                "pipe_refusals_total",
+                "Pipes that the kernel refused: bulk is copied meanwhile, at more CPU time. At most one a second and worker",
+                &[],
+            )?,
         })
     }
 
@@ -112,6 +118,11 @@ impl Metrics {
             accepted: self.connections.clone(),
             refused: self.refused.clone(),
         }
+    }
+
+    /// How often the kernel has refused a pipe.
+    pub(super) fn pipe_refusals(&self) -> Counter {
+        self.pipe_refusals.with(&[])
     }
 
     /// What has become of all connections so far, over all listeners.

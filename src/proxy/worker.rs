@@ -5,10 +5,12 @@ use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{Mutex, Notify, mpsc, watch};
+use tokio::time::sleep;
 
 use super::accept::{Doorway, accept};
 use super::generation::{Entrance, Generation, Plan};
@@ -18,6 +20,7 @@ use super::opening::SCRATCH;
 use super::outcome::Outcome;
 use super::sessions::Sessions;
 use crate::census::Question;
+use crate::metrics::Counter;
 use crate::relay::Gear;
 use crate::supervise::{Alarm, Failing, caught, supervised};
 
@@ -27,6 +30,9 @@ const BUFFER: usize = 256 * 1024;
 /// After how many polls of tasks the poller is asked for more events although tasks are ready. Sessions that move bulk leave
 /// the queue after each turn, so this bounds the wait only where this many are ready at once (D9).
 const POLLS_BETWEEN_EVENTS: u32 = 64;
+
+/// How often pipes that nobody needs are closed.
+const TIDY: Duration = Duration::from_secs(1);
 
 /// What the workers are told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,6 +106,8 @@ pub(super) struct Worker {
     orders: watch::Receiver<Order>,
     pub(super) sessions: Rc<Sessions>,
     pub(super) gear: Gear,
+    /// Counts pipes that the kernel has refused.
+    pipe_refusals: Counter,
     pub(super) scratch: Scratch,
     pub(super) places: Arc<Places>,
     pub(super) log_connections: Cell<bool>,
@@ -144,6 +152,7 @@ impl Worker {
             orders,
             sessions: Sessions::new(),
             gear: Gear::new(BUFFER, plan.settings.pipes),
+            pipe_refusals: plan.metrics.pipe_refusals(),
             scratch: RefCell::new(vec![0; SCRATCH].into_boxed_slice()),
             places,
             log_connections: Cell::new(plan.settings.log_connections),
@@ -210,6 +219,14 @@ impl Worker {
         }
     }
 
+    /// Has the gear close pipes that nobody needs, for as long as the worker lives.
+    async fn tidy(self: Rc<Self>) {
+        loop {
+            sleep(TIDY).await;
+            self.pipe_refusals.inc_by(self.gear.tidy_pipes());
+        }
+    }
+
     async fn serve(self: Rc<Self>, questions: Questions, mut changes: mpsc::UnboundedReceiver<Change>) {
         let mut orders = self.orders.clone();
         let sessions = Rc::clone(&self.sessions);
@@ -217,6 +234,8 @@ impl Worker {
         let (sessions, questions) = (Rc::clone(&self.sessions), Rc::new(Mutex::new(questions)));
         let answer = move || Rc::clone(&sessions).answer(Rc::clone(&questions));
         tokio::task::spawn_local(supervised("census", answer));
+        let worker = Rc::clone(&self);
+        tokio::task::spawn_local(supervised("pipes", move || Rc::clone(&worker).tidy()));
         self.present.borrow().open_mailboxes(&self.sessions);
         loop {
             tokio::select! {
@@ -229,6 +248,7 @@ impl Worker {
                 }
             }
         }
+        self.gear.close_pipes();
         while !self.doorways.borrow().is_empty() {
             self.closed.notified().await;
         }
@@ -244,18 +264,39 @@ impl Worker {
 #[cfg(test)]
 mod tests {
     use std::task::{Context, Poll, Waker};
-    use std::time::Duration;
-
     use tokio::task::LocalSet;
-    use tokio::time::{Instant, sleep};
+    use tokio::time::Instant;
 
     use super::super::sessions::{Call, Slot};
-    use super::super::tests::harness::{bare_worker_of, settings};
+    use super::super::tests::harness::{bare_worker_of, bare_worker_under, settings};
     use super::super::trace::Trace;
     use super::*;
     use crate::census::census;
     use crate::leader::NodeId;
     use crate::tenure::{Fate, channel};
+
+    #[cfg(all(target_os = "linux", not(portable)))]
+    #[tokio::test(start_paused = true)]
+    async fn d3_pipes_are_closed_when_idle_and_at_a_hand_over() {
+        let (_writer, route) = channel(Instant::now(), Arc::default());
+        let (mut settings, (orders, received)) = (settings(), watch::channel(Order::Serve));
+        settings.pipes = 4;
+        let (worker, _entrance) = bare_worker_under(received, settings, route);
+        let ((_census, mut questions), (_changes, changes)) = (census(1), mpsc::unbounded_channel());
+        let serves = async {
+            let serving = tokio::task::spawn_local(Rc::clone(&worker).serve(questions.remove(0), changes));
+            worker.gear.make_pipe();
+            assert_eq!(worker.gear.idle_pipes(), 1);
+            sleep(TIDY * 3).await;
+            assert_eq!(worker.gear.idle_pipes(), 0);
+            worker.gear.make_pipe();
+            orders.send(Order::Leave).unwrap();
+            // Nobody is there, so it ends as soon as it has heard of that.
+            serving.await.unwrap();
+            assert_eq!(worker.gear.idle_pipes(), 0);
+        };
+        LocalSet::new().run_until(serves).await;
+    }
 
     #[tokio::test(start_paused = true)]
     async fn o5_a_sweep_and_a_mailbox_that_panic_are_begun_anew() {

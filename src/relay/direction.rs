@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 
 use super::Stream;
 use super::closing::{is_ending, write_last};
-use super::gear::{Gear, Lent};
+use super::gear::{Gear, Lent, Parked, Rest};
 use super::habit::Habit;
 use super::splice::is_unsupported;
 use super::turn::{BYTES_PER_TURN, end_turn};
@@ -70,7 +70,7 @@ enum Recheck {
 /// What was read and the sink has not taken yet.
 enum Backlog {
     Copied { bytes: Vec<u8>, sent: usize },
-    Spliced(Lent),
+    Spliced(Parked),
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -99,6 +99,12 @@ impl Direction {
             Some(Backlog::Copied { bytes, .. }) => bytes.capacity(),
             Some(Backlog::Spliced(_)) | None => 0,
         }
+    }
+
+    /// Whether bytes of it wait in a pipe, or in what was made of one.
+    #[cfg(test)]
+    pub(super) fn is_parked(&self) -> bool {
+        matches!(self.backlog.as_deref(), Some(Backlog::Spliced(_)))
     }
 
     /// Whether it splices.
@@ -341,16 +347,19 @@ impl Direction {
     {
         let Some(backlog) = self.backlog.take() else { return Poll::Ready(Ok(())) };
         let rest = match *backlog {
-            Backlog::Copied { bytes, sent } => {
-                let taken = write_now(cx, path.sink, &bytes[sent..], path.delivered).map_err(Fault::Sink)?;
-                let sent = sent + taken;
-                (sent < bytes.len()).then_some(Backlog::Copied { bytes, sent })
-            }
-            Backlog::Spliced(pipe) => {
-                let sink = path.sink.socket().expect("a direction that splices ends in a socket");
-                drain_now(cx, pipe, sink, path.delivered).map_err(Fault::Sink)?
-            }
-        };
+            Backlog::Copied { bytes, sent } => write_rest(cx, path, bytes, sent),
+            Backlog::Spliced(parked) => match parked.retrieve().map_err(Fault::Sink)? {
+                Rest::Piped(pipe) => {
+                    let sink = path.sink.socket().expect("a direction that splices ends in a socket");
+                    drain_now(cx, pipe, sink, path.delivered)
+                }
+                Rest::Copied(bytes) => {
+                    self.habit.lose_pipe();
+                    write_rest(cx, path, bytes, 0)
+                }
+            },
+        }
+        .map_err(Fault::Sink)?;
         self.backlog = rest.map(Box::new);
         if self.backlog.is_none() { Poll::Ready(Ok(())) } else { Poll::Pending }
     }
@@ -367,7 +376,7 @@ fn drain_now(
     while pipe.holds() > 0 {
         match pipe.poll_drain(cx, sink) {
             Poll::Ready(Ok(moved)) => count(delivered, moved),
-            Poll::Pending => return Ok(Some(Backlog::Spliced(pipe))),
+            Poll::Pending => return Ok(Some(Backlog::Spliced(pipe.park()))),
             Poll::Ready(Err(error)) if is_unsupported(&error) => {
                 // Nothing is lost: what the sink will not have from a pipe it is sent in the old way.
                 let bytes = pipe.take_out()?;
@@ -378,6 +387,20 @@ fn drain_now(
         }
     }
     Ok(None)
+}
+
+/// Writes what is left of these bytes, as far as the sink takes it at once; what remains.
+fn write_rest<R, W>(
+    cx: &mut Context<'_>,
+    path: &mut Path<'_, R, W>,
+    bytes: Vec<u8>,
+    sent: usize,
+) -> io::Result<Option<Backlog>>
+where
+    W: AsyncWrite + Unpin,
+{
+    let sent = sent + write_now(cx, path.sink, &bytes[sent..], path.delivered)?;
+    Ok((sent < bytes.len()).then_some(Backlog::Copied { bytes, sent }))
 }
 
 /// Writes until all is taken or the sink is full, which has then been asked to wake the task. Tells how
@@ -410,7 +433,7 @@ impl fmt::Debug for Backlog {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let waiting = match self {
             Backlog::Copied { bytes, sent } => bytes.len() - sent,
-            Backlog::Spliced(pipe) => pipe.holds(),
+            Backlog::Spliced(parked) => parked.holds(),
         };
         f.debug_struct("Backlog").field("waiting", &waiting).finish_non_exhaustive()
     }

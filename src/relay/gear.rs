@@ -7,7 +7,8 @@ use std::io;
 use std::ops::{Deref, DerefMut};
 use std::rc::Rc;
 
-use super::splice::{Pipe, Pipes};
+use super::pipes::{Contents, Pipes};
+use super::splice::Pipe;
 
 /// One worker's gear (D2, D3). Cheap to clone. No await, no callback while a part of it is borrowed.
 #[derive(Clone)]
@@ -39,6 +40,24 @@ impl Gear {
         Some(Lent { pipe: Some(pipe), gear: self.clone() })
     }
 
+    /// Closes pipes that are not needed, and has slow sinks give theirs back. To be called once a second. Returns how often the
+    /// kernel has refused a pipe meanwhile: it is asked for no more than one between two calls.
+    pub fn tidy_pipes(&self) -> u64 {
+        self.0.pipes.borrow_mut().tidy()
+    }
+
+    /// Closes all pipes: another process of the same user is about to need them, and the kernel grants a user only so many.
+    /// Sessions that go on get others.
+    pub fn close_pipes(&self) {
+        self.0.pipes.borrow_mut().close_all();
+    }
+
+    /// Makes a pipe, as a session would, that is idle then.
+    #[cfg(test)]
+    pub fn make_pipe(&self) {
+        drop(self.borrow_pipe());
+    }
+
     /// How many pipes are in use.
     #[cfg(test)]
     pub(super) fn pipes_in_use(&self) -> usize {
@@ -47,7 +66,7 @@ impl Gear {
 
     /// How many pipes wait to be used.
     #[cfg(test)]
-    pub(super) fn idle_pipes(&self) -> usize {
+    pub fn idle_pipes(&self) -> usize {
         self.0.pipes.borrow().idle()
     }
 
@@ -64,7 +83,58 @@ pub(super) struct Lent {
     gear: Gear,
 }
 
+/// A pipe that waits for its sink, or what was in it. Dropped, it is closed, and the bytes are lost.
+#[derive(Debug)]
+pub(super) struct Parked {
+    place: Option<usize>,
+    holds: usize,
+    gear: Gear,
+}
+
+/// What is left to deliver of a parked pipe.
+pub(super) enum Rest {
+    /// The pipe.
+    Piped(Lent),
+    /// The bytes that were in it: the pipe was needed elsewhere.
+    Copied(Vec<u8>),
+}
+
+impl Parked {
+    /// How many bytes wait.
+    pub(super) fn holds(&self) -> usize {
+        self.holds
+    }
+
+    /// What is left to deliver.
+    pub(super) fn retrieve(mut self) -> io::Result<Rest> {
+        let place = self.place.take().expect(NEVER_RETRIEVED);
+        let contents = self.gear.0.pipes.borrow_mut().unpark(place);
+        Ok(match contents {
+            Contents::Pipe(pipe) => Rest::Piped(Lent { pipe: Some(pipe), gear: self.gear.clone() }),
+            Contents::Bytes(bytes) => Rest::Copied(bytes?),
+        })
+    }
+}
+
+impl Drop for Parked {
+    fn drop(&mut self) {
+        let Some(place) = self.place.take() else { return };
+        let mut pipes = self.gear.0.pipes.borrow_mut();
+        if let Contents::Pipe(pipe) = pipes.unpark(place) {
+            pipes.give_back(pipe);
+        }
+    }
+}
+
 impl Lent {
+    /// Leaves the pipe with the gear until its sink takes more.
+    pub(super) fn park(mut self) -> Parked {
+        let pipe = self.pipe.take().expect(NEVER_TAKEN);
+        let holds = pipe.holds();
+        let place = self.gear.0.pipes.borrow_mut().park(pipe);
+        Parked { place: Some(place), holds, gear: self.gear.clone() }
+    }
+
     /// What is in it, to be delivered in another way; no session of the worker splices after that.
     pub(super) fn take_out(mut self) -> io::Result<Vec<u8>> {
         self.gear.renounce_pipes();
@@ -94,7 +164,8 @@ impl Drop for Lent {
     }
 }
 
-const NEVER_TAKEN: &str = "only its drop takes the pipe";
+const NEVER_TAKEN: &str = "only parking and its drop take the pipe";
+const NEVER_RETRIEVED: &str = "only retrieving and its drop give up the place";
 
 impl fmt::Debug for Gear {
     /// Leaves the bytes out: they belong to clients.

@@ -7,6 +7,7 @@ mod closing;
 mod direction;
 mod gear;
 mod habit;
+mod pipes;
 mod splice;
 #[cfg(test)]
 mod tests;

@@ -13,61 +13,9 @@ use std::task::{Context, Poll};
 
 use tokio::net::TcpStream;
 
-#[cfg(all(test, target_os = "linux", not(portable)))]
-mod tests;
-
-/// How many bytes a pipe is to take. Larger ones move more at a time: with pipes of 64 KiB splicing is slower than
+/// How many bytes a pipe is to take, the best first. Larger ones move more at a time: with pipes of 64 KiB splicing is slower than
 /// copying through one warm buffer, with 256 KiB faster, with 1 MiB fastest.
-const CAPACITIES: [usize; 3] = [1 << 20, 1 << 19, 1 << 18];
-
-/// One worker's pipes: idle ones and, by number, those in use.
-#[derive(Debug)]
-pub(super) struct Pipes {
-    idle: Vec<Pipe>,
-    /// How many may exist.
-    limit: usize,
-    /// How many are in use.
-    lent: usize,
-}
-
-impl Pipes {
-    pub(super) fn new(limit: usize) -> Self {
-        Pipes { idle: Vec::new(), limit, lent: 0 }
-    }
-
-    /// An empty pipe, unless as many as there may be are in use, or the kernel grants none that is worth it.
-    pub(super) fn take(&mut self) -> Option<Pipe> {
-        if self.lent >= self.limit {
-            return None;
-        }
-        // Without one at hand: an unprivileged user's pipes are small once there are many, and descriptors may be short.
-        let pipe = self.idle.pop().or_else(|| Pipe::new(&CAPACITIES))?;
-        self.lent += 1;
-        Some(pipe)
-    }
-
-    pub(super) fn give_back(&mut self, pipe: Pipe) {
-        self.lent = self.lent.saturating_sub(1);
-        if pipe.holds() == 0 && self.lent + self.idle.len() < self.limit {
-            self.idle.push(pipe);
-        }
-    }
-
-    pub(super) fn renounce(&mut self) {
-        self.limit = 0;
-        self.idle.clear();
-    }
-
-    #[cfg(test)]
-    pub(super) fn in_use(&self) -> usize {
-        self.lent
-    }
-
-    #[cfg(test)]
-    pub(super) fn idle(&self) -> usize {
-        self.idle.len()
-    }
-}
+pub(super) const CAPACITIES: [usize; 3] = [1 << 20, 1 << 19, 1 << 18];
 
 #[cfg(any(not(target_os = "linux"), portable))]
 pub(super) use elsewhere::Pipe;
@@ -103,7 +51,7 @@ mod linux {
 
     impl Pipe {
         /// A pipe of the first of these capacities that the kernel grants.
-        pub(super) fn new(capacities: &[usize]) -> Option<Self> {
+        pub(in super::super) fn new(capacities: &[usize]) -> Option<Self> {
             let (reader, writer) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).ok()?;
             let granted = capacities.iter().find_map(|&capacity| fcntl_setpipe_size(&writer, capacity).ok());
             Some(Pipe { reader, writer, capacity: granted?, holds: 0 })
@@ -195,7 +143,7 @@ mod elsewhere {
     pub(in super::super) enum Pipe {}
 
     impl Pipe {
-        pub(super) fn new(_: &[usize]) -> Option<Self> {
+        pub(in super::super) fn new(_: &[usize]) -> Option<Self> {
             None
         }
 

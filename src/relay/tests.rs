@@ -6,6 +6,8 @@ mod conversations;
 mod model;
 mod piped;
 mod scripted;
+#[cfg(all(target_os = "linux", not(portable)))]
+mod slow;
 mod sockets;
 #[cfg(all(target_os = "linux", not(portable)))]
 mod spliced;

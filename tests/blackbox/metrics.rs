@@ -33,6 +33,7 @@ const FROM_THE_START: &[&str] = &[
     "raftgate_accept_pauses_total{listener=\"edge\"}",
     "raftgate_bytes_total{direction=\"to_node\",listener=\"edge\"}",
     "raftgate_bytes_total{direction=\"to_client\",listener=\"edge\"}",
+    "raftgate_pipe_refusals_total",
     "raftgate_log_lines_dropped_total",
     "raftgate_task_panics_total",
     "raftgate_task_hangs_total",

@@ -244,18 +244,27 @@ pub(in super::super) fn bare_worker_of(
     settings: Settings,
     route: TenureReader,
 ) -> (Rc<Worker>, Rc<Entrance>) {
+    let (orders, received) = tokio::sync::watch::channel(Order::Serve);
+    // Without who gives orders it would end.
+    std::mem::forget(orders);
+    bare_worker_under(received, settings, route)
+}
+
+/// The same, under these orders.
+pub(in super::super) fn bare_worker_under(
+    orders: tokio::sync::watch::Receiver<Order>,
+    settings: Settings,
+    route: TenureReader,
+) -> (Rc<Worker>, Rc<Entrance>) {
     let metrics = Metrics::register(&Registry::new()).unwrap();
     let handle =
         ClusterHandle { route, readers: OfReaders::default(), inbox: inbox().0, interest: interest().0 };
     let mut limits = Limits::new();
     limits.adapt(&settings);
-    let (orders, received) = tokio::sync::watch::channel(Order::Serve);
-    // Without who gives orders it would end.
-    std::mem::forget(orders);
     let worker = Worker::new(Beginning {
         places: Arc::clone(&limits.in_all),
         plan: Plan::new(settings, &limits, vec![handle], metrics),
-        orders: received,
+        orders,
         failing: tokio::sync::watch::channel(None).0,
     });
     let entrance = worker.entrance(0);

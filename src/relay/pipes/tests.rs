@@ -28,17 +28,39 @@ fn d3_where_a_large_pipe_is_not_granted_a_smaller_one_is_taken_and_none_that_is_
 }
 
 #[test]
-fn d3_without_descriptors_there_is_no_pipe_until_there_are() {
-    if !is_starved("relay::splice::tests::d3_without_descriptors_there_is_no_pipe_until_there_are") {
+fn d3_idle_pipes_are_closed_once_they_are_not_needed() {
+    let mut pipes = Pipes::new(4);
+    let lent = [pipes.take().unwrap(), pipes.take().unwrap(), pipes.take().unwrap()];
+    for pipe in lent {
+        pipes.give_back(pipe);
+    }
+    pipes.tidy();
+    assert_eq!(pipes.idle(), 3, "all were needed a moment ago");
+    // One of them is needed again.
+    let pipe = pipes.take().unwrap();
+    pipes.give_back(pipe);
+    pipes.tidy();
+    assert_eq!(pipes.idle(), 1);
+    pipes.tidy();
+    assert_eq!(pipes.idle(), 0);
+}
+
+#[test]
+fn d3_a_refused_pipe_is_counted_and_asked_for_again_later() {
+    if !is_starved("relay::pipes::tests::d3_a_refused_pipe_is_counted_and_asked_for_again_later") {
         return;
     }
     let mut pipes = Pipes::new(2);
     let mut descriptors = all_descriptors();
     assert!(pipes.take().is_none());
+    assert_eq!(pipes.tidy(), 1);
     // One is not enough.
     descriptors.pop();
     assert!(pipes.take().is_none());
     assert_eq!(pipes.in_use(), 0, "what was not had is not counted as lent");
     descriptors.clear();
+    assert!(pipes.take().is_none(), "the kernel was asked again at once");
+    assert_eq!(pipes.tidy(), 1);
     assert!(pipes.take().is_some());
+    assert_eq!(pipes.tidy(), 0);
 }
