@@ -19,6 +19,7 @@ pub struct Metrics {
     node_override: Family<AtomicI64>,
     healthy: Family<AtomicI64>,
     last_verdict: Family<AtomicF64>,
+    leaving: Family<AtomicI64>,
 }
 
 impl Metrics {
@@ -90,6 +91,12 @@ impl Metrics {
                 "When the newest verdict arrived, in seconds since the Unix epoch",
                 node,
             )?,
+            leaving: Family::gauges(
+                registry,
+                "raftgate_cluster_leaving",
+                "1 if a reload has removed the cluster, which is shown until its last session has ended",
+                cluster,
+            )?,
         };
         registry.register(Box::new(metrics.failover.clone()))?;
         Ok(metrics)
@@ -108,11 +115,21 @@ impl Metrics {
         }
     }
 
+    /// Shows whether a reload has removed the cluster.
+    pub fn set_leaving(&self, cluster: &str, leaving: bool) {
+        self.leaving.with(&[cluster]).set(i64::from(leaving));
+    }
+
     /// Shows nothing of a cluster any more that is not followed any more.
     pub fn forget(&self, cluster: &str) {
-        for family in
-            [&self.leaders_observed, &self.leader, &self.node_state, &self.node_override, &self.healthy]
-        {
+        for family in [
+            &self.leaders_observed,
+            &self.leader,
+            &self.node_state,
+            &self.node_override,
+            &self.healthy,
+            &self.leaving,
+        ] {
             family.forget(&[cluster]);
         }
         self.leader_changes.forget(&[cluster]);

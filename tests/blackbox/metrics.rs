@@ -19,6 +19,7 @@ const FROM_THE_START: &[&str] = &[
     "raftgate_leaderless_seconds_total{cluster=\"controllers\"}",
     "raftgate_leaders_observed{cluster=\"controllers\"}",
     "raftgate_failover_duration_seconds_count{cluster=\"controllers\"}",
+    "raftgate_cluster_leaving{cluster=\"controllers\"}",
     "raftgate_node_healthy{cluster=\"controllers\",node=\"*\"}",
     "raftgate_node_last_verdict_timestamp_seconds{cluster=\"controllers\",node=\"*\"}",
     "raftgate_probe_duration_seconds_count{cluster=\"controllers\",node=\"*\"}",

@@ -123,6 +123,8 @@ async fn o2_a_listener_and_its_cluster_come_and_go_and_sessions_stay() {
     // It is followed as long as it has a session, so that its fate reaches that (S5).
     let status = scene.gate.get("/status").await.unwrap().1;
     assert!(status.contains("\"other\"") && status.contains("\"leaving\": true"), "{status}");
+    scene.gate.counts("raftgate_cluster_leaving", "other", |leaving| leaving > 0.5).await;
+    scene.gate.counts("raftgate_cluster_leaving", "controllers", |leaving| leaving < 0.5).await;
     scene.hand_over(0, 1).await;
     let end = within_deadline("the session's end", session.read(&mut [0])).await;
     assert!(end.is_err(), "not cut: {end:?}");

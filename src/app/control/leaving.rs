@@ -108,7 +108,9 @@ impl Leaving {
             all.map(|(name, inbox)| (Arc::clone(name), inbox.clone())).collect();
         self.board.set_clusters(all.iter().map(|(name, _)| Arc::clone(name)));
         for (name, board) in self.board.clusters() {
-            board.set_leaving(known.leaving.contains_key(&name));
+            let leaving = known.leaving.contains_key(&name);
+            board.set_leaving(leaving);
+            self.metrics.follow.set_leaving(&name, leaving);
         }
         self.inboxes.set(all);
     }

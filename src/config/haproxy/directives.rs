@@ -26,7 +26,7 @@ const IGNORED: &[(&[&str], &str)] = &[
             "capture",
             "declare",
         ],
-        "Raftgate logs to standard output, in its own words; see `log.format` and `log.connections`",
+        "Raftgate logs to standard error, in its own words; see `log.format` and `log.connections`",
     ),
     (&["stats"], "Raftgate shows its status and metrics on `admin.bind`"),
     (&["description", "id", "guid", "bind-process", "backlog"], "Raftgate has no use for it"),

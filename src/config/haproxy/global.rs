@@ -33,7 +33,7 @@ const IGNORED: &[(&[&str], &str)] = &[
     ),
     (
         &["log", "log-", "quiet", "debug", "zero-warning", "trace"],
-        "Raftgate logs to standard output; see `log.level`",
+        "Raftgate logs to standard error; see `log.level`",
     ),
     (&["stats"], "Raftgate shows its status and metrics on `admin.bind`"),
     (

@@ -164,7 +164,7 @@ fn other_section(kind: &str, section: &Section, remarks: &mut Remarks) {
         "peers" => "there are no stick tables to tell others of",
         "mailers" => "Raftgate sends no mail; its metrics tell",
         "resolvers" => "names are looked up by the system's own means, again every `dns.refresh`",
-        "ring" => "Raftgate logs to standard output",
+        "ring" => "Raftgate logs to standard error",
         _ => {
             let why = "Raftgate does nothing like it; remove the section";
             return remarks.refuse(span, kind, why);
