@@ -84,12 +84,74 @@ pub struct ProbeReport {
 }
 
 /// What is shown of a node's leaf certificate.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Certificate {
     /// Names it is valid for: DNS names, IP addresses, URIs.
     pub names: Vec<String>,
     /// End of its validity, in seconds since the Unix epoch.
     pub not_after: i64,
+    /// Whether the node has proved that it is its own, and it was accepted.
+    pub is_accepted: bool,
+    /// The other certificates that the connection depends on. Empty if it was not accepted.
+    pub related: Vec<RelatedCertificate>,
+}
+
+/// A certificate that a node's connection depends on, beside the node's own.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct RelatedCertificate {
+    /// Which one it is.
+    pub kind: CertificateKind,
+    /// Whose it is: the common name, else the whole name of its subject.
+    pub name: String,
+    /// End of its validity, in seconds since the Unix epoch.
+    pub not_after: i64,
+}
+
+/// The part that a certificate plays in a connection to a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CertificateKind {
+    /// The node's own.
+    Leaf,
+    /// Between the node's own and a trusted one.
+    Intermediate,
+    /// Trusted by itself.
+    Root,
+    /// The gate's own client certificate, or one that is sent along with it.
+    Client,
+}
+
+impl CertificateKind {
+    /// As metrics and messages call it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            CertificateKind::Leaf => "leaf",
+            CertificateKind::Intermediate => "intermediate",
+            CertificateKind::Root => "root",
+            CertificateKind::Client => "client",
+        }
+    }
+}
+
+impl Certificate {
+    /// Which of all these certificates expires first, and when, in seconds since the Unix epoch.
+    pub fn first_expiry(&self) -> (CertificateKind, i64) {
+        let expiries = self.expiries().into_iter();
+        expiries.min_by_key(|(_, not_after)| *not_after).unwrap_or((CertificateKind::Leaf, self.not_after))
+    }
+
+    /// When the first certificate of each kind expires, in seconds since the Unix epoch: the node's own, and those that
+    /// the connection depends on besides.
+    pub fn expiries(&self) -> Vec<(CertificateKind, i64)> {
+        let mut expiries = vec![(CertificateKind::Leaf, self.not_after)];
+        for other in &self.related {
+            match expiries.iter_mut().find(|(kind, _)| *kind == other.kind) {
+                Some((_, first)) => *first = other.not_after.min(*first),
+                None => expiries.push((other.kind, other.not_after)),
+            }
+        }
+        expiries
+    }
 }
 
 /// What reaches a cluster's `follow`.

@@ -15,7 +15,7 @@ use super::admin::{AdminThread, Doors};
 use super::control::{self, Control, ControlError, Memory, Plan, Prepared};
 use super::inherited::{Inherited, Wanted};
 use super::listening::Listening;
-use super::reload::in_force;
+use super::reload::{Renewed, in_force};
 use super::{panics, tls};
 use crate::admin::{self, Controls, Request};
 use crate::board::Board;
@@ -177,7 +177,8 @@ impl Gate {
     ///
     /// # Errors
     /// As [`start`](Self::start); nothing has changed then.
-    pub(super) fn adopt(&mut self, config: &Config) -> Result<(), StartError> {
+    /// The files of certificates that hold others than before, each with the clusters that read it.
+    pub(super) fn adopt(&mut self, config: &Config) -> Result<Renewed, StartError> {
         let plans = plan_clusters(config)?;
         let prepared = self.control.prepare(plans)?;
         // Bound last: clients may come to a new address from that moment on.
@@ -190,12 +191,13 @@ impl Gate {
         self.proxy
             .change(settings(config, &prepared), sockets, handles)
             .map_err(refused("a listener's sockets for all workers"))?;
+        let renewed = Renewed::from_clusters(&prepared);
         self.control.adopt(prepared);
         let before = std::mem::replace(&mut self.listening, listening);
         self.spare = spare.settle();
         self.config = in_force(&self.config, config);
         self.tell_where_it_listens(&before);
-        Ok(())
+        Ok(renewed)
     }
 
     /// Notes that a configuration was refused (O1).

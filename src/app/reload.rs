@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use tracing::{info, warn};
 
+use super::control::Prepared;
 use super::gate::{Gate, StartError};
 use crate::config::{Cluster, Config, Listener, LogSettings};
 use crate::proxy::{Route, Target};
@@ -17,8 +18,37 @@ pub struct Reloaded {
     added: Vec<String>,
     changed: Vec<String>,
     removed: Vec<String>,
+    /// Files of certificates that hold others than before.
+    renewed: Renewed,
     /// Keys that are other than before, but only an upgrade or a restart reads again.
     waiting: Vec<&'static str>,
+}
+
+/// Files of certificates that hold others than before, each with the names of the clusters that read it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Renewed(BTreeMap<String, Vec<Arc<str>>>);
+
+impl Renewed {
+    pub(super) fn from_clusters(prepared: &[Prepared]) -> Self {
+        let mut files = BTreeMap::<String, Vec<Arc<str>>>::new();
+        for cluster in prepared {
+            for file in cluster.renewed() {
+                files.entry(file.clone()).or_default().push(Arc::clone(cluster.name()));
+            }
+        }
+        Renewed(files)
+    }
+}
+
+impl fmt::Display for Renewed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (place, (file, clusters)) in self.0.iter().enumerate() {
+            let comma = if place == 0 { "" } else { ", " };
+            let word = if clusters.len() == 1 { "cluster" } else { "clusters" };
+            write!(f, "{comma}{file} ({word} {})", clusters.join(", "))?;
+        }
+        Ok(())
+    }
 }
 
 impl Gate {
@@ -28,8 +58,8 @@ impl Gate {
     /// # Errors
     /// If an address cannot be bound, or TLS cannot be set up; nothing has changed then.
     pub fn reload(&mut self, config: &Config) -> Result<Reloaded, StartError> {
-        let reloaded = Reloaded::between(&self.config, config);
-        self.adopt(config)?;
+        let mut reloaded = Reloaded::between(&self.config, config);
+        reloaded.renewed = self.adopt(config)?;
         for key in &reloaded.waiting {
             warn!(key, "this key is read at the start alone: upgrade or restart for it");
         }
@@ -118,6 +148,9 @@ impl fmt::Display for Reloaded {
             .filter(|(_, names)| !names.is_empty())
             .map(|(what, names)| format!("{what}: {}", names.join(", ")))
             .collect();
+        if !self.renewed.0.is_empty() {
+            parts.push(format!("new certificates: {}", self.renewed));
+        }
         if parts.is_empty() {
             parts.push("clusters and listeners are as before".to_owned());
         }

@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 
 use super::resolve::resolve;
 use super::tls;
-use crate::config::{Cluster, Config, HostPort, NodeAddresses};
+use crate::config::{Cluster, Config, HostPort, NodeAddresses, Preset};
 use crate::names::Address;
 use crate::probe::tls::TlsSetupError;
 use crate::probe::{Answer, ProberSetupError, Shown, ask_once, look_once};
@@ -31,6 +31,8 @@ pub struct Survey {
 pub struct ClusterSurvey {
     /// Its name.
     pub name: Arc<str>,
+    /// The preset that its defaults came from.
+    pub preset: Preset,
     /// Its nodes, in the order of the configuration.
     pub nodes: Vec<NodeSurvey>,
 }
@@ -108,7 +110,7 @@ async fn survey_all(config: &Config) -> Result<Survey, SurveyError> {
                 answer: done(task).await?,
             });
         }
-        clusters.push(ClusterSurvey { name: Arc::clone(&cluster.name), nodes });
+        clusters.push(ClusterSurvey { name: Arc::clone(&cluster.name), preset: cluster.preset, nodes });
     }
     let mut public_names = Vec::new();
     // Not before all have answered, so that their latencies stay their own.

@@ -6,14 +6,16 @@ use std::net::SocketAddr;
 use std::time::{Duration, UNIX_EPOCH};
 
 use rustix::io::Errno;
+use rustls::CertificateError;
 use rustls::pki_types::{ServerName, UnixTime};
-use rustls::{AlertDescription, CertificateError, InvalidMessage};
 
 use super::exchange::{BODY_LIMIT, HEAD_LIMIT};
 use super::tls::{Leaf, Rejection};
 use crate::leader::ProbeFailure;
 use crate::names::Address;
 use crate::sockets;
+
+mod alert;
 
 /// A failed exchange: the kind that the tracker and the metrics know, and words for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,7 +91,7 @@ impl Failure {
             Some(rustls::Error::NoCertificatesPresented) => {
                 Failure::new(ProbeFailure::Certificate, "the node presented no certificate")
             }
-            Some(error) => Failure::new(ProbeFailure::Tls, tls(error)),
+            Some(error) => Failure::new(ProbeFailure::Tls, alert::words(error, leaf.is_some())),
             None if is_closure(error) => {
                 Failure::new(ProbeFailure::Tls, "the node closed the connection during the TLS handshake")
             }
@@ -104,7 +106,7 @@ impl Failure {
     /// A failure of HTTP, or of what is below it once the connection was established.
     pub(super) fn http(error: &(dyn Error + 'static)) -> Self {
         if let Some(error) = find::<io::Error>(error).and_then(tls_error) {
-            return Failure::new(ProbeFailure::Tls, tls(error));
+            return Failure::new(ProbeFailure::Tls, alert::words(error, false));
         }
         if find::<http_body_util::LengthLimitError>(error).is_some() {
             return Failure::new(
@@ -148,7 +150,7 @@ fn certificate(cause: &CertificateError, leaf: Option<&Leaf>, name: &ServerName<
              check probe.tls.ca_file, and that the node sends its intermediate certificates"
         ),
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-            wrong_name(&leaf.map_or_else(Vec::new, Leaf::host_names), &name.to_str())
+            wrong_name(leaf, name)
         }
         CertificateError::ExpiredContext { not_after, .. } => {
             let which = which(leaf.map(|leaf| leaf.certificate.not_after), *not_after);
@@ -162,16 +164,33 @@ fn certificate(cause: &CertificateError, leaf: Option<&Leaf>, name: &ServerName<
         CertificateError::BadSignature => {
             "the node does not prove that its certificate is its own: a signature does not fit".to_owned()
         }
-        CertificateError::Other(other) => match other.0.downcast_ref::<Rejection>() {
-            Some(rejection) => rejection.to_string(),
-            None => format!("the node's certificate is not acceptable: {cause}"),
-        },
-        other => format!("the node's certificate is not acceptable: {other}"),
+        CertificateError::BadEncoding => {
+            "the node's certificate cannot be read: it breaks the encoding rules of X.509 (DER); issue it again"
+                .to_owned()
+        }
+        CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
+            "the node does not prove that its certificate is its own: it signed with an algorithm that does not fit its key"
+                .to_owned()
+        }
+        CertificateError::Other(other) if let Some(rejection) = other.0.downcast_ref::<Rejection>() => {
+            rejection.to_string()
+        }
+        _ => "the node's certificate is not acceptable: it breaks a rule of RFC 5280 (`openssl verify -x509_strict` may say \
+              which); issue it again, or pin its key: probe.tls.verify = \"pin\""
+            .to_owned(),
     }
 }
 
-fn wrong_name(names: &[&str], wanted: &str) -> String {
-    if names.is_empty() {
+fn wrong_name(leaf: Option<&Leaf>, name: &ServerName<'static>) -> String {
+    let wanted = name.to_str();
+    let names = leaf.map_or_else(Vec::new, Leaf::host_names);
+    if leaf.is_some_and(|leaf| !leaf.has_alternative_names) {
+        let kind = if matches!(name, ServerName::IpAddress(_)) { "IP" } else { "DNS" };
+        format!(
+            "the node's certificate has no subject alternative names, and the common name does not count; issue it with \
+             subjectAltName={kind}:{wanted}, or pin its key: probe.tls.verify = \"pin\""
+        )
+    } else if names.is_empty() {
         format!(
             "the node's certificate is for no host at all; issue it for {wanted}, \
              or let probe.tls.verify be \"chain\" and set the node's spiffe_id"
@@ -190,42 +209,6 @@ fn which(leafs: Option<i64>, complained_of: UnixTime) -> &'static str {
         "the node's certificate"
     } else {
         "a certificate above the node's own"
-    }
-}
-
-fn tls(error: &rustls::Error) -> String {
-    match error {
-        rustls::Error::AlertReceived(AlertDescription::CertificateRequired) => {
-            "the node requires a client certificate; set probe.tls.client_cert_file and client_key_file"
-                .to_owned()
-        }
-        rustls::Error::AlertReceived(
-            alert @ (AlertDescription::BadCertificate
-            | AlertDescription::UnsupportedCertificate
-            | AlertDescription::CertificateRevoked
-            | AlertDescription::CertificateExpired
-            | AlertDescription::CertificateUnknown
-            | AlertDescription::UnknownCA
-            | AlertDescription::AccessDenied),
-        ) => format!(
-            "the node does not accept raftgate's client certificate, or wants one ({alert:?}); \
-             check probe.tls.client_cert_file"
-        ),
-        rustls::Error::AlertReceived(AlertDescription::NoApplicationProtocol) => {
-            "the node does not offer http/1.1 (ALPN) on this port".to_owned()
-        }
-        rustls::Error::AlertReceived(AlertDescription::UnrecognisedName) => {
-            "the node does not know the name it was asked for; check the node's server_name".to_owned()
-        }
-        rustls::Error::AlertReceived(alert) => format!("the node refused the TLS handshake: {alert:?}"),
-        rustls::Error::InvalidMessage(
-            InvalidMessage::CertificatePayloadTooLarge | InvalidMessage::HandshakePayloadTooLarge,
-        ) => "what the node presents in the TLS handshake is larger than 64 KiB; shorten its chain of certificates"
-            .to_owned(),
-        rustls::Error::InvalidMessage(_) => {
-            format!("what the node sent is not TLS ({error}); check the port, and probe.tls.enabled")
-        }
-        other => format!("the TLS handshake failed: {other}"),
     }
 }
 

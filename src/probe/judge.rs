@@ -4,10 +4,14 @@ use std::ops::RangeInclusive;
 
 use serde_json::Value;
 
+use super::settings::Request;
 use crate::leader::Verdict;
 
 #[cfg(test)]
 mod tests;
+
+/// What the paths of an OpenZiti controller's health checks begin with; another program would hardly have it.
+const OPENZITI_HEALTH: &str = "/health-checks/";
 
 /// What counts as "I lead" and as "I follow"; alternatives are tried in order, leader first.
 #[derive(Clone, Debug, PartialEq)]
@@ -67,6 +71,17 @@ impl Rules {
             .flat_map(|condition| &condition.json)
             .map(|(pointer, _)| pointer.as_str())
             .find(|pointer| !pointer.is_empty() && !pointer.starts_with('/'))
+    }
+}
+
+impl Judgement {
+    /// The same; where the request itself tells what a node lacks that does not know its path, with that in its words.
+    #[must_use]
+    pub(super) fn with_hint(mut self, request: &Request) -> Self {
+        if self.verdict == (Verdict::Unfit { status: 404 }) && request.path.starts_with(OPENZITI_HEALTH) {
+            self.detail.push_str("; is `- binding: health-checks` in the controller's `web` section?");
+        }
+        self
     }
 }
 

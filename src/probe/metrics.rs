@@ -6,6 +6,7 @@ use std::time::Duration;
 use prometheus::core::{AtomicI64, AtomicU64};
 use prometheus::{Histogram, HistogramOpts, HistogramVec, Registry};
 
+use crate::intent::Certificate;
 use crate::leader::{ProbeFailure, Verdict};
 use crate::metrics::{Counter, Family};
 
@@ -18,6 +19,7 @@ pub struct MetricFamilies {
     probes: Family<AtomicU64>,
     duration: HistogramVec,
     certificate_expiry: Family<AtomicI64>,
+    expiry_by_certificate: Family<AtomicI64>,
 }
 
 impl MetricFamilies {
@@ -44,8 +46,15 @@ impl MetricFamilies {
             certificate_expiry: Family::gauges(
                 registry,
                 "raftgate_node_certificate_expiry_timestamp_seconds",
-                "When the certificate expires that the node presented to the newest probe connection",
+                "When the first certificate expires that the node's newest probe connection depends on",
                 &["cluster", "node"],
+            )?,
+            expiry_by_certificate: Family::gauges(
+                registry,
+                "raftgate_certificate_expiry_timestamp_seconds",
+                "When the certificates expire that the node's newest probe connection depends on: the node's own (leaf), \
+                 those between (intermediate), the trusted one (root) and the gate's (client)",
+                &["cluster", "node", "certificate"],
             )?,
         };
         registry.register(Box::new(families.duration.clone()))?;
@@ -56,6 +65,7 @@ impl MetricFamilies {
     pub fn forget(&self, cluster: &str, node: &str) {
         self.probes.forget(&[cluster, node]);
         self.certificate_expiry.forget(&[cluster, node]);
+        self.expiry_by_certificate.forget(&[cluster, node]);
         // It fails if it is not there: so it shall be.
         let _ = self.duration.remove_label_values(&[cluster, node]);
     }
@@ -125,11 +135,15 @@ impl Metrics {
         numbers.duration.observe(took.as_secs_f64());
     }
 
-    /// `not_after` is in seconds since the Unix epoch. The series begins with the first certificate: one at
-    /// zero would read as a certificate that expired in 1970.
-    pub(super) fn set_certificate_expiry(&self, not_after: i64) {
+    /// The series begin with the first certificate: one at zero would read as a certificate that expired in 1970.
+    pub(super) fn set_certificate_expiries(&self, certificate: &Certificate) {
         let [cluster, node] = &self.labels;
-        self.families.certificate_expiry.with(&[cluster, node]).set(not_after);
+        self.families.certificate_expiry.with(&[cluster, node]).set(certificate.first_expiry().1);
+        // A root that vouches no more, or a client certificate that is not shown any more, expires for nobody.
+        self.families.expiry_by_certificate.forget(&[cluster, node]);
+        for (kind, not_after) in certificate.expiries() {
+            self.families.expiry_by_certificate.with(&[cluster, node, kind.as_str()]).set(not_after);
+        }
     }
 
     fn numbers(&self) -> &Numbers {
@@ -159,6 +173,7 @@ impl Numbers {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::intent::{CertificateKind, RelatedCertificate};
 
     #[test]
     fn every_result_is_there_from_the_start_but_no_expiry() {
@@ -187,9 +202,34 @@ mod tests {
         assert_eq!(lines, expected);
         assert!(text.contains("raftgate_probe_duration_seconds_count{cluster=\"c\",node=\"n\"} 1"));
         assert!(!text.contains("raftgate_node_certificate_expiry_timestamp_seconds{"));
-        metrics.set_certificate_expiry(4_000_000_000);
+        let intermediate = RelatedCertificate {
+            kind: CertificateKind::Intermediate,
+            name: "between".into(),
+            not_after: 4_100_000_000,
+        };
+        let root = RelatedCertificate {
+            kind: CertificateKind::Root,
+            not_after: 4_000_000_000,
+            ..intermediate.clone()
+        };
+        let related = vec![intermediate.clone(), intermediate, root];
+        metrics.set_certificate_expiries(&Certificate {
+            not_after: 4_200_000_000,
+            related,
+            ..Certificate::default()
+        });
         let text = String::from_utf8(crate::metrics::render(&registry).unwrap()).unwrap();
         let line = "raftgate_node_certificate_expiry_timestamp_seconds{cluster=\"c\",node=\"n\"} 4000000000";
         assert!(text.contains(line), "{text}");
+        for (kind, not_after) in
+            [("leaf", 4_200_000_000_i64), ("intermediate", 4_100_000_000), ("root", 4_000_000_000)]
+        {
+            let labels = format!("{{certificate=\"{kind}\",cluster=\"c\",node=\"n\"}}");
+            let line = format!("raftgate_certificate_expiry_timestamp_seconds{labels} {not_after}");
+            assert!(text.contains(&line), "{line} in {text}");
+        }
+        metrics.set_certificate_expiries(&Certificate { not_after: 4_200_000_000, ..Certificate::default() });
+        let text = String::from_utf8(crate::metrics::render(&registry).unwrap()).unwrap();
+        assert!(!text.contains("certificate=\"root\""), "{text}");
     }
 }

@@ -14,7 +14,7 @@ use super::exchange::{self, Deadline, Endpoint};
 use super::failure::Failure;
 use super::prober::{ProberSetupError, endpoint};
 use super::settings::Settings;
-use super::tls::{Connector, Leaf, Peer};
+use super::tls::{Connector, Leaf, Peer, Pin};
 use crate::intent::Certificate;
 use crate::leader::Verdict;
 use crate::wire::proxy_header::{self, Version};
@@ -42,6 +42,8 @@ pub struct Shown {
     pub certificate: Arc<Certificate>,
     /// Whether it is for that name, as a verifying client judges it.
     pub covers: bool,
+    /// Its key: that of another certificate may be the same.
+    pub key: Option<Pin>,
 }
 
 /// Asks a node as its prober would, but once and on a connection of its own. The connector is the cluster's.
@@ -59,7 +61,7 @@ pub async fn ask_once(settings: &Settings, connector: Option<Connector>) -> Resu
     let latency = began.elapsed();
     let (verdict, detail) = match result {
         Ok(answer) => {
-            let judgement = settings.rules.judge(answer.status, &answer.body);
+            let judgement = settings.rules.judge(answer.status, &answer.body).with_hint(&settings.request);
             (judgement.verdict, judgement.detail)
         }
         Err(failure) => (Verdict::Unreachable { failure: failure.kind }, failure.detail),
@@ -98,7 +100,9 @@ pub async fn look_once(
         let (result, leaf) = Connector::onlooker().handshake(&peer, stream).await;
         match (leaf, result) {
             // A node may end a handshake because it wants to know who asks; it has shown itself nevertheless.
-            (Some(leaf), _) => Ok(Shown { covers: leaf.covers(&name), certificate: leaf.certificate }),
+            (Some(leaf), _) => {
+                Ok(Shown { covers: leaf.covers(&name), key: leaf.key(), certificate: leaf.certificate })
+            }
             (None, Err(error)) => Err(Failure::handshake(&error, None, &name)),
             (None, Ok(_)) => Err(Failure::unreadable_certificate()),
         }

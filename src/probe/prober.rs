@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::pki_types::ServerName;
+use rustls::pki_types::{ServerName, UnixTime};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
@@ -58,8 +58,8 @@ pub struct Prober {
     latencies: Latencies,
     /// Whether the node could not be asked last time, for want of something here.
     exhausted: bool,
-    /// In seconds since the Unix epoch.
-    shown_expiry: Option<i64>,
+    /// The certificate whose expiries are shown.
+    shown: Option<Arc<Certificate>>,
 }
 
 /// Why a node cannot be probed as configured.
@@ -140,7 +140,7 @@ impl Prober {
             ids,
             metrics,
             latencies: Latencies::default(),
-            shown_expiry: None,
+            shown: None,
             exhausted: false,
         })
     }
@@ -263,7 +263,8 @@ impl Prober {
     fn judge(&self, exchange: &Exchange) -> Judgement {
         match &exchange.result {
             Ok(answer) => {
-                let mut judgement = self.settings.rules.judge(answer.status, &answer.body);
+                let Settings { rules, request, .. } = &*self.settings;
+                let mut judgement = rules.judge(answer.status, &answer.body).with_hint(request);
                 if exchange.hedged {
                     judgement.detail.push_str(", on a second connection: the first did not answer in time");
                 }
@@ -277,13 +278,34 @@ impl Prober {
         }
     }
 
-    /// Sets the expiry that is shown, if another certificate was presented than before.
+    /// Sets the expiries that are shown, if another certificate was accepted than before. Anybody on the path can present
+    /// one, so what was not accepted shows nothing.
     fn show(&mut self, certificate: Option<&Arc<Certificate>>) {
-        if let Some(certificate) = certificate
-            && self.shown_expiry != Some(certificate.not_after)
-        {
-            self.metrics.set_certificate_expiry(certificate.not_after);
-            self.shown_expiry = Some(certificate.not_after);
+        let Some(certificate) = certificate.filter(|certificate| certificate.is_accepted) else { return };
+        let shown = self.shown.as_ref();
+        if shown.is_some_and(|shown| Arc::ptr_eq(shown, certificate)) {
+            return;
+        }
+        if shown.is_none_or(|shown| {
+            shown.not_after != certificate.not_after || shown.related != certificate.related
+        }) {
+            self.metrics.set_certificate_expiries(certificate);
+            self.warn_of_expired(certificate);
+        }
+        self.shown = Some(Arc::clone(certificate));
+    }
+
+    /// Says which certificates have expired though the node's own is accepted.
+    fn warn_of_expired(&self, certificate: &Certificate) {
+        let now = i64::try_from(UnixTime::now().as_secs()).unwrap_or(i64::MAX);
+        for expired in certificate.related.iter().filter(|related| related.not_after < now) {
+            tracing::warn!(
+                cluster = %self.settings.cluster,
+                node = %self.settings.node,
+                certificate = expired.kind.as_str(),
+                name = expired.name,
+                "a certificate that the connection to this node depends on has expired: clients may refuse the node; renew it"
+            );
         }
     }
 }

@@ -19,7 +19,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
-use super::{Roots, TlsSettings, Verify};
+use super::{ClientFiles, Roots, TlsSettings, Verify};
 
 /// Longer than anything that a test waits for takes, even on a busy machine.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
@@ -36,17 +36,44 @@ pub(super) async fn patiently<T>(what: &str, work: impl Future<Output = T>) -> T
 pub(super) struct Authority {
     issuer: Issuer<'static, KeyPair>,
     file: NamedTempFile,
+    /// The certificates that its nodes send along.
+    above: Vec<CertificateDer<'static>>,
+}
+
+fn authority(name: &str) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params
 }
 
 impl Authority {
     pub(super) fn new(name: &str) -> Self {
-        let mut params = CertificateParams::default();
-        params.distinguished_name.push(DnType::CommonName, name);
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        Self::with_params(authority(name))
+    }
+
+    /// One whose own certificate expires with the beginning of that year.
+    pub(super) fn expiring(name: &str, year: i32) -> Self {
+        let mut params = authority(name);
+        params.not_after = date_time_ymd(year, 1, 1);
+        Self::with_params(params)
+    }
+
+    fn with_params(params: CertificateParams) -> Self {
         let key = KeyPair::generate().unwrap();
         let mut file = NamedTempFile::new().unwrap();
         file.write_all(params.self_signed(&key).unwrap().pem().as_bytes()).unwrap();
-        Authority { issuer: Issuer::new(params, key), file }
+        Authority { issuer: Issuer::new(params, key), file, above: Vec::new() }
+    }
+
+    /// One between it and its nodes; they send its certificate along.
+    pub(super) fn authority_below(&self, name: &str, year: i32) -> Self {
+        let mut params = authority(name);
+        params.not_after = date_time_ymd(year, 1, 1);
+        let key = KeyPair::generate().unwrap();
+        let above = params.signed_by(&key, &self.issuer).unwrap().into();
+        let above = [vec![above], self.above.clone()].concat();
+        Authority { issuer: Issuer::new(params, key), file: NamedTempFile::new().unwrap(), above }
     }
 
     /// The settings of a gate that trusts it.
@@ -57,6 +84,12 @@ impl Authority {
     /// A valid identity for a DNS name.
     pub(super) fn identity(&self, name: &str) -> Identity {
         self.issue(&CertificateParams::new(vec![name.to_owned()]).unwrap())
+    }
+
+    pub(super) fn identity_until(&self, name: &str, year: i32) -> Identity {
+        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        params.not_after = date_time_ymd(year, 1, 1);
+        self.issue(&params)
     }
 
     pub(super) fn expired_identity(&self, name: &str) -> Identity {
@@ -116,7 +149,7 @@ impl Authority {
     pub(super) fn issue(&self, params: &CertificateParams) -> Identity {
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
-        Identity { certificate: certificate.into(), above: Vec::new(), key: key.serialize_der() }
+        Identity { certificate: certificate.into(), above: self.above.clone(), key: key.serialize_der() }
     }
 }
 
@@ -125,7 +158,7 @@ impl Authority {
 pub(super) struct Identity {
     pub(super) certificate: CertificateDer<'static>,
     /// The certificates that are sent along.
-    above: Vec<CertificateDer<'static>>,
+    pub(super) above: Vec<CertificateDer<'static>>,
     pub(super) key: Vec<u8>,
 }
 
@@ -133,6 +166,16 @@ impl Identity {
     /// This certificate in the hands of somebody who has not got its key.
     pub(super) fn stolen_by(self, thief: Identity) -> Self {
         Identity { key: thief.key, ..self }
+    }
+
+    /// Writes both of its files, in PEM.
+    pub(super) fn write(&self, files: &ClientFiles) {
+        let pem = |label: &str, der: &[u8]| {
+            let base64 = data_encoding::BASE64.encode(der);
+            format!("-----BEGIN {label}-----\n{base64}\n-----END {label}-----\n")
+        };
+        std::fs::write(&files.certificate, pem("CERTIFICATE", &self.certificate)).unwrap();
+        std::fs::write(&files.key, pem("PRIVATE KEY", &self.key)).unwrap();
     }
 
     pub(super) fn server(self) -> Arc<ServerConfig> {

@@ -72,19 +72,19 @@ fn masked(text: &str, nodes: &[Node]) -> String {
 async fn a_cluster_in_which_nothing_is_wrong_exits_0() {
     let (authority, folder) = (Authority::new(), tempfile::tempdir().unwrap());
     let trust = by_authority(&authority, &folder);
-    let until = Some((2999, 1, 1));
-    let identity = |name: &str| authority.issue_for(name, &[PUBLIC_NAME, &own_name(name)], until);
+    let names = [PUBLIC_NAME, &own_name("n1"), &own_name("n2")];
+    let shared = authority.issue_for("n1", &names, Some((2999, 1, 1)));
     let nodes = [
-        Node::with_identity(identity("n1"), "n1", "lead").await,
-        Node::with_identity(identity("n2"), "n2", "follow").await,
+        Node::with_identity(shared.clone(), "n1", "lead").await,
+        Node::with_identity(shared, "n2", "follow").await,
     ];
     let (printed, exit) = check(&nodes, "[\"gate.test\"]", &trust).await;
     assert_eq!(
         printed,
         "\
 CLUSTER NODE ADDRESS VERDICT LATENCY EXPIRES CERTIFICATE NAMES
-controllers n1 127.0.0.1:<n1> leader <latency> 2999-01-01 (<many> days) gate.test, n1.nodes.test, spiffe://gate.test/controller/n1
-controllers n2 127.0.0.1:<n2> follower <latency> 2999-01-01 (<many> days) gate.test, n2.nodes.test, spiffe://gate.test/controller/n2
+controllers n1 127.0.0.1:<n1> leader <latency> 2999-01-01 (<many> days) gate.test, n1.nodes.test, n2.nodes.test, spiffe://gate.test/controller/n1
+controllers n2 127.0.0.1:<n2> follower <latency> 2999-01-01 (<many> days) gate.test, n1.nodes.test, n2.nodes.test, spiffe://gate.test/controller/n1
 
 LISTENER PUBLIC NAME CLUSTER NODE COVERED
 edge gate.test controllers n1 yes
@@ -130,7 +130,8 @@ error: controllers/n2: the node's certificate expired at 2001-02-03T00:00:00Z; r
 error: controllers/n3: the node's certificate is for other.test, not for n3.nodes.test; set the node's server_name to one of its names
 error: controllers/n4: cannot connect to 127.0.0.1:<n4>: Connection refused (os error 111); does the node run, and listen on this port?
 error: controllers/n3: its certificate does not cover gate.test (listener edge), it is for other.test, spiffe://gate.test/controller/n3: clients would refuse it once this node leads; issue it with this name
-4 errors, 0 warnings"
+warning: controllers: the controllers show different keys for gate.test (listener edge): n1, another n2; an enrollment token is signed with that key, so that it fails once another controller leads; give all of them one certificate and key for this name, as identity.alt_server_certs
+4 errors, 1 warning"
     );
     assert_eq!(exit, Some(1));
 }

@@ -8,6 +8,7 @@
 mod activation;
 mod admin_crowd;
 mod bytes;
+mod certificates;
 mod check_probe;
 mod checks_of_haproxy;
 mod claims;

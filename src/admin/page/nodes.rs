@@ -156,9 +156,10 @@ fn certificate(html: &mut Html, now: f64, status: &NodeStatus) {
         html.add("<td role=\"cell\" class=\"number\" data-label=\"certificate\">none</td>", &[]);
         return;
     };
+    let (_, not_after) = certificate.first_expiry();
     #[expect(clippy::cast_precision_loss, reason = "seconds of the next millennia are exact")]
-    let end = in_full(certificate.not_after as f64);
-    let left = days_left(certificate.not_after, now);
+    let end = in_full(not_after as f64);
+    let left = days_left(not_after, now);
     let class = match left {
         left if left < LATE => "number bad",
         left if left < RENEW => "number warn",

@@ -75,7 +75,8 @@ fn o6_whatever_names_contain_none_of_it_becomes_markup() {
     board.set_draining();
     let cluster = board.cluster(NASTY).unwrap();
     cluster.begin([Arc::from(NASTY)].into_iter());
-    let certificate = Certificate { names: vec![NASTY.to_owned()], not_after: i64::MAX };
+    let certificate =
+        Certificate { names: vec![NASTY.to_owned()], not_after: i64::MAX, ..Certificate::default() };
     cluster.note(Happened::Verdict { node: NASTY.into(), state: NodeState::Unreachable, silence: None });
     cluster.note(Happened::LeaderElected {
         node: NASTY.into(),
@@ -128,7 +129,7 @@ fn a_certificate_that_ends_soon_stands_out() {
     #[expect(clippy::cast_possible_truncation, reason = "seconds of this century")]
     let now = crate::board::wall_clock() as i64;
     let until = |days: i64| {
-        let certificate = Certificate { names: Vec::new(), not_after: now + days * 86_400 + 60 };
+        let certificate = Certificate { not_after: now + days * 86_400 + 60, ..Certificate::default() };
         NodeStatus { certificate: Some(Arc::new(certificate)), ..node("n1", "leader") }
     };
     for (days, told) in [

@@ -24,6 +24,8 @@ pub(in crate::app) struct Prepared {
     /// As long as this is there, the cluster is not taken for one that concerns nobody any more.
     interest: Interest,
     how: How,
+    /// The files of certificates that hold others than before.
+    renewed: Vec<String>,
 }
 
 /// How that is reached from how it is.
@@ -60,7 +62,9 @@ impl Prepared {
         hands: &Hands,
     ) -> Result<Self, ControlError> {
         match before {
-            Some((view, interest)) if view.is_as(&plan) => Ok(Prepared { view, interest, how: How::Stays }),
+            Some((view, interest)) if view.is_as(&plan) => {
+                Ok(Prepared { view, interest, how: How::Stays, renewed: Vec::new() })
+            }
             Some((view, interest)) => Self::changed(plan, &view, interest, hands),
             None => Self::fresh(plan, hands),
         }
@@ -85,7 +89,7 @@ impl Prepared {
         let Plan { config, tls, .. } = plan;
         let view =
             View { config, tls, nodes, directory, route, readers, inbox: sender, interests, shapes: shape };
-        Ok(Prepared { view, interest, how })
+        Ok(Prepared { view, interest, how, renewed: Vec::new() })
     }
 
     fn changed(plan: Plan, before: &View, interest: Interest, hands: &Hands) -> Result<Self, ControlError> {
@@ -107,13 +111,22 @@ impl Prepared {
             fates: plan.config.fates,
         });
         let Plan { config, tls, .. } = plan;
+        let renewed = match (&before.tls, &tls) {
+            (Some(before), Some(now)) => now.changed_files(before),
+            _ => Vec::new(),
+        };
         let mut view = View { config, tls, nodes, ..before.clone() };
         view.readers.extend(more);
-        Ok(Prepared { view, interest, how: How::Changes { nodes: changes, shape } })
+        Ok(Prepared { view, interest, how: How::Changes { nodes: changes, shape }, renewed })
     }
 
-    pub(super) fn name(&self) -> &Arc<str> {
+    pub(in crate::app) fn name(&self) -> &Arc<str> {
         &self.view.config.name
+    }
+
+    /// The files of certificates that hold others than before, for a cluster that is followed already.
+    pub(in crate::app) fn renewed(&self) -> &[String] {
+        &self.renewed
     }
 
     pub(super) fn inbox(&self) -> Inbox {

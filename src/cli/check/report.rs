@@ -5,8 +5,10 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use crate::app::{ClusterSurvey, NodeSurvey, PublicName, Survey};
 use crate::cli::table::{harmless, table};
-use crate::intent::Certificate;
+use crate::config::Preset;
+use crate::intent::{Certificate, CertificateKind, RelatedCertificate};
 use crate::leader::{ProbeFailure, Verdict};
+use crate::probe::tls::Pin;
 
 #[cfg(test)]
 mod tests;
@@ -78,7 +80,7 @@ fn node_row(cluster: &ClusterSurvey, node: &NodeSurvey, now: i64) -> Vec<String>
         node.address.to_string(),
         verdict(node.answer.verdict),
         latency(node.answer.verdict, node.answer.latency),
-        certificate.map_or_else(none, |certificate| expiry(certificate.not_after, now)),
+        certificate.map_or_else(none, |certificate| first_expiry(certificate, now)),
         certificate.map_or_else(none, names),
     ]
 }
@@ -97,6 +99,14 @@ fn latency(verdict: Verdict, latency: Duration) -> String {
     match verdict {
         Verdict::Unreachable { .. } => "-".to_owned(),
         _ => format!("{:.1}ms", latency.as_secs_f64() * 1000.0),
+    }
+}
+
+/// That of the node's own certificate, or of one that expires earlier, with the name for it.
+fn first_expiry(certificate: &Certificate, now: i64) -> String {
+    match certificate.first_expiry() {
+        (CertificateKind::Leaf, not_after) => expiry(not_after, now),
+        (kind, not_after) => format!("{} {}", expiry(not_after, now), kind.as_str()),
     }
 }
 
@@ -188,13 +198,33 @@ impl Problems {
             // What was rejected has been said.
             && !(rejected && certificate.not_after < self.now)
         {
-            self.of_expiry(&who, "its certificate", certificate);
+            self.of_expiry(&who, "its certificate", certificate.not_after);
+            for related in &certificate.related {
+                self.of_expiry(&who, &related_words(related), related.not_after);
+            }
         }
     }
 
-    fn of_expiry(&mut self, who: &str, what: &str, certificate: &Certificate) {
-        let left = certificate.not_after.saturating_sub(self.now);
-        let when = date(certificate.not_after);
+    /// An OpenZiti controller signs enrollment tokens with the key that it shows for the public name.
+    fn of_enrollment(&mut self, name: &PublicName, cluster: &ClusterSurvey) {
+        let keys = nodes_by_key(name, cluster);
+        if keys.len() > 1 {
+            let nodes: Vec<String> = keys.iter().map(|(_, nodes)| nodes.join(" and ")).collect();
+            self.warnings.push(format!(
+                "{}: the controllers show different keys for {} (listener {}): {}; an enrollment token is signed with that \
+                 key, so that it fails once another controller leads; give all of them one certificate and key for this name, \
+                 as identity.alt_server_certs",
+                cluster.name,
+                name.name,
+                name.listener,
+                nodes.join(", another ")
+            ));
+        }
+    }
+
+    fn of_expiry(&mut self, who: &str, what: &str, not_after: i64) {
+        let left = not_after.saturating_sub(self.now);
+        let when = date(not_after);
         if left < 0 {
             self.errors.push(format!("{who}: {what} expired at {when}; renew it"));
         } else if left < SOON {
@@ -203,6 +233,9 @@ impl Problems {
     }
 
     fn of_public_name(&mut self, name: &PublicName, cluster: &ClusterSurvey) {
+        if cluster.preset == Preset::OpenZiti {
+            self.of_enrollment(name, cluster);
+        }
         for (node, shown) in cluster.nodes.iter().zip(&name.shown) {
             let who = format!("{}/{}", cluster.name, node.name);
             match shown {
@@ -221,14 +254,46 @@ impl Problems {
                             names(&shown.certificate)
                         ));
                     }
-                    if node.answer.certificate.as_ref() != Some(&shown.certificate) {
+                    if !node.answer.certificate.as_ref().is_some_and(|own| is_same(own, &shown.certificate)) {
                         let what = format!("its certificate for {}", name.name);
-                        self.of_expiry(&who, &what, &shown.certificate);
+                        self.of_expiry(&who, &what, shown.certificate.not_after);
                     }
                 }
             }
         }
     }
+}
+
+fn is_same(one: &Certificate, other: &Certificate) -> bool {
+    (&one.names, one.not_after) == (&other.names, other.not_after)
+}
+
+/// What a certificate beside the node's own is to the node.
+fn related_words(related: &RelatedCertificate) -> String {
+    let name = &related.name;
+    match related.kind {
+        CertificateKind::Leaf => "its certificate".to_owned(),
+        CertificateKind::Intermediate => format!("the certificate of its authority \"{name}\""),
+        CertificateKind::Root => format!(
+            "the trusted certificate \"{name}\" that vouches for it, by which clients refuse the node once it has expired,"
+        ),
+        CertificateKind::Client => format!("raftgate's client certificate \"{name}\""),
+    }
+}
+
+/// The nodes that show a key for a name, by their keys.
+fn nodes_by_key<'s>(name: &PublicName, cluster: &'s ClusterSurvey) -> Vec<(Pin, Vec<&'s str>)> {
+    let mut keys: Vec<(Pin, Vec<&str>)> = Vec::new();
+    for (node, shown) in cluster.nodes.iter().zip(&name.shown) {
+        // A certificate that does not cover the name is an error of its own.
+        let covering = shown.as_ref().ok().filter(|shown| shown.covers);
+        let Some(key) = covering.and_then(|shown| shown.key) else { continue };
+        match keys.iter_mut().find(|(known, _)| *known == key) {
+            Some((_, nodes)) => nodes.push(&node.name),
+            None => keys.push((key, vec![&node.name])),
+        }
+    }
+    keys
 }
 
 /// Nothing came back from it, which has been said.

@@ -67,7 +67,22 @@ pub(super) struct Node {
 
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct Certificate {
-    pub(super) not_after: f64,
+    not_after: f64,
+    /// The others that the connection depends on; a gate of an older version does not tell them.
+    #[serde(default)]
+    related: Vec<Related>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct Related {
+    not_after: f64,
+}
+
+impl Certificate {
+    /// When the first of these certificates expires, in seconds since the Unix epoch.
+    pub(super) fn first_expiry(&self) -> f64 {
+        self.related.iter().map(|related| related.not_after).fold(self.not_after, f64::min)
+    }
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -115,7 +115,7 @@ fn node_rows(cluster: &Cluster, now: f64) -> Vec<Vec<String>> {
 
 /// Whole days until its certificate ends; below nothing if it has ended.
 fn days_left(node: &Node, now: f64) -> Option<f64> {
-    node.certificate.as_ref().map(|certificate| ((certificate.not_after - now) / DAY).floor())
+    node.certificate.as_ref().map(|certificate| ((certificate.first_expiry() - now) / DAY).floor())
 }
 
 fn style_of(node: &Node, now: f64) -> Style {

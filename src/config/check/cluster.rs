@@ -23,11 +23,17 @@ pub(super) fn check(name: &str, raw: &raw::Cluster, at: &At<'_>) -> Option<Clust
     if let Some(probe) = &probe {
         doubt_max_age(max_age, &probe.policy, &at.key("max_age"));
     }
+    let tls = probe.as_ref().and_then(|probe| probe.tls.as_ref());
+    let ids = match (tls, &nodes) {
+        (Some(tls), Some(nodes)) => tls::check_ids(tls, nodes, &at.key("probe").key("tls")),
+        _ => Some(()),
+    };
     let hold = hold(&raw.hold, &defaults, &at.key("hold"));
     let fates = fates(&raw.sessions, &defaults, &at.key("sessions"));
     let connect = connect::check(&raw.connect, &defaults, nodes.as_deref(), &at.key("connect"));
     let timeouts = timeouts(&raw.timeouts, &defaults, &at.key("timeouts"));
     let dns_refresh = at.key("dns").key("refresh").positive(raw.dns.refresh, Duration::from_secs(10));
+    ids?;
     Some(Cluster {
         name: name?,
         preset: preset?,

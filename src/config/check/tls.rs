@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use crate::config::findings::{At, all};
-use crate::config::model::Tls;
+use crate::config::model::{Node, Tls};
 use crate::config::raw::{self, OneOrMany};
 use crate::config::words::{VERIFY, meaning, word};
 use crate::probe::tls::{Pin, SpiffeId, TrustDomain};
@@ -61,6 +61,34 @@ pub(super) fn spiffe_id(
         )),
         _ => Some(Some(id)),
     }
+}
+
+/// Says what a chain without a name leaves open: a certificate of any node's or client's will do, unless its SPIFFE id
+/// is verified.
+pub(super) fn check_ids(tls: &Tls, nodes: &[Node], at: &At<'_>) -> Option<()> {
+    if tls.verify != Verify::Chain || nodes.iter().all(|node| node.spiffe_id.is_some()) {
+        return Some(());
+    }
+    let at = at.key("verify");
+    match (&tls.roots, &tls.spiffe_trust_domain) {
+        (Roots::System, None) => {
+            return at.reject(
+                "is \"chain\", but without `ca_file` and without the nodes' `spiffe_id`: everybody who has a certificate \
+                 of a public authority, for any name, could claim leadership; use \"full\" with the nodes' `server_name`, \
+                 or name a private authority's `ca_file`",
+            );
+        }
+        (Roots::File(_), None) => at.warn(
+            "with \"chain\" alone, everybody who has a certificate of an authority in `ca_file`, for any name, can claim \
+             leadership; give each node its `spiffe_id`, or use \"full\" with its `server_name`",
+        ),
+        (_, Some(domain)) => at.warn(format!(
+            "with \"chain\" and no more than a trust domain, everybody who has a certificate of {domain} can claim \
+             leadership, routers and clients included; give each node its `spiffe_id`, or use \"full\" with its \
+             `server_name`"
+        )),
+    }
+    Some(())
 }
 
 /// A value that says itself what it has to look like.

@@ -58,6 +58,15 @@ pub(super) fn write<'s>(
         out.set(&["probe", "tls", "verify"], "chain", &ssl.span);
         let sni =
             if backend.checks.as_servers_say() { "`check-sni`" } else { "a `sni` of `http-check connect`" };
+        if ca_file.is_some_and(|file| file.value == SYSTEM_ROOTS) {
+            let why = format!(
+                "names in certificates are not checked without `verifyhost` and {sni}, so that everybody who has a \
+                 certificate of a public authority could claim leadership; add one of the two, or name the `ca-file` of a \
+                 private authority"
+            );
+            out.remarks.refuse(&ssl.span, "check-ssl", why);
+            return names;
+        }
         let why = format!(
             "names in certificates are not checked, as HAProxy has it without `verifyhost` and {sni}: any certificate of \
              that authority will do; add one of the two"

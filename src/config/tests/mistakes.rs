@@ -39,6 +39,22 @@ fn contradictions_are_warnings() {
             vec!["8: clusters.controllers.probe.tls.ca_file: has no effect, because `verify` is \"pin\""],
         ),
         (
+            "probe.tls.verify = \"chain\"",
+            vec![
+                "9: clusters.controllers.probe.tls.verify: with \"chain\" alone, everybody who has a certificate of an \
+                 authority in `ca_file`, for any name, can claim leadership; give each node its `spiffe_id`, or use \
+                 \"full\" with its `server_name`",
+            ],
+        ),
+        (
+            "probe.tls.verify = \"chain\"\nprobe.tls.spiffe_trust_domain = \"d.org\"",
+            vec![
+                "9: clusters.controllers.probe.tls.verify: with \"chain\" and no more than a trust domain, everybody who \
+                 has a certificate of d.org can claim leadership, routers and clients included; give each node its \
+                 `spiffe_id`, or use \"full\" with its `server_name`",
+            ],
+        ),
+        (
             "probe.tls.enabled = false",
             vec![
                 "8: clusters.controllers.probe.tls.ca_file: has no effect, because `enabled` is false",

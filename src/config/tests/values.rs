@@ -150,7 +150,7 @@ probe.headers = { X-A = "1", b = "\"quoted\"" }
 probe.leader = [{ status = [200, "202-204"], json = { "/n" = 1.5, "/l" = [1, "x"], "/t" = { a = true } } }]
 probe.follower = []
 probe.method = "POST"
-probe.tls = { verify = "chain", server_name = "all" }
+probe.tls = { verify = "chain", ca_file = "/etc/ca.pem", server_name = "all" }
 probe.timeout = "1250ms"
 probe.renew = "1us 1s"
 hold = { timeout = "0s", limit = 0, then = "last_leader" }
@@ -296,7 +296,7 @@ fn each_role_gets_its_own_settings() {
     let probes = two.probe_settings(&addresses);
     let who: Vec<_> = probes.iter().map(|it| (it.id, &*it.node, it.address.current().unwrap())).collect();
     assert_eq!(who, [(NodeId(0), "y", address(2)), (NodeId(1), "z", address(4))]);
-    let tls = |name: &str| TlsSettings::new(Verify::Chain, Roots::System, name);
+    let tls = |name: &str| TlsSettings::new(Verify::Chain, Roots::File("/etc/ca.pem".into()), name);
     assert_eq!(probes[0].tls, Some(tls("why")));
     assert_eq!(probes[1].tls, Some(tls("all")));
     let whole = |place: usize| config.clusters[place].probe_settings(&addresses)[0].tls.clone().unwrap();

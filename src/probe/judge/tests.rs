@@ -205,3 +205,19 @@ fn pointers_that_can_never_match_are_found() {
     assert_eq!(with("/raft/isLeader").invalid_pointer(), None);
     assert_eq!(with("").invalid_pointer(), None);
 }
+
+#[test]
+fn a_controller_without_health_checks_is_told_what_it_lacks() {
+    let request = |path: &str| Request {
+        method: "GET".into(),
+        path: path.into(),
+        host: "n1".into(),
+        headers: Vec::new(),
+    };
+    let rules = Rules { leader: vec![condition(&[200..=200], &[])], follower: Vec::new(), health: None };
+    let detail = |status, path: &str| rules.judge(status, b"").with_hint(&request(path)).detail;
+    let lacks = "is `- binding: health-checks` in the controller's `web` section?";
+    assert!(detail(404, "/health-checks/controller/raft").ends_with(lacks));
+    assert!(!detail(503, "/health-checks/controller/raft").contains(lacks));
+    assert!(!detail(404, "/leader").contains(lacks));
+}

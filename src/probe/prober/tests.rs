@@ -19,6 +19,8 @@ use super::*;
 use crate::intent::{Input, Pace, inbox};
 use crate::leader::{NodeId, ProbeFailure, ProbeId, Signal};
 
+mod certificates;
+
 const NEVER: Duration = Duration::from_hours(1);
 const CLOSED: Suspicion = Suspicion::ProbeConnectionClosed;
 

@@ -12,8 +12,9 @@ pub use super::load::fuzz::pem;
 /// accepted is the only URI.
 pub fn certificate(bytes: &[u8]) {
     let der = CertificateDer::from(bytes);
-    let _ = Pin::of(&der);
+    let pin = Pin::of(&der);
     let Some(leaf) = Leaf::parse(&der) else { return };
+    assert!(pin.is_some(), "a certificate that can be shown has a key that can be pinned");
     let shown = leaf.host_names();
     for name in shown.iter().copied().chain(["example.org", "n1.example.org", "127.0.0.1", "::1"]) {
         let Ok(wanted) = ServerName::try_from(name) else { continue };

@@ -3,12 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::{fmt, io};
 
-use rustls::RootCertStore;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::{self, PemObject};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use rustls::sign::CertifiedKey;
 
+use super::roots::TrustStore;
+use super::signature::public_key;
 use crate::probe::settings::{ClientFiles, Roots};
 
 #[cfg(any(test, fuzzing))]
@@ -109,17 +110,20 @@ impl fmt::Display for ClientPart {
     }
 }
 
-pub(super) fn roots(roots: &Roots) -> Result<RootCertStore, TlsSetupError> {
+pub(super) fn roots(roots: &Roots) -> Result<TrustStore, TlsSetupError> {
     match roots {
         Roots::System => system_roots(),
         Roots::File(path) => roots_from_file(path),
     }
 }
 
-fn system_roots() -> Result<RootCertStore, TlsSetupError> {
+fn system_roots() -> Result<TrustStore, TlsSetupError> {
     let found = rustls_native_certs::load_native_certs();
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(found.certs);
+    let mut roots = TrustStore::default();
+    for certificate in &found.certs {
+        // Stores have certificates in them that nothing can read any more.
+        let _ = roots.add(certificate);
+    }
     if roots.is_empty() {
         let errors: Vec<String> = found.errors.iter().map(ToString::to_string).collect();
         let reason = if errors.is_empty() { "none found".to_owned() } else { errors.join("; ") };
@@ -128,23 +132,32 @@ fn system_roots() -> Result<RootCertStore, TlsSetupError> {
     Ok(roots)
 }
 
-fn roots_from_file(path: &Path) -> Result<RootCertStore, TlsSetupError> {
+fn roots_from_file(path: &Path) -> Result<TrustStore, TlsSetupError> {
     let pem =
         std::fs::read(path).map_err(|source| TlsSetupError::Unreadable { path: path.to_owned(), source })?;
-    roots_in(&pem, path)
+    let roots = roots_in(&pem, path)?;
+    for expired in roots.expired(UnixTime::now()) {
+        tracing::warn!(
+            file = %path.display(),
+            "the trusted certificate \"{}\" has expired: clients refuse nodes that it vouches for; renew it, or take it \
+             out of the file", expired.name
+        );
+    }
+    Ok(roots)
 }
 
 /// The trusted certificates of a file in which this stands.
-fn roots_in(pem: &[u8], path: &Path) -> Result<RootCertStore, TlsSetupError> {
-    let certificates: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(pem)
-        .collect::<Result<_, _>>()
-        .map_err(|error| TlsSetupError::NotPem { path: path.to_owned(), reason: error.to_string() })?;
+fn roots_in(pem: &[u8], path: &Path) -> Result<TrustStore, TlsSetupError> {
+    let certificates: Vec<CertificateDer<'static>> =
+        CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>().map_err(|error| {
+            TlsSetupError::NotPem { path: path.to_owned(), reason: pem_words(&error).to_owned() }
+        })?;
 
-    let mut roots = RootCertStore::empty();
+    let mut roots = TrustStore::default();
     let mut first_rejection = None;
-    for (index, certificate) in certificates.into_iter().enumerate() {
-        if let Err(error) = roots.add(certificate) {
-            let reason = format!("certificate {}: {error}", index + 1);
+    for (index, certificate) in certificates.iter().enumerate() {
+        if roots.add(certificate).is_err() {
+            let reason = format!("certificate {} is no X.509 certificate that can be read", index + 1);
             tracing::warn!(file = %path.display(), "ignoring a certificate of the CA file: {reason}");
             first_rejection.get_or_insert(reason);
         }
@@ -177,22 +190,30 @@ fn identity(
     files: &ClientFiles,
     provider: &CryptoProvider,
 ) -> Result<CertifiedKey, TlsSetupError> {
-    CertifiedKey::from_der(certificates, key, provider).map_err(|error| match error {
-        rustls::Error::InconsistentKeys(_) => {
-            TlsSetupError::ClientMismatch { certificate: files.certificate.clone(), key: files.key.clone() }
-        }
-        rustls::Error::InvalidCertificate(_) => {
-            unusable(ClientPart::Certificate, &files.certificate, error.to_string())
-        }
-        other => unusable(ClientPart::Key, &files.key, other.to_string()),
-    })
+    let key = provider.key_provider.load_private_key(key).map_err(|_| {
+        let reason = "its key is of no kind that raftgate can sign with; expected RSA of 2048 bits or more, ECDSA \
+                      (P-256, P-384, P-521) or Ed25519";
+        unusable(ClientPart::Key, &files.key, reason)
+    })?;
+    let named = certificates.first().and_then(public_key).ok_or_else(|| {
+        let reason = "its first certificate is no X.509 certificate that can be read";
+        unusable(ClientPart::Certificate, &files.certificate, reason)
+    })?;
+    if key.public_key().is_some_and(|own| own.as_ref() != named.as_ref()) {
+        return Err(TlsSetupError::ClientMismatch {
+            certificate: files.certificate.clone(),
+            key: files.key.clone(),
+        });
+    }
+    Ok(CertifiedKey::new(certificates, key))
 }
 
 /// The client certificate's chain, of a file in which this stands.
 fn certificates_in(pem: &[u8], path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsSetupError> {
-    let certificates: Vec<_> = CertificateDer::pem_slice_iter(pem)
-        .collect::<Result<_, _>>()
-        .map_err(|error| unusable(ClientPart::Certificate, path, format!("it is not valid PEM: {error}")))?;
+    let certificates: Vec<_> =
+        CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>().map_err(|error| {
+            unusable(ClientPart::Certificate, path, format!("it is not valid PEM: {}", pem_words(&error)))
+        })?;
     if certificates.is_empty() {
         let reason = "it has no certificate in it; expected PEM, with lines \"-----BEGIN CERTIFICATE-----\"";
         return Err(unusable(ClientPart::Certificate, path, reason));
@@ -204,13 +225,41 @@ fn certificates_in(pem: &[u8], path: &Path) -> Result<Vec<CertificateDer<'static
 fn key_in(pem: &[u8], path: &Path) -> Result<PrivateKeyDer<'static>, TlsSetupError> {
     PrivateKeyDer::from_pem_slice(pem).map_err(|error| {
         let reason = match error {
+            _ if is_encrypted(pem) => {
+                "its key is encrypted, and raftgate cannot ask for a passphrase; decrypt it \
+                 (openssl pkey -in FILE -out FILE.pem), and let only raftgate's user read the result"
+                    .to_owned()
+            }
             pem::Error::NoItemsFound => "it has no private key in it that is not encrypted; expected PEM, \
-                 with lines \"-----BEGIN PRIVATE KEY-----\" (an encrypted one: openssl pkey -in FILE -out FILE.pem)"
+                 with lines \"-----BEGIN PRIVATE KEY-----\""
                 .to_owned(),
-            error => format!("it is not valid PEM: {error}"),
+            error => format!("it is not valid PEM: {}", pem_words(&error)),
         };
         unusable(ClientPart::Key, path, reason)
     })
+}
+
+/// What is wrong with a file that is nearly PEM (RFC 7468).
+fn pem_words(error: &pem::Error) -> &'static str {
+    match error {
+        pem::Error::MissingSectionEnd { .. } => {
+            "a section has no line \"-----END ...-----\" of its own; is the file cut short?"
+        }
+        pem::Error::IllegalSectionStart { .. } => {
+            "a line \"-----BEGIN ...-----\" has no five dashes at its end"
+        }
+        pem::Error::Base64Decode(_) => {
+            "between its lines \"-----BEGIN ...-----\" and \"-----END ...-----\" there is something \
+             that is not base64"
+        }
+        _ => "it has no section that can be read",
+    }
+}
+
+/// Whether there is a key in it that needs a passphrase: in PKCS#8, or the older way (RFC 1421).
+fn is_encrypted(pem: &[u8]) -> bool {
+    let has = |mark: &[u8]| pem.windows(mark.len()).any(|window| window == mark);
+    has(b"-----BEGIN ENCRYPTED PRIVATE KEY-----") || has(b"Proc-Type: 4,ENCRYPTED")
 }
 
 fn read(what: ClientPart, path: &Path) -> Result<Vec<u8>, TlsSetupError> {

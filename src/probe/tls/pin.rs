@@ -7,7 +7,8 @@ use std::str::FromStr;
 use aws_lc_rs::digest;
 use data_encoding::{BASE64, HEXLOWER_PERMISSIVE};
 use rustls::pki_types::CertificateDer;
-use rustls::server::ParsedCertificate;
+
+use super::signature::public_key;
 
 /// What base64 pins begin with, as tools and browsers write them.
 const PREFIX: &str = "sha256/";
@@ -22,15 +23,12 @@ pub struct Pin([u8; 32]);
 pub struct PinError;
 
 impl Pin {
-    /// The pin of a certificate's key.
-    ///
-    /// # Errors
-    /// If it is no certificate.
-    pub(super) fn of(certificate: &CertificateDer<'_>) -> Result<Self, rustls::Error> {
-        let key = ParsedCertificate::try_from(certificate)?.subject_public_key_info();
+    /// The pin of a certificate's key; `None` if it is no certificate.
+    pub(super) fn of(certificate: &CertificateDer<'_>) -> Option<Self> {
+        let key = public_key(certificate)?;
         let mut pin = [0; 32];
         pin.copy_from_slice(digest::digest(&digest::SHA256, key.as_ref()).as_ref());
-        Ok(Pin(pin))
+        Some(Pin(pin))
     }
 }
 

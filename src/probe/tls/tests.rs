@@ -1,5 +1,6 @@
 //! Handshakes with nodes of every kind.
 
+mod chains;
 mod client;
 mod matrix;
 

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use raftgate::board::wall_clock;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, SanType, date_time_ymd};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, GeneralSubtree, IsCa, KeyPair, NameConstraints,
+    SanType, date_time_ymd,
+};
 use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, RootCertStore};
 
@@ -29,10 +32,25 @@ pub(crate) struct Identity {
 impl Authority {
     /// A fresh one.
     pub(crate) fn new() -> Self {
+        Authority(CertifiedIssuer::self_signed(Self::params(), KeyPair::generate().unwrap()).unwrap())
+    }
+
+    /// The same authority, name and key, but allowed to issue for this name and those below it alone.
+    pub(crate) fn reissued_for(&self, name: &str) -> Self {
+        let mut params = Self::params();
+        params.name_constraints = Some(NameConstraints {
+            permitted_subtrees: vec![GeneralSubtree::DnsName(name.to_owned())],
+            excluded_subtrees: Vec::new(),
+        });
+        let key = KeyPair::from_pem(&self.0.key().serialize_pem()).unwrap();
+        Authority(CertifiedIssuer::self_signed(params, key).unwrap())
+    }
+
+    fn params() -> CertificateParams {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.distinguished_name.push(rcgen::DnType::CommonName, "black-box test authority");
-        Authority(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
+        params
     }
 
     /// A node's certificate: the public name, a name of its own, the loopback address and a SPIFFE id.

@@ -10,7 +10,7 @@ const NOW: i64 = 1_795_392_000;
 
 fn certificate(names: &[&str], days_left: i64) -> Arc<Certificate> {
     let names = names.iter().map(|&name| name.to_owned()).collect();
-    Arc::new(Certificate { names, not_after: NOW + days_left * DAY })
+    Arc::new(Certificate { names, not_after: NOW + days_left * DAY, ..Certificate::default() })
 }
 
 fn node(name: &str, verdict: Verdict, detail: &str, certificate: Option<&Arc<Certificate>>) -> NodeSurvey {
@@ -36,11 +36,14 @@ fn survey(nodes: Vec<NodeSurvey>, shown: Vec<Result<Shown, String>>) -> Survey {
     } else {
         vec![PublicName { listener: "edge".into(), name: "gate.example.org".into(), cluster: 0, shown }]
     };
-    Survey { clusters: vec![ClusterSurvey { name: "ctrl".into(), nodes }], public_names }
+    Survey {
+        clusters: vec![ClusterSurvey { name: "ctrl".into(), preset: Preset::None, nodes }],
+        public_names,
+    }
 }
 
 fn shown(certificate: &Arc<Certificate>, covers: bool) -> Shown {
-    Shown { certificate: Arc::clone(certificate), covers }
+    Shown { certificate: Arc::clone(certificate), covers, key: None }
 }
 
 #[test]
@@ -165,4 +168,59 @@ fn any_date_can_be_shown() {
         assert!(date(seconds).ends_with("s from 1970"));
     }
     assert_eq!(date(253_402_300_799), "9999-12-31T23:59:59Z");
+}
+
+#[test]
+fn keys_that_differ_for_one_name_are_a_warning_for_openziti() {
+    let good = certificate(&["gate.example.org"], 100);
+    let nodes = ["n1", "n2", "n3"].map(|name| node(name, Verdict::Follower, "", Some(&good)));
+    let with_key = |letter: &str| {
+        let key = letter.repeat(64).parse().unwrap();
+        Ok(Shown { key: Some(key), ..shown(&good, true) })
+    };
+    let report = |preset, keys: [&str; 3]| {
+        let mut survey = survey(nodes.to_vec(), keys.map(with_key).to_vec());
+        survey.clusters[0].preset = preset;
+        report(&survey, NOW).text
+    };
+    let differing = report(Preset::OpenZiti, ["a", "b", "a"]);
+    assert!(
+        differing.contains(
+            "warning: ctrl: the controllers show different keys for gate.example.org (listener edge): n1 and n3, another \
+             n2; an enrollment token is signed with that key"
+        ),
+        "{differing}"
+    );
+    assert!(!report(Preset::OpenZiti, ["a", "a", "a"]).contains("different keys"));
+    assert!(!report(Preset::Vault, ["a", "b", "c"]).contains("different keys"));
+}
+
+#[test]
+fn l6_a_related_certificate_that_ends_is_told() {
+    let related = |kind, days| RelatedCertificate { kind, name: "it".into(), not_after: NOW + days * DAY };
+    let of =
+        |related| Certificate { related: vec![related], ..Certificate::clone(&certificate(&["n1"], 100)) };
+    for (kind, days, line, expires) in [
+        (CertificateKind::Root, -1, "error: ctrl/n1: the trusted certificate \"it\"", "(expired) root"),
+        (CertificateKind::Root, 3, "warning: ctrl/n1: the trusted certificate \"it\"", "(3 days) root"),
+        (
+            CertificateKind::Intermediate,
+            3,
+            "warning: ctrl/n1: the certificate of its authority \"it\" expires in 3 days",
+            "(3 days) intermediate",
+        ),
+        (
+            CertificateKind::Client,
+            -1,
+            "error: ctrl/n1: raftgate's client certificate \"it\" expired",
+            "(expired) client",
+        ),
+        (CertificateKind::Root, 200, "nothing is wrong", "(100 days)"),
+    ] {
+        let certificate = Arc::new(of(related(kind, days)));
+        let nodes = vec![node("n1", Verdict::Leader, "says that it leads (200)", Some(&certificate))];
+        let report = report(&survey(nodes, vec![]), NOW);
+        assert!(report.text.contains(line) && report.text.contains(expires), "{}", report.text);
+        assert_eq!(report.errors, usize::from(line.starts_with("error")), "{}", report.text);
+    }
 }

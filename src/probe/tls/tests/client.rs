@@ -30,7 +30,7 @@ impl Files {
     }
 }
 
-fn pem(label: &str, der: &[u8]) -> String {
+pub(super) fn pem(label: &str, der: &[u8]) -> String {
     let base64 = data_encoding::BASE64.encode(der);
     format!("-----BEGIN {label}-----\n{base64}\n-----END {label}-----\n")
 }
@@ -78,6 +78,10 @@ fn keys_may_be_pkcs8_pkcs1_or_sec1() {
     }
 }
 
+/// A key that is encrypted the older way, as `openssl genrsa -aes256 -traditional` writes one.
+const ENCRYPTED: &str = "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: \
+    AES-256-CBC,7D21C6A2A0F6B1CF4D0C8A4D5A7E8C11\n\nAAAA\n-----END RSA PRIVATE KEY-----\n";
+
 #[test]
 fn files_that_cannot_be_used_are_errors_that_name_them() {
     let ours = Authority::new("root");
@@ -91,6 +95,7 @@ fn files_that_cannot_be_used_are_errors_that_name_them() {
         (&*certificate, &*certificate, &["client.key"], "no private key"),
         (&*key, &*key, &["client.pem"], "has no certificate in it"),
         (&*certificate, &*pem("ENCRYPTED PRIVATE KEY", &one.key), &["client.key"], "openssl pkey"),
+        (&*certificate, ENCRYPTED, &["client.key"], "is encrypted, and raftgate cannot ask for a passphrase"),
         (&*certificate, &*pem("PRIVATE KEY", b"no key"), &["client.key"], "cannot be used"),
         (&*pem("CERTIFICATE", b"none"), &*key, &["client.pem"], "cannot be used"),
     ] {
