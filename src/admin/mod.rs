@@ -7,12 +7,14 @@
 //! pages      what each path answers                     places     which connection gives way to a new one
 //! status     one picture of everything published        reserve    descriptors kept back for new ones
 //! page       that picture for people                    events     what changes of it
-//! control    the control socket: the same, and commands metrics    those of the process as such
+//! hosts      by which names it is asked             metrics    those of the process as such
+//! control    the control socket: the same, and commands
 //! ```
 
 mod control;
 mod doors;
 mod events;
+mod hosts;
 mod metrics;
 mod page;
 mod pages;

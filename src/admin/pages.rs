@@ -59,6 +59,15 @@ pub(super) fn answer(state: &State, method: &Method, path: &str, query: Option<&
     }
 }
 
+/// The answer to a request by a name that a foreign web page may have.
+pub(super) fn misdirected(host: &str) -> Page {
+    let why = format!(
+        "the admin listener does not answer to the name {host:?} here, for a foreign web page could have it; use an \
+         address, or add the name to admin.hosts\n"
+    );
+    Page::text(StatusCode::MISDIRECTED_REQUEST, why)
+}
+
 fn scrape(state: &State) -> Page {
     state.count_dropped_lines();
     match metrics::render(&state.registry) {

@@ -28,6 +28,7 @@ use tokio::time::sleep;
 
 use super::doors::keep_open;
 use super::events::{COME_AGAIN, Events, Subscription};
+use super::hosts::Hosts;
 use super::metrics::Metrics;
 use super::pages::{self, Page};
 use super::places::Place;
@@ -63,6 +64,7 @@ pub struct State {
     events: Arc<Events>,
     /// Metrics of the process as such.
     pub metrics: Metrics,
+    hosts: Hosts,
     dropped_lines: Box<dyn Fn() -> u64 + Send + Sync>,
 }
 
@@ -78,7 +80,14 @@ impl State {
     ) -> Result<Self, prometheus::Error> {
         let metrics = Metrics::register(&registry)?;
         let events = Arc::new(Events::of(Arc::clone(&board)));
-        Ok(State { registry, board, events, metrics, dropped_lines: Box::new(dropped_lines) })
+        let hosts = Hosts::default();
+        Ok(State { registry, board, events, metrics, hosts, dropped_lines: Box::new(dropped_lines) })
+    }
+
+    /// The same with names that the listener may be asked by, besides addresses and local names: `admin.hosts`.
+    #[must_use]
+    pub fn with_hosts(self, names: &[String]) -> Self {
+        State { hosts: Hosts::new(names), ..self }
     }
 
     /// Brings the counter up to the log's own count. All requests are answered by one thread, so
@@ -128,7 +137,10 @@ impl Respond for Reader {
     const MAX_BUFFER: usize = MAX_BUFFER;
 
     async fn respond(&self, request: Request<Incoming>, desk: &Desk) -> Response<Body> {
-        read(&self.0, &request, desk)
+        match self.0.hosts.foreign_name(&request) {
+            Some(host) => reply(pages::misdirected(&host)),
+            None => read(&self.0, &request, desk),
+        }
     }
 }
 

@@ -126,7 +126,8 @@ impl Gate {
     ) -> Result<Gate, StartError> {
         let registry = metrics::registry()?;
         let board = Arc::new(Board::new([]));
-        let admin_state = Arc::new(admin::State::new(registry.clone(), Arc::clone(&board), dropped_lines)?);
+        let admin_state = admin::State::new(registry.clone(), Arc::clone(&board), dropped_lines)?;
+        let admin_state = Arc::new(admin_state.with_hosts(&config.admin_hosts));
         let own_metrics = admin_state.metrics.clone();
         panics::watch(&own_metrics);
         let proxy_metrics = proxy::Metrics::register(&registry)?;

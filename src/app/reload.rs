@@ -124,6 +124,7 @@ pub(super) fn in_force(before: &Config, after: &Config) -> Config {
         workers: before.workers,
         admin_bind: before.admin_bind,
         admin_socket: before.admin_socket.clone(),
+        admin_hosts: before.admin_hosts.clone(),
         log: LogSettings { format: before.log.format, ..after.log },
         ..after.clone()
     }
@@ -135,6 +136,7 @@ fn waiting(before: &Config, after: &Config) -> Vec<&'static str> {
         ("workers", before.workers == after.workers),
         ("admin.bind", before.admin_bind == after.admin_bind),
         ("admin.socket", before.admin_socket == after.admin_socket),
+        ("admin.hosts", before.admin_hosts == after.admin_hosts),
         ("log.format", before.log.format == after.log.format),
     ];
     keys.into_iter().filter(|(_, same)| !same).map(|(key, _)| key).collect()
@@ -201,10 +203,14 @@ mod tests {
         let mut after = before.clone();
         (after.workers, after.admin_bind) = (before.workers + 1, None);
         after.admin_socket = Some("/elsewhere".into());
+        after.admin_hosts = vec!["gate.example.org".into()];
         after.log = LogSettings { format: LogFormat::Json, level: tracing::Level::DEBUG, ..before.log };
         after.max_connections = before.max_connections + 1;
         let now = in_force(&before, &after);
-        assert_eq!(waiting(&now, &after), ["workers", "admin.bind", "admin.socket", "log.format"]);
+        assert_eq!(
+            waiting(&now, &after),
+            ["workers", "admin.bind", "admin.socket", "admin.hosts", "log.format"]
+        );
         assert_eq!((now.log.level, now.max_connections), (after.log.level, after.max_connections));
         assert_eq!(waiting(&now, &before), [""; 0], "what is back as it was waits for nothing");
     }

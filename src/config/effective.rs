@@ -34,6 +34,7 @@ impl Config {
         page.set("bind", self.admin_bind.map_or_else(String::new, |address| address.to_string()));
         let socket = self.admin_socket.as_deref().map_or_else(String::new, |path| path.display().to_string());
         page.set("socket", socket);
+        page.set("hosts", self.admin_hosts.iter().map(String::as_str).collect::<Array>());
         for listener in &self.listeners {
             self.write_listener(&mut page, listener);
         }

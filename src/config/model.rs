@@ -35,6 +35,8 @@ pub struct Config {
     pub admin_bind: Option<SocketAddr>,
     /// The Unix socket on which the gate is controlled (O6), an absolute path; `None`: nowhere.
     pub admin_socket: Option<PathBuf>,
+    /// Names that the admin listener may be asked by, besides addresses and names without a dot (O6).
+    pub admin_hosts: Vec<String>,
     /// Where clients arrive, in the order of their names; at least one.
     pub listeners: Vec<Listener>,
     /// Where they may go, in the order of their names; at least one.

@@ -48,6 +48,7 @@ pub(super) struct Upgrade {
 pub(super) struct Admin {
     pub(super) bind: Option<String>,
     pub(super) socket: Option<String>,
+    pub(super) hosts: Option<OneOrMany<String>>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::process::Command;
 
 use crate::support::gate::raftgate;
@@ -67,6 +69,37 @@ async fn o6_scripts_learn_by_exit_codes_whether_clients_are_served() {
         assert_eq!(output.status.code(), expected, "{command:?}: {output:?}");
         assert_eq!(said.contains("controllers has no leader"), expected == Some(1), "{command:?}: {said}");
         assert_eq!(said.is_empty(), expected == Some(0), "{said}");
+    }
+    scene.gate.assert_books_balance().await;
+}
+
+/// The status of the admin listener's answer to a request by this name, and the answer.
+async fn asked_by(name: &str, path: &str, scene: &Scene) -> (u16, String) {
+    let mut stream = TcpStream::connect(scene.gate.admin_address()).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {name}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    within_deadline("the answer", stream.read_to_string(&mut answer)).await.unwrap();
+    (answer.split(' ').nth(1).unwrap().parse().unwrap(), answer)
+}
+
+#[tokio::test]
+async fn o6_a_foreign_web_page_reads_no_addresses_of_nodes() {
+    let settings = Settings { top: "admin.hosts = [\"gate.example.org\"]", ..Settings::default() };
+    let scene = Scene::with(&["lead"], settings).await;
+    let address = scene.nodes[0].port.to_string();
+    for path in ["/", "/status", "/events"] {
+        let (status, answer) = asked_by("evil.example:9180", path, &scene).await;
+        assert!(status == 421 && !answer.contains(&address), "{path}: {answer}");
+        assert!(answer.contains("admin.hosts"), "{answer}");
+    }
+    for (name, path) in [
+        ("gate.example.org:9180", "/status"),
+        ("127.0.0.1", "/"),
+        ("evil.example", "/metrics"),
+        ("evil.example", "/livez"),
+    ] {
+        assert_eq!(asked_by(name, path, &scene).await.0, 200, "{name}{path}");
     }
     scene.gate.assert_books_balance().await;
 }

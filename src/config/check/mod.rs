@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use tracing::Level;
 
-use super::address::parse_bind;
+use super::address::{is_server_name, parse_bind};
 use super::findings::{At, Findings, all};
 use super::limits::most_connections;
 use super::model::{Config, LogFormat, LogSettings};
@@ -40,6 +40,7 @@ pub(super) fn config(raw: &Raw, findings: &RefCell<Findings>) -> Option<Config> 
     let shutdown_drain = raw.shutdown.drain.map_or(Duration::from_secs(20), |span| span.0);
     let admin_bind = admin_bind(raw.admin.bind.as_deref(), &at.key("admin").key("bind"));
     let admin_socket = socket::check(raw.admin.socket.as_deref(), &at.key("admin").key("socket"));
+    let admin_hosts = admin_hosts(raw, &at.key("admin").key("hosts"));
     let listeners = listener::all_of(raw, &at, admin_bind.flatten());
     let clusters = all(raw.clusters.iter().map(|(name, cluster)| {
         let at = at.key("clusters").key(name);
@@ -57,6 +58,7 @@ pub(super) fn config(raw: &Raw, findings: &RefCell<Findings>) -> Option<Config> 
         upgrade_drain: raw.upgrade.drain.and_then(|span| span.0),
         admin_bind: admin_bind?,
         admin_socket: admin_socket?,
+        admin_hosts: admin_hosts?,
         listeners: listeners?,
         clusters: clusters?,
     };
@@ -108,6 +110,18 @@ fn admin_bind(bind: Option<&str>, at: &At<'_>) -> Option<Option<SocketAddr>> {
             )),
         },
     }
+}
+
+fn admin_hosts(raw: &Raw, at: &At<'_>) -> Option<Vec<String>> {
+    let names = raw.admin.hosts.as_ref().map_or_else(Vec::new, |names| names.items(at));
+    all(names.into_iter().map(|(at, name)| {
+        if !is_server_name(name) {
+            return at.reject(format!(
+                "found {name:?}, expected a DNS name that the page is opened by, without a port"
+            ));
+        }
+        Some(name.clone())
+    }))
 }
 
 fn warn_of_idle_clusters(raw: &Raw, at: &At<'_>) {

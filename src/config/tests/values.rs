@@ -36,6 +36,7 @@ fn defaults_without_a_preset() {
     assert_eq!((config.shutdown_drain, config.upgrade_drain), (secs(20), None));
     assert_eq!(config.admin_bind, Some("127.0.0.1:9180".parse().unwrap()));
     assert_eq!(config.admin_socket.as_deref(), Some(Path::new("/run/raftgate/raftgate.sock")));
+    assert_eq!(config.admin_hosts, [""; 0]);
     assert_eq!(config.listeners[0].bind, ["[::]:443".parse().unwrap()]);
     let cluster = &config.clusters[0];
     assert_eq!(cluster.preset, Preset::None);
@@ -124,7 +125,7 @@ max_connections = 77
 log = { format = "json", level = "trace", connections = false }
 shutdown.drain = "0s"
 upgrade.drain = "1h"
-admin = { bind = "", socket = "/tmp/control \"1\".sock" }
+admin = { bind = "", socket = "/tmp/control \"1\".sock", hosts = ["gate.example.org"] }
 listeners.a = { bind = ["127.0.0.1:0", "[::1]:8443", ":9000"], cluster = "two", max_connections = 5, max_connections_per_source = 2 }
 listeners.b-2 = { bind = "127.0.0.1:0", cluster = "one", public_names = ["gate.example.org", "10.0.0.1"], allow = ["10.0.0.0/8", "::ffff:192.0.2.0/120", "2001:db8::/32"], deny = "10.1.2.3", accept_proxy_from = ["::ffff:192.0.2.1", "198.51.100.0/24"] }
 
