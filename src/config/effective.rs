@@ -135,6 +135,7 @@ fn write_cluster(page: &mut Page, cluster: &Cluster) {
     page.table(&["clusters", name, "connect"]);
     page.set("timeout", span(cluster.connect.timeout));
     page.set("on_first_byte", cluster.connect.on_first_byte);
+    page.set("first_byte_timeout", span_or_off(cluster.connect.first_byte_timeout));
     page.set("send_proxy", word(SEND_PROXY, &cluster.connect.send_proxy));
     page.set("source", cluster.connect.source.iter().map(ToString::to_string).collect::<Array>());
     page.table(&["clusters", name, "timeouts"]);

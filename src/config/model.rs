@@ -187,6 +187,8 @@ pub struct Connect {
     pub timeout: Duration,
     /// Whether it is dialled only when the client has said something (D10).
     pub on_first_byte: bool,
+    /// How long the client may take to complete its opening where it speaks first; `None`: no limit but inactivity (S8).
+    pub first_byte_timeout: Option<Duration>,
     /// The PROXY header that it is told first who its client is with; `None`: it is not told. Probes that go to the
     /// address that clients go to begin with one, too.
     pub send_proxy: Option<Version>,

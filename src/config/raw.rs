@@ -150,6 +150,7 @@ pub(super) struct Sessions {
 pub(super) struct Connect {
     pub(super) timeout: Option<Span>,
     pub(super) on_first_byte: Option<bool>,
+    pub(super) first_byte_timeout: Option<SpanOrOff>,
     pub(super) send_proxy: Option<String>,
     pub(super) source: Option<OneOrMany<String>>,
 }

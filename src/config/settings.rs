@@ -128,6 +128,7 @@ impl Cluster {
             hold_limit: self.hold.limit,
             connect_timeout: self.connect.timeout,
             on_first_byte: self.connect.on_first_byte,
+            first_byte_timeout: self.connect.first_byte_timeout,
             send_proxy: self.connect.send_proxy,
             source: Arc::clone(&self.connect.source),
             idle: self.timeouts.idle,

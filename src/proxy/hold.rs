@@ -5,8 +5,6 @@ use std::ops::ControlFlow;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use tokio::io::Interest;
-use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until};
 
 use super::choice::{Age, Choice, Setbacks, Word, choose, judge_age};
@@ -14,6 +12,7 @@ use super::generation::Cluster;
 use super::journey::Journey;
 use super::limits::Place;
 use super::metrics::Counted;
+use super::opening::Opening;
 use super::outcome::{Ending, Outcome, Refusal};
 use super::readers;
 use super::release::Release;
@@ -21,13 +20,14 @@ use super::sessions::{Key, Sessions};
 use super::trace::Trace;
 use crate::tenure::{Tenure, TenureReader};
 
-/// The tenure to dial. While there is none the client is held: the kernel keeps what it sends, and of the
-/// client only a reset is noticed, since one that has finished sending may still want its answer.
+/// The tenure to dial. While there is none the client is held, and its opening is read: a client that gives up gives its
+/// place back.
 ///
 /// # Errors
 /// The end of the connection: too many held already, held in vain, or the client has gone.
 pub(super) async fn wait_for_route(
     journey: &mut Journey,
+    opening: &mut Opening,
     setbacks: &Setbacks,
 ) -> Result<Arc<Tenure>, Ending> {
     let mut held: Option<Held> = None;
@@ -52,10 +52,11 @@ pub(super) async fn wait_for_route(
                 Err(refusal) => return Err(refusal.into()),
             }
         }
+        let (client, route) = journey.split();
         tokio::select! {
             biased;
-            () = failed(&journey.client) => return Err(Outcome::ClientError.into()),
-            () = next_change(&mut journey.route) => journey.released = None,
+            ending = client.end(opening) => return Err(ending),
+            () = next_change(route) => journey.released = None,
             () = pause.over() => {}
         }
     }
@@ -165,12 +166,6 @@ fn count_held_in_vain(journey: &mut Journey) {
     if !std::mem::replace(&mut journey.is_held_in_vain, true) {
         journey.cluster.metrics.hold_timeouts.inc();
     }
-}
-
-/// Waits until the client's connection has failed. Reads nothing; an end of file is no failure.
-pub(super) async fn failed(client: &TcpStream) {
-    // An error of `ready` itself means that the worker's runtime ends.
-    let _ = client.ready(Interest::ERROR).await;
 }
 
 /// Waits for the next change of the route; for ever, once nobody is there to change it.

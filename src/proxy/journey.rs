@@ -13,6 +13,7 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 
 use super::choice::{Fault, Setbacks};
+use super::client_end::Waiting;
 use super::dial::{Dialled, dial};
 use super::generation::{Cluster, Listener};
 use super::hold::wait_for_route;
@@ -57,14 +58,20 @@ pub(super) struct Journey {
 impl Journey {
     /// The whole way; `opening` is what has been read of the client already.
     pub(super) async fn arrive(mut self, mut opening: Opening) -> Result<Joined, Ending> {
+        if opening.is_abandoned() {
+            self.client.keep_orderly();
+            return Err(Outcome::Client.into());
+        }
+        if opening.is_whole() {
+            self.meter.opening_complete.set(true);
+        }
         if self.cluster.settings.on_first_byte && !opening.has_words() {
             self.wait_for_first_byte().await?;
         }
         let mut setbacks = Setbacks::default();
         loop {
-            let tenure = wait_for_route(&mut self, &setbacks).await?;
-            let spoken = opening.has_words();
-            let Some(node) = self.reach(&tenure, spoken, &mut setbacks).await? else { continue };
+            let tenure = wait_for_route(&mut self, &mut opening, &setbacks).await?;
+            let Some(node) = self.reach(&tenure, &mut opening, &mut setbacks).await? else { continue };
             let counted = Counted::by(&self.cluster.metrics.sessions(&tenure));
             let trial = self.approach.take().map(Approach::accepted);
             let setback = setbacks.of(&tenure);
@@ -98,18 +105,32 @@ impl Journey {
         }
     }
 
-    /// Dials the node of this tenure for a client that has `spoken` or not; `None`: another one is to be chosen.
+    /// The client, and the route that it waits for, to be watched at the same time.
+    pub(super) fn split(&mut self) -> (Waiting<'_>, &mut TenureReader) {
+        let may_not_introduce_itself = self.may_not_introduce_itself();
+        let client = Waiting {
+            client: &mut self.client,
+            worker: &self.worker,
+            listener: &self.listener,
+            trace: &self.trace,
+            meter: &self.meter,
+            may_not_introduce_itself,
+        };
+        (client, &mut self.route)
+    }
+
+    /// Dials the node of this tenure; `None`: another one is to be chosen.
     async fn reach(
         &mut self,
         tenure: &Arc<Tenure>,
-        spoken: bool,
+        opening: &mut Opening,
         setbacks: &mut Setbacks,
     ) -> Result<Option<Unjoined>, Ending> {
         // Who was waited for has spoken (D10), and a header goes first of all.
         let settings = &self.cluster.settings;
-        let spoken = settings.on_first_byte || settings.send_proxy.is_some() || spoken;
+        let spoken = settings.on_first_byte || settings.send_proxy.is_some() || opening.has_words();
         let first_word = if spoken { FirstWord::Ours } else { FirstWord::Anybodys };
-        match dial(self, tenure, first_word).await? {
+        match dial(self, opening, tenure, first_word).await? {
             Dialled::Connected(node) => return Ok(Some(node)),
             Dialled::Overtaken => self.has_left_a_node = true,
             Dialled::Failed { failure, at } => {

@@ -22,6 +22,7 @@
 mod accept;
 mod access;
 mod choice;
+mod client_end;
 mod connection;
 mod dial;
 mod dials;

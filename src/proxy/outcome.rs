@@ -11,6 +11,8 @@ pub enum Outcome {
     Idle,
     /// One direction was closed and nothing moved in the other for `timeouts.half_closed` (S6).
     HalfClosed,
+    /// The client did not complete its opening within `connect.first_byte_timeout` (S8).
+    FirstByteTimeout,
     /// Its tenure's sessions were cut (S5).
     Cut,
     /// Its tenure's sessions were drained and it outlived `sessions.drain` (S5).
@@ -27,11 +29,12 @@ pub enum Outcome {
 
 impl Outcome {
     /// Every outcome, in the order of their discriminants.
-    pub const ALL: [Outcome; 10] = [
+    pub const ALL: [Outcome; 11] = [
         Outcome::Client,
         Outcome::Node,
         Outcome::Idle,
         Outcome::HalfClosed,
+        Outcome::FirstByteTimeout,
         Outcome::Cut,
         Outcome::Drained,
         Outcome::ClientError,
@@ -47,6 +50,7 @@ impl Outcome {
             Outcome::Node => "node",
             Outcome::Idle => "idle",
             Outcome::HalfClosed => "half_closed",
+            Outcome::FirstByteTimeout => "first_byte_timeout",
             Outcome::Cut => "cut",
             Outcome::Drained => "drained",
             Outcome::ClientError => "client_error",
@@ -60,7 +64,8 @@ impl Outcome {
     pub(super) fn is_abrupt(self) -> bool {
         match self {
             Outcome::Client | Outcome::Node | Outcome::Idle | Outcome::HalfClosed => false,
-            Outcome::Cut
+            Outcome::FirstByteTimeout
+            | Outcome::Cut
             | Outcome::Drained
             | Outcome::ClientError
             | Outcome::NodeError

@@ -96,12 +96,19 @@ enum Stage {
 pub(super) struct Timeouts {
     idle: Option<Duration>,
     half_closed: Option<Duration>,
+    /// For the client's opening, where the client speaks first.
+    first_byte: Option<Duration>,
     drain: Duration,
 }
 
 impl Timeouts {
     pub(super) fn of(cluster: &ClusterSettings) -> Self {
-        Timeouts { idle: cluster.idle, half_closed: cluster.half_closed, drain: cluster.drain }
+        Timeouts {
+            idle: cluster.idle,
+            half_closed: cluster.half_closed,
+            first_byte: cluster.first_byte_timeout.filter(|_| cluster.on_first_byte),
+            drain: cluster.drain,
+        }
     }
 }
 
@@ -260,7 +267,7 @@ impl Sessions {
 
 fn sweep_period(timeouts: impl Iterator<Item = Timeouts>) -> Duration {
     let shortest = timeouts
-        .flat_map(|t| [t.idle, t.half_closed, Some(t.drain)])
+        .flat_map(|t| [t.idle, t.half_closed, t.first_byte, Some(t.drain)])
         .flatten()
         .filter(|timeout| !timeout.is_zero()) // what is over at once needs no finer look
         .min()
@@ -363,11 +370,20 @@ impl Entry {
         {
             return Some(Outcome::Drained);
         }
+        // Until its hello is there, the listener's own deadline holds.
+        let timeouts = self.cluster.as_ref()?.timeouts();
+        // A client that waits for nothing but its own words: that it is held, too, does not excuse it.
+        if !matches!(self.stage, Stage::Joined { .. })
+            && !self.meter.opening_complete.get()
+            && timeouts
+                .first_byte
+                .is_some_and(|limit| now.saturating_duration_since(self.trace.accepted()) >= limit)
+        {
+            return Some(Outcome::FirstByteTimeout);
+        }
         if let Stage::Held = self.stage {
             return None;
         }
-        // Until its hello is there, the listener's own deadline holds.
-        let timeouts = self.cluster.as_ref()?.timeouts();
         let quiet = now.saturating_duration_since(self.active_at);
         let past = |limit: Option<Duration>| limit.is_some_and(|limit| quiet >= limit);
         if self.meter.half_closed.get() && past(timeouts.half_closed) {

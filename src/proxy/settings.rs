@@ -75,6 +75,8 @@ pub struct ClusterSettings {
     pub connect_timeout: Duration,
     /// Whether the node is dialled only when the client has said something (D10).
     pub on_first_byte: bool,
+    /// How long a client that has to speak first may take to complete its opening; `None`: as long as it is not idle.
+    pub first_byte_timeout: Option<Duration>,
     /// The PROXY header that the node is told first who its client is with; `None`: it is not told.
     pub send_proxy: Option<Version>,
     /// The gate's own addresses to connect from, in turn; none: the system chooses.

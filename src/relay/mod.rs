@@ -45,6 +45,8 @@ pub struct Meter {
     pub to_client: Cell<u64>,
     /// Whether one direction has ended, its end of file passed on, and the other has not (S6).
     pub half_closed: Cell<bool>,
+    /// Whether the client's opening is complete: from then on it is the node's turn (S4).
+    pub opening_complete: Cell<bool>,
 }
 
 /// What a relay can join to another of its kind.

@@ -36,6 +36,17 @@ pub fn classify(bytes: &[u8]) -> Opening {
     if is_opening { Opening::Replayable } else { Opening::Committed }
 }
 
+/// Whether the client has said all that it says before the server's answer, or more. A prefix is not whole.
+pub fn is_whole(bytes: &[u8]) -> bool {
+    match classify(bytes) {
+        Opening::Committed => true,
+        Opening::Replayable => match bytes.first() {
+            Some(&CONTENT_HANDSHAKE) => !matches!(names::read(bytes), names::Reading::Incomplete),
+            _ => bytes.len() == POSTGRES_REQUESTS[0].len(),
+        },
+    }
+}
+
 /// `SSLRequest` and `GSSENCRequest`: their length, then a protocol version that is none.
 const POSTGRES_REQUESTS: [[u8; 8]; 2] =
     [[0x00, 0x00, 0x00, 0x08, 0x04, 0xd2, 0x16, 0x2f], [0x00, 0x00, 0x00, 0x08, 0x04, 0xd2, 0x16, 0x30]];

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+
 use crate::support::client::Outcome;
 use crate::support::crowd::assert_nobody_failed;
 use crate::support::scene::{Scene, Settings};
@@ -22,6 +25,34 @@ async fn s2_without_a_leader_at_start_clients_are_held_then_served() {
     let visits = crowd.leave().await;
     assert_nobody_failed(&visits, None);
     assert!(visits[0].started < claimed && visits[0].is_served_by("n2"), "{:?}", visits[0]);
+    scene.gate.assert_books_balance().await;
+}
+
+/// The beginning of a `ClientHello`: a record of 512 bytes, and in it a message of 508.
+const PART_OF_A_HELLO: [u8; 11] = [22, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn s2_held_clients_that_close_are_dialled_for_by_no_node() {
+    let settings = Settings { cluster: "hold.limit = 20", ..Settings::default() };
+    let mut scene = Scene::with(&FOLLOWERS, settings).await;
+    let held = "raftgate_held_connections";
+    let mut giving_up = Vec::new();
+    for _ in 0..20 {
+        let mut client = TcpStream::connect(scene.gate.address).await.unwrap();
+        client.write_all(&PART_OF_A_HELLO).await.unwrap();
+        giving_up.push(client);
+    }
+    scene.gate.counts(held, "cluster=\"controllers\"", |held| held >= 20.0).await;
+    drop(giving_up);
+    scene.gate.counts(held, "cluster=\"controllers\"", |held| held < 1.0).await;
+    let (trust, gate) = (scene.trust.clone(), scene.gate.address);
+    let living = tokio::spawn(async move { trust.visit(gate).await });
+    scene.gate.counts(held, "cluster=\"controllers\"", |held| held >= 1.0).await;
+    scene.nodes[0].order("lead").await;
+    assert!(living.await.unwrap().is_served_by("n1"));
+    scene.gate.counts("raftgate_connect_duration_seconds_count", "", |dials| dials >= 1.0).await;
+    let dials = scene.gate.counts("raftgate_connect_duration_seconds_count", "", |_| true).await;
+    assert!(dials < 2.0, "{dials} dials for one client that stayed");
     scene.gate.assert_books_balance().await;
 }
 

@@ -70,6 +70,7 @@ const ENUMERATED: &[(&str, &[&str])] = &[
             "node",
             "idle",
             "half_closed",
+            "first_byte_timeout",
             "cut",
             "drained",
             "client_error",

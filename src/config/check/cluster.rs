@@ -7,7 +7,7 @@ use crate::config::address::{HostPort, is_server_name};
 use crate::config::findings::{At, all};
 use crate::config::model::{Cluster, Hold, Node, Timeouts};
 use crate::config::presets::{Defaults, Preset};
-use crate::config::raw::{self, SpanOrOff};
+use crate::config::raw;
 use crate::config::words::{HOLD_THEN, ON_DEMOTION, ON_UNREACHABLE, PRESET};
 use crate::follow::{FateSettings, OnUnreachable};
 use crate::leader::Policy;
@@ -163,18 +163,7 @@ fn fates(raw: &raw::Sessions, defaults: &Defaults, at: &At<'_>) -> Option<FateSe
 }
 
 fn timeouts(raw: &raw::Timeouts, defaults: &Defaults, at: &At<'_>) -> Option<Timeouts> {
-    let idle = inactivity(raw.idle, defaults.idle, &at.key("idle"));
-    let half_closed = inactivity(raw.half_closed, Some(Duration::from_mins(1)), &at.key("half_closed"));
+    let idle = at.key("idle").span_or_off(raw.idle, defaults.idle);
+    let half_closed = at.key("half_closed").span_or_off(raw.half_closed, Some(Duration::from_mins(1)));
     Some(Timeouts { idle: idle?, half_closed: half_closed? })
-}
-
-#[expect(clippy::option_option, reason = "whether it was right, and whether it is on")]
-fn inactivity(raw: Option<SpanOrOff>, default: Option<Duration>, at: &At<'_>) -> Option<Option<Duration>> {
-    match raw {
-        None => Some(default),
-        Some(SpanOrOff(Some(Duration::ZERO))) => {
-            at.reject("found 0s, expected a duration; write \"off\" for none")
-        }
-        Some(SpanOrOff(duration)) => Some(duration),
-    }
 }

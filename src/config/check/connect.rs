@@ -11,6 +11,9 @@ use crate::config::raw::{self, OneOrMany};
 use crate::config::words::SEND_PROXY;
 use crate::sockets::SHOW_ADDRESSES;
 
+/// As HAProxy's usual `timeout client`, and longer than a packet that is lost several times takes.
+const FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// Checks one cluster's; its nodes are looked at if they are right.
 pub(super) fn check(
     raw: &raw::Connect,
@@ -20,13 +23,22 @@ pub(super) fn check(
 ) -> Option<Connect> {
     let timeout = at.key("timeout").positive(raw.timeout, Duration::from_secs(2));
     let send_proxy = at.key("send_proxy").one_of(raw.send_proxy.as_deref(), SEND_PROXY, None);
+    let on_first_byte = raw.on_first_byte.unwrap_or(defaults.on_first_byte);
+    let at_first_byte = at.key("first_byte_timeout");
+    let first_byte_timeout = at_first_byte.span_or_off(raw.first_byte_timeout, Some(FIRST_BYTE_TIMEOUT));
+    if raw.first_byte_timeout.is_some() && !on_first_byte {
+        at_first_byte.warn(
+            "has no effect, because `on_first_byte` is false: the node's first byte may be the first of all",
+        );
+    }
     let source = source(raw.source.as_ref(), &at.key("source"));
     if let (Some(source), Some(nodes)) = (&source, nodes) {
         each_node_is_reached(source, nodes, &at.key("source"))?;
     }
     Some(Connect {
         timeout: timeout?,
-        on_first_byte: raw.on_first_byte.unwrap_or(defaults.on_first_byte),
+        on_first_byte,
+        first_byte_timeout: first_byte_timeout?,
         send_proxy: send_proxy?,
         source: source?.into(),
     })

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::config::findings::At;
 use crate::config::nearest::nearest;
-use crate::config::raw::Span;
+use crate::config::raw::{Span, SpanOrOff};
 use crate::config::words::{Words, meaning};
 
 /// Shorter intervals and deadlines would only burn a core.
@@ -39,6 +39,22 @@ impl At<'_> {
             return Some(number);
         }
         self.reject(format!("found {number}, expected a number from {} to {}", range.start(), range.end()))
+    }
+
+    /// A duration, or none by `"off"`; 0 is refused.
+    #[expect(clippy::option_option, reason = "whether it was right, and whether it is on")]
+    pub(super) fn span_or_off(
+        &self,
+        raw: Option<SpanOrOff>,
+        default: Option<Duration>,
+    ) -> Option<Option<Duration>> {
+        match raw {
+            None => Some(default),
+            Some(SpanOrOff(Some(Duration::ZERO))) => {
+                self.reject("found 0s, expected a duration; write \"off\" for none")
+            }
+            Some(SpanOrOff(duration)) => Some(duration),
+        }
     }
 
     /// A duration that something is repeated at, or may take.

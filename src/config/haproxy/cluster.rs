@@ -53,7 +53,7 @@ pub(super) fn write(
     sessions(&servers, preset, &mut out);
     let asked_elsewhere: Vec<bool> = places.iter().map(|place| place.probe_address.is_some()).collect();
     connect::write(backend, &servers, &asked_elsewhere, &mut out);
-    pace::timeouts(backend, fronts, &mut out);
+    pace::timeouts(backend, fronts, preset, &mut out);
 }
 
 /// The option that all servers have alike, for a cluster has it once.

@@ -93,7 +93,7 @@ fn doubt(policy: Policy, own: Policy, at: Option<&std::ops::Range<usize>>, out: 
 }
 
 /// Writes down what sessions and clients may take.
-pub(super) fn timeouts(backend: &Proxy, fronts: &[&Proxy], out: &mut Out<'_>) {
+pub(super) fn timeouts(backend: &Proxy, fronts: &[&Proxy], preset: Preset, out: &mut Out<'_>) {
     let times = &backend.timeouts;
     if let Some(connect) = &times.connect {
         if connect.value.is_zero() {
@@ -108,5 +108,5 @@ pub(super) fn timeouts(backend: &Proxy, fronts: &[&Proxy], out: &mut Out<'_>) {
                    would refuse them at once";
         out.remarks.translated(&queue.span, "timeout queue", why);
     }
-    silence::write(backend, fronts, out);
+    silence::write(backend, fronts, preset, out);
 }

@@ -8,10 +8,18 @@ use super::Written;
 use super::cluster::Out;
 use super::proxy::{Proxy, Timeouts};
 use crate::config::effective::span_or_off;
+use crate::config::presets::Preset;
 
 /// Writes down the times after which silent sessions end.
-pub(super) fn write(backend: &Proxy, fronts: &[&Proxy], out: &mut Out<'_>) {
+pub(super) fn write(backend: &Proxy, fronts: &[&Proxy], preset: Preset, out: &mut Out<'_>) {
     if all_alike(&IDLE, backend, fronts, out) && all_alike(&HALF_CLOSED, backend, fronts, out) {
+        if preset.defaults().on_first_byte
+            && let Some(time) = fronts.iter().find_map(|front| idle(&front.timeouts, &backend.timeouts))
+        {
+            // HAProxy knows no shorter time for a client that has not said anything yet.
+            let value = Some(time.value).filter(|value| !value.is_zero());
+            out.set(&["connect", "first_byte_timeout"], span_or_off(value), &time.span);
+        }
         for front in fronts {
             doubt(&front.timeouts, &backend.timeouts, out);
         }

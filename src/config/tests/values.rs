@@ -65,7 +65,13 @@ fn defaults_without_a_preset() {
     assert_eq!((cluster.fates, cluster.drain), (fates, secs(30)));
     assert_eq!(
         cluster.connect,
-        Connect { timeout: secs(2), on_first_byte: false, send_proxy: None, source: std::sync::Arc::new([]) }
+        Connect {
+            timeout: secs(2),
+            on_first_byte: false,
+            first_byte_timeout: Some(secs(30)),
+            send_proxy: None,
+            source: std::sync::Arc::new([])
+        }
     );
     assert_eq!(cluster.timeouts, Timeouts { idle: Some(secs(3600)), half_closed: Some(secs(60)) });
     assert_eq!(cluster.dns_refresh, secs(10));

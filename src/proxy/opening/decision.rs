@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::super::choice::{Setback, leads_to};
 use crate::tenure::{Fate, Route, Tenure};
-use crate::wire::hello::{OPENING_LIMIT, Opening as Judgement, classify};
+use crate::wire::hello::{OPENING_LIMIT, Opening as Judgement, classify, is_whole};
 
 /// What the route, as it is now, means for a client that waits for its node's first byte.
 #[derive(Clone, Debug)]
@@ -88,8 +88,19 @@ impl Opening {
     }
 
     /// Whether it must not be sent twice.
-    pub(super) fn is_committed(&self) -> bool {
+    pub(in super::super) fn is_committed(&self) -> bool {
         self.committed
+    }
+
+    /// Whether the server's turn has come: the opening is complete, or more than one.
+    pub(in super::super) fn is_whole(&self) -> bool {
+        self.committed || is_whole(&self.kept)
+    }
+
+    /// Whether the client has closed after bytes that mean nothing without an answer. No client of such a protocol ends
+    /// its stream before it has heard of the server.
+    pub(in super::super) fn is_abandoned(&self) -> bool {
+        self.finished && self.has_words() && !self.committed
     }
 
     /// What is left of it once `sent` bytes have reached the node for good.

@@ -92,7 +92,16 @@ pub(super) async fn open(
             Happened::ClientMayForge => continue,
             Happened::ClientForges(how) => Err(journey.refuse_header(how).into()),
             Happened::NodeSpoke(first) => Ok(exchange.joined(journey, tenure, first)),
+            // The node that has got nothing of it is left: the bytes go to another one, once.
+            Happened::ClientCommitted if exchange.sent == 0 && is_overtaken(journey, &tenure) => {
+                continue;
+            }
             Happened::ClientCommitted => Ok(exchange.joined(journey, tenure, Vec::new())),
+            Happened::ClientAbandoned => {
+                journey.client.keep_orderly();
+                exchange.node.keep_orderly();
+                Err(Outcome::Client.into())
+            }
             Happened::ClientFailed => Err(Outcome::ClientError.into()),
             Happened::NodeClosed { orderly } => match exchange.read_node_once_more(&journey.worker.scratch) {
                 Some(first) => Ok(exchange.joined(journey, tenure, first)),
@@ -100,6 +109,11 @@ pub(super) async fn open(
             },
         };
     }
+}
+
+/// Whether the client is to leave this node for another one.
+fn is_overtaken(journey: &Journey, tenure: &Tenure) -> bool {
+    matches!(standing(tenure, &journey.route.load()), Standing::Leave)
 }
 
 /// What can happen before a node's first byte.
@@ -114,6 +128,8 @@ enum Happened {
     ClientMayForge,
     /// It has, and how.
     ClientForges(&'static str),
+    /// It has closed after bytes that mean nothing without an answer.
+    ClientAbandoned,
     ClientFailed,
 }
 
@@ -202,9 +218,12 @@ impl Exchange {
                     if let Forgery::Likely(_) = self.forgery {
                         return Poll::Ready(Happened::ClientCommitted);
                     }
+                    if self.opening.is_abandoned() {
+                        return Poll::Ready(Happened::ClientAbandoned);
+                    }
                 }
                 Ok(bytes) => {
-                    if let Some(happened) = self.take_in(bytes) {
+                    if let Some(happened) = self.take_in(bytes, meter) {
                         return Poll::Ready(happened);
                     }
                 }
@@ -214,8 +233,9 @@ impl Exchange {
     }
 
     /// Judges what the client has said with these bytes.
-    fn take_in(&mut self, bytes: &[u8]) -> Option<Happened> {
+    fn take_in(&mut self, bytes: &[u8], meter: &Meter) -> Option<Happened> {
         let judgement = self.opening.add(bytes);
+        meter.opening_complete.set(self.opening.is_whole());
         if self.forgery != Forgery::No {
             match (sign(self.opening.kept()), self.forgery) {
                 (Sign::Perhaps, Forgery::Likely(_)) => return None,

@@ -107,6 +107,51 @@ async fn s6_a_half_closed_session_ends_sooner() {
     gate.ends_with("half_closed").await;
 }
 
+/// A gate whose clients speak first, and soon.
+fn gate_with_first_byte_timeout() -> Gate {
+    Gate::with(|cluster| {
+        cluster.on_first_byte = true;
+        cluster.first_byte_timeout = Some(Duration::from_millis(100));
+    })
+}
+
+#[tokio::test]
+async fn s8_a_silent_client_is_reset_where_clients_speak_first() {
+    let (mut gate, a) = (gate_with_first_byte_timeout(), Node::start().await);
+    gate.lead(0, a.address);
+    assert_reset(&mut gate.client().await).await;
+    assert!(!a.is_dialled().await);
+    gate.ends_with("first_byte_timeout").await;
+}
+
+#[tokio::test]
+async fn s8_an_unfinished_hello_is_reset_in_time() {
+    let (mut gate, a) = (gate_with_first_byte_timeout(), Node::start().await);
+    assert_reset(&mut gate.client_saying(&hello()[..20]).await).await;
+    gate.until("connections_closed_total", &["first_byte_timeout"], 1).await;
+    assert_eq!(gate.metric("held_connections", &["raft"]), 0, "while it was held");
+    gate.lead(0, a.address);
+    let mut client = gate.client_saying(&hello()[..20]).await;
+    let _node = a.accept_hearing(&hello()[..20]).await;
+    assert_reset(&mut client).await;
+    gate.until("connections_closed_total", &["first_byte_timeout"], 2).await;
+    gate.end().await;
+}
+
+#[tokio::test]
+async fn s8_a_client_that_has_spoken_may_wait_for_its_node() {
+    let (mut gate, a) = (gate_with_first_byte_timeout(), Node::start().await);
+    let mut held = gate.client_saying(&hello()).await;
+    gate.until("held_connections", &["raft"], 1).await;
+    // The deadline is over for this one.
+    assert_reset(&mut gate.client().await).await;
+    gate.lead(0, a.address);
+    let mut node = a.accept_hearing(&hello()).await;
+    assert_reset(&mut gate.client().await).await;
+    assert_joined(&mut held, &mut node).await;
+    gate.end().await;
+}
+
 /// Sends more than all buffers on the way hold; returns once that has failed or is taken.
 fn flood(mut from: TcpStream) -> tokio::task::JoinHandle<std::io::Result<()>> {
     tokio::spawn(async move { from.write_all(&vec![7; 64 << 20]).await })

@@ -350,6 +350,7 @@ pub(in super::super) fn settings() -> Settings {
             hold_limit: 1000,
             connect_timeout: DEADLINE,
             on_first_byte: false,
+            first_byte_timeout: None,
             send_proxy: None,
             source: Arc::new([]),
             idle: None,

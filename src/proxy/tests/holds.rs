@@ -93,6 +93,46 @@ async fn s2_a_held_client_that_goes_away_is_noticed() {
     gate.ends_with("client_error").await;
 }
 
+/// A client that says this and gives up is not held any more, and no node hears of it.
+async fn assert_gives_up_its_place(said: &[u8]) {
+    let (mut gate, node) = (Gate::with(|cluster| cluster.hold_limit = 1), Node::start().await);
+    let mut gone = gate.client_saying(said).await;
+    gate.until("held_connections", &["raft"], 1).await;
+    gone.shutdown().await.unwrap();
+    assert_closed(&mut gone).await;
+    gate.until("held_connections", &["raft"], 0).await;
+    let mut living = gate.client_saying(&hello()).await;
+    gate.until("held_connections", &["raft"], 1).await;
+    gate.lead(0, node.address);
+    let mut at_node = node.accept_hearing(&hello()).await;
+    assert_joined(&mut living, &mut at_node).await;
+    assert!(!node.is_dialled().await, "for a client that had gone");
+    gate.end().await;
+}
+
+#[tokio::test]
+async fn s2_a_held_client_that_ends_after_its_hello_has_gone() {
+    assert_gives_up_its_place(&hello()).await;
+    assert_gives_up_its_place(&hello()[..20]).await;
+    // PostgreSQL's SSLRequest.
+    assert_gives_up_its_place(&[0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f]).await;
+}
+
+#[tokio::test]
+async fn s2_a_held_hello_in_pieces_reaches_the_node_whole() {
+    let (mut gate, node) = (Gate::start(|_| {}), Node::start().await);
+    let hello = hello();
+    let mut client = gate.client_saying(&hello[..20]).await;
+    gate.until("held_connections", &["raft"], 1).await;
+    say(&mut client, &hello[20..]).await;
+    say(&mut client, b"and more").await;
+    gate.lead(0, node.address);
+    let mut node = node.accept_hearing(&hello).await;
+    assert_eq!(hear(&mut node, 8).await, b"and more");
+    assert_joined(&mut client, &mut node).await;
+    gate.end().await;
+}
+
 #[tokio::test]
 async fn s2_no_more_are_held_than_the_limit() {
     let gate = Gate::with(|cluster| cluster.hold_limit = 1);

@@ -40,6 +40,20 @@ async fn s4_a_hello_in_pieces_is_sent_again_whole() {
 }
 
 #[tokio::test]
+async fn s4_a_client_that_ends_within_its_hello_is_dialled_once() {
+    let (mut gate, a) = (Gate::start(|_| {}), Node::start().await);
+    gate.lead(0, a.address);
+    let mut client = gate.client_saying(&hello()[..20]).await;
+    let mut node = a.accept_hearing(&hello()[..20]).await;
+    client.shutdown().await.unwrap();
+    assert_closed(&mut client).await;
+    assert_closed(&mut node).await;
+    assert!(!a.is_dialled().await);
+    assert_eq!(gate.metric("connections_moved_total", &[]), 0);
+    gate.ends_with("client").await;
+}
+
+#[tokio::test]
 async fn s4_without_a_successor_a_silent_node_is_kept() {
     let (mut gate, a) = (Gate::start(|_| {}), Node::start().await);
     gate.lead(0, a.address);
@@ -173,12 +187,13 @@ async fn s4_after_the_first_byte_nobody_is_moved() {
 async fn s4_the_end_of_file_of_a_moved_client_is_remembered() {
     let (mut gate, a, b) = (Gate::start(|_| {}), Node::start().await, Node::start().await);
     gate.lead(0, a.address);
-    let mut client = gate.client_saying(&hello()).await;
+    // One that has said a hello would have gone.
+    let mut client = gate.client().await;
     client.shutdown().await.unwrap();
-    let mut left = a.accept_hearing(&hello()).await;
+    let mut left = a.accept().await;
     assert_closed(&mut left).await;
     gate.lead(1, b.address);
-    let mut node = b.accept_hearing(&hello()).await;
+    let mut node = b.accept().await;
     assert_closed(&mut node).await;
     say(&mut node, b"answer").await;
     drop(node);

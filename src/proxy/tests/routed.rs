@@ -244,15 +244,13 @@ async fn a_balancers_check_that_says_nothing_is_no_refusal() {
 }
 
 #[tokio::test]
-async fn s6_a_client_that_finishes_within_its_hello_is_half_closed() {
+async fn s4_a_client_that_ends_within_its_hello_has_gone() {
     let (gate, [default, ..]) = scene(FOREVER, |_| {}).await;
     let mut client = gate.client_saying(&hello()[..20]).await;
     client.shutdown().await.unwrap();
-    let mut node = default.accept_hearing(&hello()[..20]).await;
-    assert_closed(&mut node).await;
-    say(&mut node, b"answer").await;
-    assert_eq!(hear(&mut client, 6).await, b"answer");
-    gate.end().await;
+    assert_closed(&mut client).await;
+    assert!(!default.is_dialled().await);
+    gate.ends_with("client").await;
 }
 
 #[tokio::test]
