@@ -6,6 +6,7 @@
 //! connection  one client's life, and its task        sessions    the table: fates and inactivity (D8, S5, S6)
 //! routing     reads a hello to know the cluster      routes      which cluster, without IO
 //! journey     a client's way to a node               choice      where a client may go, without IO (S2, S3)
+//! client_end  reads openings, and sees that a client has gone (S2, S4)
 //! hold        waits for a route (S2)                 readers     which of several nodes a reader goes to (S3)
 //! dial        connects (S3)                          dials       notices connects that take long (L5)
 //! inquiry     when the leader is asked again because it has failed a client (S3)
