@@ -27,6 +27,8 @@ pub(crate) enum Kind {
     BulkDown,
     /// Megabytes to the node.
     BulkUp,
+    /// Both ends send urgent data among the other bytes: little, or so much that it is spliced.
+    Urgent,
     /// The client resets in the middle of a transfer.
     ClientResets,
     /// The node does.
@@ -38,7 +40,7 @@ const MIB: u64 = 1024 * KIB;
 
 impl Kind {
     /// All of them, in the order of the report.
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::Short,
         Self::ShortPlain,
         Self::ClientEndsFirst,
@@ -50,6 +52,7 @@ impl Kind {
         Self::SlowNode,
         Self::BulkDown,
         Self::BulkUp,
+        Self::Urgent,
         Self::ClientResets,
         Self::NodeResets,
     ];
@@ -68,6 +71,7 @@ impl Kind {
             Self::SlowNode => "slow node",
             Self::BulkDown => "bulk down",
             Self::BulkUp => "bulk up",
+            Self::Urgent => "urgent data",
             Self::ClientResets => "reset by client",
             Self::NodeResets => "reset by node",
         }
@@ -108,9 +112,14 @@ impl Kind {
             }
             Self::BulkDown => (fast(KIB), fast(32 * MIB), Ending::ClientFirst),
             Self::BulkUp => (fast(32 * MIB), fast(KIB), Ending::ClientFirst),
+            Self::Urgent => {
+                let flow = if seed.is_multiple_of(2) { fast(8 * MIB) } else { by(2000, 20, 50) };
+                let ending = if seed.is_multiple_of(3) { Ending::NodeFirst } else { Ending::ClientFirst };
+                (flow, flow, ending)
+            }
             Self::ClientResets => (fast(varied(64 * KIB)), fast(varied(MIB)), Ending::ClientResets),
             Self::NodeResets => (fast(varied(64 * KIB)), fast(varied(MIB)), Ending::NodeResets),
         };
-        Script { seed, up, down, ending }
+        Script { seed, up, down, ending, is_urgent: self == Self::Urgent }
     }
 }

@@ -41,7 +41,7 @@ pub(crate) struct Plan {
     pub(crate) rate: u32,
     /// Long sessions at a time.
     pub(crate) long: usize,
-    /// Slow readers, slow writers and slow nodes at a time, each.
+    /// Slow readers, slow writers, slow nodes and senders of urgent data at a time, each.
     pub(crate) slow: usize,
     /// Streams of bulk at a time, each way.
     pub(crate) bulk: usize,
@@ -73,6 +73,7 @@ impl Load {
             (plan.slow, Kind::SlowReader),
             (plan.slow, Kind::SlowWriter),
             (plan.slow, Kind::SlowNode),
+            (plan.slow, Kind::Urgent),
             (plan.bulk, Kind::BulkDown),
             (plan.bulk, Kind::BulkUp),
         ];

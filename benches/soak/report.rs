@@ -29,7 +29,7 @@ upon by client and node beforehand, and both look whether it does.
   any other end than the one agreed upon, without a reason among the faults. *stuck*: nothing came or went for 20 s. The
   clients find these, and the nodes where clients cannot know.
 - *leaked descriptors*: what the idle gate has more after the load than before it. Pipes are counted by themselves: a worker
-  keeps empty ones for its next bulk.
+  keeps empty ones for a second.
 - *slope*: a line by least squares through a sample a second, once the gate is warm, and its standard error, as if samples
   were independent. With three of these taken off it counts as growth from 16 KiB a minute on if that makes more than 1 MiB in
   all, for an allocator settles slowly, and from 0.1 descriptors a minute on if that makes more than 8.

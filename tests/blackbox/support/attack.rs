@@ -77,7 +77,8 @@ async fn strike(attack: Attack, trust: &Trust, gate: SocketAddr, number: u16) ->
         Attack::NeverReads => {
             let nothing = Flow { bytes: 0, written: Pace::FAST, read: Pace::FAST };
             let (up, down) = (nothing, Flow { bytes: ENDLESS, ..nothing });
-            let script = Script { seed: number.into(), up, down, ending: Ending::ClientResets };
+            let script =
+                Script { seed: number.into(), up, down, ending: Ending::ClientResets, is_urgent: false };
             let script = serde_json::to_string(&script).expect("it is plain data");
             stream.write_all(format!("{OPENING} {script}\n").as_bytes()).await?;
             // What comes is left where it is; only the end is noticed.

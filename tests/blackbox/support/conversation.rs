@@ -16,6 +16,7 @@ use tokio::time::{sleep, timeout};
 
 use super::client::Stream;
 use super::pattern::{Pattern, Way};
+use super::urgent::Urgent;
 
 /// What a conversation's first line begins with. No record of TLS begins like that.
 pub(crate) const OPENING: &str = "CONVERSE";
@@ -41,6 +42,8 @@ pub(crate) struct Script {
     pub(crate) down: Flow,
     /// How it ends.
     pub(crate) ending: Ending,
+    /// Whether the last byte of each piece is urgent data, where the stream can have that.
+    pub(crate) is_urgent: bool,
 }
 
 /// One direction.
@@ -124,12 +127,21 @@ pub(crate) struct Heard {
 pub(crate) trait Resets {
     /// From now on, dropping it resets the connection.
     fn reset_on_drop(&self);
+
+    /// A way for urgent data; none through TLS.
+    fn urgent(&self) -> io::Result<Option<Urgent>> {
+        Ok(None)
+    }
 }
 
 impl Resets for TcpStream {
     fn reset_on_drop(&self) {
         // Where that fails there is no connection any more.
         drop(self.set_zero_linger());
+    }
+
+    fn urgent(&self) -> io::Result<Option<Urgent>> {
+        Urgent::beside(self).map(Some)
     }
 }
 
@@ -164,25 +176,30 @@ pub(crate) async fn converse<S>(stream: &mut S, script: &Script, heard: &Mutex<H
 where
     S: AsyncRead + AsyncWrite + Unpin + Resets,
 {
+    let urgent = match urgent_way(&*stream, script) {
+        Ok(urgent) => urgent,
+        Err(error) => return End::from(error),
+    };
     let (mut from, mut to) = tokio::io::split(&mut *stream);
+    let mut to = Writer { to: &mut to, urgent: urgent.as_ref(), patience: CLIENTS_PATIENCE };
     let (up, down, ending) = (script.up, script.down, script.ending);
     let last_part_is_due = Notify::new();
     let speak = async {
         let line = format!("{OPENING} {}\n", serde_json::to_string(script).expect("it is plain data"));
-        write(&mut to, line.as_bytes(), CLIENTS_PATIENCE).await?;
+        to.write(line.as_bytes()).await?;
         let mut pattern = Pattern::new(script.seed, Way::Up);
         let first_part = match ending {
             Ending::ClientFirst | Ending::ClientResets => up.bytes,
             Ending::NodeFirst => up.bytes / 2,
             Ending::NodeResets => up.bytes - 1,
         };
-        send(&mut to, &mut pattern, first_part, up.written, CLIENTS_PATIENCE).await?;
+        to.send(&mut pattern, first_part, up.written).await?;
         if first_part < up.bytes {
             last_part_is_due.notified().await;
-            send(&mut to, &mut pattern, up.bytes, up.written, CLIENTS_PATIENCE).await?;
+            to.send(&mut pattern, up.bytes, up.written).await?;
         }
         if !ending.is_reset() {
-            within(CLIENTS_PATIENCE, to.shutdown()).await?;
+            to.shutdown().await?;
         }
         Ok(())
     };
@@ -243,16 +260,18 @@ where
 
 async fn play<S>(stream: &mut S, script: &Script, begun: &[u8], name: &str) -> Result<(), End>
 where
-    S: AsyncRead + AsyncWrite + Unpin,
+    S: AsyncRead + AsyncWrite + Unpin + Resets,
 {
+    let urgent = urgent_way(&*stream, script)?;
     let (mut from, mut to) = tokio::io::split(stream);
+    let mut to = Writer { to: &mut to, urgent: urgent.as_ref(), patience: NODES_PATIENCE };
     let speak = async {
-        write(&mut to, format!("{name}\n").as_bytes(), NODES_PATIENCE).await?;
+        to.write(format!("{name}\n").as_bytes()).await?;
         let mut pattern = Pattern::new(script.seed, Way::Down);
         let bytes = script.down.bytes * if script.ending.is_reset() { BEYOND } else { 1 };
-        send(&mut to, &mut pattern, bytes, script.down.written, NODES_PATIENCE).await?;
+        to.send(&mut pattern, bytes, script.down.written).await?;
         if script.ending == Ending::NodeFirst {
-            within(NODES_PATIENCE, to.shutdown()).await?;
+            to.shutdown().await?;
         }
         Ok(())
     };
@@ -269,35 +288,54 @@ where
     };
     tokio::try_join!(speak, listen)?;
     if script.ending == Ending::ClientFirst {
-        write(&mut to, HEARD_ALL, NODES_PATIENCE).await?;
-        within(NODES_PATIENCE, to.shutdown()).await?;
+        to.write(HEARD_ALL).await?;
+        to.shutdown().await?;
     }
     Ok(())
 }
 
-/// Sends the pattern up to its byte `until`.
-async fn send<W: AsyncWrite + Unpin>(
-    to: &mut W,
-    pattern: &mut Pattern,
-    until: u64,
-    pace: Pace,
+/// What one end writes to.
+struct Writer<'a, W> {
+    to: &'a mut W,
+    /// Where the last byte of each piece of the pattern goes, if that is to be urgent.
+    urgent: Option<&'a Urgent>,
+    /// How long the other end may take nothing.
     patience: Duration,
-) -> Result<(), End> {
-    while pattern.at() < until {
-        let most = until - pattern.at();
-        let piece = pattern.next(most.min(pace.piece.into()));
-        write(to, piece, patience).await?;
-        pace.rest().await;
-    }
-    Ok(())
 }
 
-async fn write<W: AsyncWrite + Unpin>(to: &mut W, bytes: &[u8], patience: Duration) -> Result<(), End> {
-    let all = async {
-        to.write_all(bytes).await?;
-        to.flush().await
-    };
-    Ok(within(patience, all).await?)
+impl<W: AsyncWrite + Unpin> Writer<'_, W> {
+    /// Sends the pattern up to its byte `until`.
+    async fn send(&mut self, pattern: &mut Pattern, until: u64, pace: Pace) -> Result<(), End> {
+        while pattern.at() < until {
+            let most = until - pattern.at();
+            let piece = pattern.next(most.min(pace.piece.into()));
+            match (self.urgent, piece) {
+                (Some(urgent), [piece @ .., last]) => {
+                    self.write(piece).await?;
+                    within(self.patience, urgent.send(*last)).await?;
+                }
+                _ => self.write(piece).await?,
+            }
+            pace.rest().await;
+        }
+        Ok(())
+    }
+
+    async fn write(&mut self, bytes: &[u8]) -> Result<(), End> {
+        let all = async {
+            self.to.write_all(bytes).await?;
+            self.to.flush().await
+        };
+        Ok(within(self.patience, all).await?)
+    }
+
+    async fn shutdown(&mut self) -> Result<(), End> {
+        Ok(within(self.patience, self.to.shutdown()).await?)
+    }
+}
+
+fn urgent_way(stream: &impl Resets, script: &Script) -> io::Result<Option<Urgent>> {
+    if script.is_urgent { stream.urgent() } else { Ok(None) }
 }
 
 /// Reads one piece, not beyond the pattern's byte `until`, and compares it.

@@ -17,6 +17,7 @@
 //! bulk          bytes by the megabyte, compared by digest
 //! word_by_word  what is said, kept in files
 //! pattern       bytes that are known by their place
+//! urgent        urgent data among other bytes
 //! conversation  bytes both ways, each of them compared, and an end that was agreed upon
 //! certs         one authority, one certificate a node
 //! network       networks of a test's own
@@ -52,6 +53,7 @@ pub(crate) mod prometheus;
 pub(crate) mod reload;
 pub(crate) mod scene;
 pub(crate) mod stream;
+pub(crate) mod urgent;
 pub(crate) mod wait;
 pub(crate) mod word_by_word;
 pub(crate) mod ziti;
