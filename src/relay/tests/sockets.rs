@@ -6,6 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
+use super::super::closing::is_ending;
 use super::*;
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -152,6 +153,29 @@ async fn d7_the_last_bytes_and_the_end_of_file_arrive() {
     };
     let (end, ()) = timeout(PATIENCE, async { tokio::join!(relay, script) }).await.unwrap();
     assert!(matches!(end, End::Closed { first: Side::Node }), "{end:?}");
+}
+
+/// What the hint goes by is not written down anywhere: the runtime clears its readiness after a short read, but for an end.
+#[tokio::test]
+async fn d7_bytes_are_the_last_only_where_the_end_is_there() {
+    let (there, here) = connection().await;
+    for (mut speaker, mut listener) in [connection().await, (here, there)] {
+        for _ in 0..3 {
+            speaker.write_all(b"some").await.unwrap();
+            assert_eq!(listener.read(&mut [0; 64]).await.unwrap(), 4);
+            // The first read of a new socket may come before the runtime has heard of anything.
+            tokio::task::yield_now().await;
+            speaker.write_all(b"more").await.unwrap();
+            listener.readable().await.unwrap();
+            assert_eq!(listener.read(&mut [0; 64]).await.unwrap(), 4);
+            assert!(!is_ending(&listener), "small messages would wait for an end");
+        }
+        speaker.write_all(b"last").await.unwrap();
+        speaker.shutdown().await.unwrap();
+        heard_of_the_end(&listener).await;
+        assert_eq!(listener.read(&mut [0; 64]).await.unwrap(), 4);
+        assert!(is_ending(&listener));
+    }
 }
 
 /// They look like the last bytes before an end of file, and are held back for it; but it is a reset that comes.
