@@ -6,6 +6,7 @@
 //! its fate through it.
 
 mod approach;
+mod heartbeat;
 #[cfg(test)]
 mod tests;
 mod to;
@@ -21,6 +22,8 @@ use tokio::time::Instant;
 
 use crate::leader::NodeId;
 pub use approach::{Approach, Trial};
+use heartbeat::Heartbeat;
+pub use heartbeat::Trust;
 pub use to::{OfReaders, To};
 
 /// The time during which one node is a cluster's route, or one of the nodes that its readers go to.
@@ -178,13 +181,14 @@ struct Shared {
     route: ArcSwap<Route>,
     /// A statement of a probe begun later than this is waited for.
     wanted: watch::Sender<Option<Instant>>,
+    heartbeat: Heartbeat,
 }
 
 /// A leaderless route and the two ends through which it is written and read.
 pub fn channel(now: Instant, epochs: Arc<Epochs>) -> (TenureWriter, TenureReader) {
     let (wanted, wishes) = watch::channel(None);
     let route = ArcSwap::from_pointee(Route::Leaderless { since: now, stand_in: None });
-    let shared = Arc::new(Shared { route, wanted });
+    let shared = Arc::new(Shared { route, wanted, heartbeat: Heartbeat::new(now) });
     let (changed, changes) = watch::channel(());
     let reader = TenureReader { shared: Arc::clone(&shared), changes };
     (TenureWriter { shared, changed, wishes, epochs }, reader)
@@ -221,6 +225,12 @@ impl TenureReader {
             }
             more
         });
+    }
+
+    /// A statement of a probe begun at that moment or before sends nobody at `now` (L7): the gate stood still since, or
+    /// the statement is older than the lease. `None`: each counts.
+    pub fn outdated(&self, now: Instant) -> Option<Instant> {
+        self.shared.heartbeat.outdated(now)
     }
 
     /// Whether the other one reads what this one does.
@@ -329,6 +339,12 @@ impl TenureWriter {
         tenure.fate.store(fate as u8, Ordering::Release);
         self.changed.send_replace(());
         true
+    }
+
+    /// Notes that the writer is at work; to be called at least every [`Trust::turn`] from the first call on. Without that
+    /// readers trust no statement (L7).
+    pub fn beat(&self, now: Instant, trust: Trust) {
+        self.shared.heartbeat.beat(now, trust);
     }
 
     /// What was last asked for by [`TenureReader::want_confirmation`].

@@ -71,7 +71,12 @@ fn openziti() -> Defaults {
     Defaults {
         path: "/health-checks/controller/raft",
         // A controller that is ill keeps its status, and its leadership.
-        rules: Rules { leader: leads.into(), follower: vec![status(429)], health: Some("/data/healthy") },
+        rules: Rules {
+            leader: leads.into(),
+            // A rate limiter or a proxy in between answers 429, too.
+            follower: vec![status(429).and("/raft/isLeader", false)],
+            health: Some("/data/healthy"),
+        },
         // Any controller serves reads, and desktop clients shun a refusing endpoint for a minute.
         hold_then: HoldThen::AnyReachable,
         // A controller that has lost its leadership forwards writes to the new leader.
@@ -83,11 +88,11 @@ fn openziti() -> Defaults {
 }
 
 fn vault() -> Defaults {
-    // 429 is a standby, 472 any node of a disaster recovery secondary (where nobody serves clients), 473 a
-    // performance standby, which serves some reads but passes writes on: none of them is the active node. The rest
-    // (474: a standby that cannot reach the active node, 501: not initialized, 503: sealed, 530: removed) says
+    // 429 is a standby, if the body agrees: a rate limiter or a proxy in between answers 429, too. 472 is any node of a disaster recovery
+    // secondary (where nobody serves clients), 473 a performance standby, which serves some reads but passes writes
+    // on: none of them is the active node, and only Vault answers so. The rest (474: a standby that cannot reach the active node, 501: not initialized, 503: sealed, 530: removed) says
     // nothing about leadership.
-    let follows = [429, 472, 473].map(status);
+    let follows = [status(429).and("/standby", true), status(472), status(473)];
     Defaults {
         path: "/v1/sys/health",
         rules: Rules { leader: vec![status(200)], follower: follows.into(), health: None },

@@ -26,7 +26,7 @@ use crate::leader::{Alarm, Event, NodeId, NodeState, Pace, Tracker, Verdict};
 use crate::memory::ClusterMemory;
 use crate::names::{Book, Directory};
 use crate::supervise::caught;
-use crate::tenure::{Fate, OfReaders, Tenure, TenureWriter, To};
+use crate::tenure::{Fate, OfReaders, Tenure, TenureWriter, To, Trust};
 use readers::Readers;
 
 /// What joins one cluster's `follow` to the other roles.
@@ -59,6 +59,8 @@ enum Turn {
     /// A name stands for other addresses.
     Addresses,
     Timeout,
+    /// Nothing has happened, but workers have to know that this thread is at work (L7).
+    Beat,
 }
 
 /// Follows one cluster.
@@ -143,9 +145,12 @@ impl Follow {
     pub async fn run(&mut self) {
         let mut addresses = self.links.directory.changes();
         loop {
-            let turn = self.next_turn(&mut addresses).await;
+            let beat_due = self.beat(Instant::now());
+            let turn = self.next_turn(&mut addresses, beat_due).await;
             let Some(turn) = turn else { return };
             let now = Instant::now();
+            // Before anything is taken in: what has arrived during a standstill was asked before it ended.
+            self.beat(now);
             if caught(|| self.take(now, turn)).is_err() {
                 self.begin_anew(now);
             }
@@ -153,7 +158,7 @@ impl Follow {
     }
 
     /// Waits for whatever comes first; `None` once every sender of the inbox is gone.
-    async fn next_turn(&mut self, addresses: &mut watch::Receiver<Book>) -> Option<Turn> {
+    async fn next_turn(&mut self, addresses: &mut watch::Receiver<Book>, beat_due: Instant) -> Option<Turn> {
         let due = self.tracker.poll_timeout().map(Instant::from_std).into_iter();
         let due = due.chain(self.readers_timeout()).min();
         let turn = tokio::select! {
@@ -167,8 +172,17 @@ impl Follow {
             // Its sender lives as long as `self`.
             _ = addresses.changed() => Turn::Addresses,
             () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => Turn::Timeout,
+            () = sleep_until(beat_due) => Turn::Beat,
         };
         Some(turn)
+    }
+
+    /// Shows the workers that this thread is at work; returns when to do so again at the latest.
+    fn beat(&self, now: Instant) -> Instant {
+        let trust = Trust::by(&self.settings.policy);
+        self.links.writer.beat(now, trust);
+        self.readers.beat(now, trust);
+        now + trust.turn()
     }
 
     fn take(&mut self, now: Instant, turn: Turn) {
@@ -190,6 +204,7 @@ impl Follow {
             Turn::Confirmation => self.order_confirmation(),
             Turn::ReadersConfirmation => self.order_readers_confirmation(),
             Turn::Addresses => self.carry_out(now),
+            Turn::Beat => {}
             Turn::Timeout => {
                 self.tracker.handle_timeout(now.into_std());
                 self.carry_out(now);

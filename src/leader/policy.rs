@@ -31,7 +31,12 @@ impl Policy {
     /// after fewer silences. The next probe begins after the interval, or after the answer, which may take all of
     /// `timeout`. Each of up to `fall` more probes, at the fast pace, takes as long.
     pub fn lease(&self) -> Duration {
-        self.interval.mul_f64(1.0 + JITTER).max(self.timeout) + self.fast_turn() * self.fall + SLACK
+        self.steady_distance().max(self.timeout) + self.fast_turn() * self.fall + SLACK
+    }
+
+    /// The longest from the beginning of one probe to that of the next in steady times, if answers come sooner.
+    pub fn steady_distance(&self) -> Duration {
+        self.interval.mul_f64(1.0 + JITTER)
     }
 
     /// The longest from the beginning of one probe to that of the next at the fast pace.

@@ -130,8 +130,9 @@ impl Answer {
         };
         condition.json.iter().find_map(|(pointer, wanted)| match json.pointer(pointer) {
             None => Some(format!("but its body has no {pointer}")),
-            Some(found) if found != wanted => {
-                Some(format!("but {pointer} is {}, not {wanted}", abridged(found)))
+            Some(found) if !is_equal(found, wanted) => {
+                let place = if pointer.is_empty() { "the whole body" } else { pointer };
+                Some(format!("but {place} is {}, not {wanted}", abridged(found)))
             }
             Some(_) => None,
         })
@@ -139,6 +140,16 @@ impl Answer {
 
     fn judged(&self, verdict: Verdict, words: &str) -> Judgement {
         Judgement { verdict, healthy: !self.says_ill, detail: format!("{words} ({})", self.status) }
+    }
+}
+
+/// Whether two values are the same; a number is, however it is written.
+fn is_equal(found: &Value, wanted: &Value) -> bool {
+    match (found, wanted) {
+        (Value::Number(one), Value::Number(other)) if one.is_f64() || other.is_f64() => {
+            one.as_f64() == other.as_f64()
+        }
+        _ => found == wanted,
     }
 }
 

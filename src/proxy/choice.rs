@@ -166,7 +166,7 @@ pub(super) fn choose(
     }
 }
 
-/// What a client thinks of the age of a leader's newest statement (`max_age`).
+/// What a client thinks of the age of a leader's newest statement (`max_age`, L7).
 #[derive(Clone, Debug)]
 pub(super) enum Age {
     /// It goes on it.
@@ -178,17 +178,20 @@ pub(super) enum Age {
 }
 
 /// Whether a client that nothing else has held up since `ready` goes to `tenure` on what its node has said so far. A
-/// statement is as old as the probe that brought it. It has to be younger than `max_age`; one of a probe begun after
-/// `ready` will do at any age, or a client would wait for ever where probes take longer than that.
+/// statement is as old as the probe that brought it. It has to be younger than `max_age`, if there is one, and later than
+/// `outdated`, if that is some moment (L7); one of a probe begun after `ready` will do at any age, or a client would wait
+/// for ever where probes take longer than that.
 pub(super) fn judge_age(
     tenure: &Arc<Tenure>,
     ready: Instant,
     now: Instant,
-    max_age: Duration,
+    max_age: Option<Duration>,
+    outdated: Option<Instant>,
     patience: Duration,
 ) -> Age {
     // Before the clock began there was no statement.
-    let after = now.checked_sub(max_age).map(|youngest| youngest.min(ready));
+    let too_old = max_age.and_then(|max_age| now.checked_sub(max_age));
+    let after = too_old.max(outdated).map(|youngest| youngest.min(ready));
     let Some(after) = after.filter(|after| tenure.rests_on_statements() && tenure.confirmed_at() <= *after)
     else {
         return Age::Young;

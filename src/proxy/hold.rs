@@ -1,5 +1,5 @@
 //! Keeps a client until there is a route for it and, in a crowd, its turn (S2), until the node that failed it counts
-//! again (S3), or until the leader has said lately enough that it leads (`max_age`).
+//! again (S3), or until the leader has said lately enough that it leads (`max_age`, L7).
 
 use std::ops::ControlFlow;
 use std::rc::Rc;
@@ -130,9 +130,10 @@ impl Queue {
                 }
             }
         }
-        if let Some(max_age) = cluster.settings.max_age {
+        let (max_age, outdated) = (cluster.settings.max_age, journey.route.outdated(now));
+        if max_age.is_some() || outdated.is_some() {
             let ready = *self.ready.get_or_insert(now);
-            match judge_age(&tenure, ready, now, max_age, patience) {
+            match judge_age(&tenure, ready, now, max_age, outdated, patience) {
                 Age::Young => {}
                 Age::Old(word) => {
                     journey.route.want_confirmation(word.after);

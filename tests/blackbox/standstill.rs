@@ -63,3 +63,31 @@ async fn s5_a_gate_that_was_cut_off_from_all_nodes_has_cut_nobody() {
     drop(session);
     assert_nothing_was_cut(&scene).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn l7_a_gate_that_stood_still_sends_nobody_on_an_old_word() {
+    // Nobody is moved, so that each client shows where it was sent first.
+    let cluster = "connect.on_first_byte = false\nsessions.on_demotion = \"keep\"";
+    let mut scene =
+        Scene::with(&["lead", "follow", "follow"], Settings { cluster, ..Settings::default() }).await;
+    for round in 0..4 {
+        let (old, new) = if round % 2 == 0 { (0, 1) } else { (1, 0) };
+        scene.gate.routes_to(Some(&scene.nodes[old].name)).await;
+        scene.gate.stand_still().await;
+        scene.nodes[old].order("follow").await;
+        scene.nodes[new].order("lead").await;
+        // Longer than any statement is old in normal operation, and shorter than the lease.
+        sleep(Duration::from_millis(700)).await;
+        let visits = (0..30).map(|_| {
+            let (trust, gate) = (scene.trust.clone(), scene.gate.address);
+            tokio::spawn(async move { trust.visit(gate).await })
+        });
+        let visits: Vec<_> = visits.collect();
+        scene.gate.go_on();
+        for visit in visits {
+            let visit = visit.await.unwrap();
+            assert!(visit.is_served_by(&scene.nodes[new].name), "round {round}: {visit:?}");
+        }
+    }
+    scene.gate.assert_books_balance().await;
+}

@@ -28,7 +28,7 @@ pub(super) fn check(raw: &raw::Probe, defaults: &Defaults, at: &At<'_>) -> Optio
     let method = method(raw.method.as_deref().unwrap_or("GET"), &at.key("method"));
     let host = raw.host.as_deref().map_or(Some(None), |host| authority(host, &at.key("host")).map(Some));
     let headers = headers(&raw.headers, &at.key("headers"));
-    let rules = rules(raw, defaults, at);
+    let rules = rules(raw, defaults, method.as_deref() == Some("HEAD"), at);
     let policy = policy(raw, defaults, at);
     let renew = at.key("renew").positive(raw.renew, Duration::from_secs(30));
     let tls = tls::check(&raw.tls, defaults.tls, &at.key("tls"));
@@ -106,7 +106,8 @@ fn headers(raw: &BTreeMap<String, String>, at: &At<'_>) -> Option<Vec<(String, S
     }))
 }
 
-fn rules(raw: &raw::Probe, defaults: &Defaults, at: &At<'_>) -> Option<Rules> {
+/// `is_bodiless`: a preset's followers are then known by their status alone.
+fn rules(raw: &raw::Probe, defaults: &Defaults, is_bodiless: bool, at: &At<'_>) -> Option<Rules> {
     let leader = match &raw.leader {
         Some(OneOrMany::Many(none)) if none.is_empty() => {
             at.key("leader").reject("is empty, so nobody could ever lead; give at least one condition")
@@ -116,6 +117,10 @@ fn rules(raw: &raw::Probe, defaults: &Defaults, at: &At<'_>) -> Option<Rules> {
     };
     let follower = match &raw.follower {
         Some(conditions) => alternatives(conditions, &at.key("follower")),
+        None if is_bodiless => {
+            let statuses = defaults.rules.follower.iter();
+            Some(statuses.map(|it| Condition { json: Vec::new(), ..it.clone() }).collect())
+        }
         None => Some(defaults.rules.follower.clone()),
     };
     if follower.as_ref().is_some_and(Vec::is_empty) {
@@ -141,7 +146,9 @@ fn condition(raw: &raw::Condition, at: &At<'_>) -> Option<Condition> {
     let json = all(raw.json.iter().map(|(pointer, value)| {
         let at = at.key("json").key(pointer);
         if !is_pointer(pointer) {
-            return at.reject("is not a JSON pointer; it starts with /, such as \"/raft/isLeader\"");
+            return at.reject(
+                "is not a JSON pointer; it starts with /, such as \"/raft/isLeader\", or is \"\" for the whole body",
+            );
         }
         if value.is_null() {
             return at.reject("JSON has no such number");
@@ -151,9 +158,10 @@ fn condition(raw: &raw::Condition, at: &At<'_>) -> Option<Condition> {
     Some(Condition { status: status?, json: json? })
 }
 
-/// RFC 6901: a tilde only ever escapes itself (`~0`) or a slash (`~1`).
+/// RFC 6901: empty for the whole document, else it begins with a slash; a tilde only ever escapes itself (`~0`) or a slash (`~1`).
 fn is_pointer(text: &str) -> bool {
-    text.starts_with('/') && text.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']))
+    (text.is_empty() || text.starts_with('/'))
+        && text.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']))
 }
 
 fn statuses(raw: &OneOrMany<Status>, at: &At<'_>) -> Option<Vec<RangeInclusive<u16>>> {

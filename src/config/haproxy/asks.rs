@@ -228,6 +228,9 @@ fn by_status(
             out.remarks.translated(span, "the check", why);
         }
         Preset::OpenZiti => {
+            if bodiless {
+                out.set(&["probe", "follower"], condition(&[429..=429]), span);
+            }
             let why = "as the file says, the status alone makes a leader; without `probe.leader` Raftgate would look \
                        into the body, too, so that no slip in the controllers' set-up makes them all leaders";
             out.remarks.translated(span, "the check", why);
@@ -240,7 +243,11 @@ fn by_status(
                        writes; with GET and without `probe.leader` Raftgate would wait until it does";
             out.remarks.translated(span, "the check", why);
         }
-        Preset::Vault => {}
+        Preset::Vault => {
+            if bodiless {
+                out.set(&["probe", "follower"], condition(&[429..=429, 472..=472, 473..=473]), span);
+            }
+        }
     }
     Some(())
 }

@@ -66,15 +66,17 @@ fn timeout(backend: &Proxy, inter: Option<&Written<Duration>>) -> Option<(Durati
     Some((connect + check.value, check.span.clone()))
 }
 
+/// No duration of a configuration is longer.
+const LONGEST: Duration = Duration::from_hours(365 * 24);
+
 /// Says what is slower than it need be: what is written is kept all the same.
 fn doubt(policy: Policy, own: Policy, at: Option<&std::ops::Range<usize>>, out: &mut Out<'_>) {
     let Some(at) = at else { return };
     let silence = |policy: Policy| {
-        policy
-            .timeout
-            .saturating_add(policy.fast_interval)
-            .saturating_mul(policy.fall)
-            .saturating_add(policy.interval)
+        // Nothing longer is accepted later on, and the sum must not overflow.
+        let [interval, fast_interval, timeout] =
+            [policy.interval, policy.fast_interval, policy.timeout].map(|span| span.min(LONGEST));
+        Policy { interval, fast_interval, timeout, ..policy }.lease()
     };
     let (slow, fast) = (silence(policy), silence(own));
     if slow <= fast && policy.rise <= own.rise && policy.interval <= own.interval {

@@ -70,13 +70,13 @@ fn contradictions_are_warnings() {
             ],
         ),
         (
-            "max_age = \"3350ms\"",
+            "max_age = \"4550ms\"",
             vec![
-                "9: clusters.controllers.max_age: 3s 350ms changes nothing: \
-                 a leader that has not said so for 3s 350ms is no longer one, by the settings of `probe`",
+                "9: clusters.controllers.max_age: 4s 550ms changes nothing: \
+                 a leader that has not said so for 4s 550ms is no longer one, by the settings of `probe`",
             ],
         ),
-        ("max_age = \"3349ms\"", vec![]),
+        ("max_age = \"4549ms\"", vec![]),
         ("[clusters.idle]\nnodes.a = \"h:1\"", vec!["9: clusters.idle: no listener sends clients here"]),
     ] {
         let expected: Vec<String> = expected.iter().map(|line| format!("t.toml:{line}")).collect();

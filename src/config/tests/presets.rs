@@ -41,6 +41,9 @@ fn openziti_reads_the_body_too() {
     assert_eq!(verdict(&cluster, 200, &body(false, false)), Verdict::Leader);
     assert_eq!(verdict(&cluster, 200, &body(false, true)), Verdict::Unfit { status: 200 });
     assert_eq!(verdict(&cluster, 429, &body(false, true)), Verdict::Follower);
+    // A rate limiter in between says nothing of the node.
+    assert_eq!(verdict(&cluster, 429, &json!({ "error": "slow down" })), Verdict::Unfit { status: 429 });
+    assert_eq!(cluster.probe.rules.judge(429, b"").verdict, Verdict::Unfit { status: 429 });
     assert_eq!((cluster.hold.then, cluster.fates.on_demotion), (HoldThen::AnyReachable, OnDemotion::Keep));
     assert!(cluster.connect.on_first_byte);
 }
@@ -65,6 +68,9 @@ fn l2_vault_tells_the_active_node_by_its_status() {
     let active = body(true, false, false, false);
     assert_eq!(verdict(&cluster, 200, &active), Verdict::Leader);
     assert_eq!(verdict(&cluster, 429, &body(true, false, true, false)), Verdict::Follower);
+    // A rate limiter in between says nothing of the node.
+    assert_eq!(cluster.probe.rules.judge(429, b"Too Many Requests").verdict, Verdict::Unfit { status: 429 });
+    assert_eq!(verdict(&cluster, 429, &json!({ "errors": [] })), Verdict::Unfit { status: 429 });
     // Of a disaster recovery secondary, the active node answers like the others: nobody there serves clients.
     assert_eq!(verdict(&cluster, 472, &active), Verdict::Follower);
     assert_eq!(verdict(&cluster, 473, &body(true, false, true, true)), Verdict::Follower);
@@ -77,11 +83,25 @@ fn l2_vault_tells_the_active_node_by_its_status() {
     ] {
         assert_eq!(verdict(&cluster, status, &body), Verdict::Unfit { status });
     }
-    // A probe by HEAD has no body, and needs none.
     assert_eq!(cluster.probe.rules.judge(200, b"").verdict, Verdict::Leader);
     assert_eq!((cluster.hold.then, cluster.fates.on_demotion), (HoldThen::Refuse, OnDemotion::Cut));
     assert!(cluster.connect.on_first_byte);
     assert!(cluster.probe.tls.is_some());
+}
+
+#[test]
+fn l2_a_preset_asked_by_head_knows_followers_by_their_status() {
+    for (preset, leader, followers) in [
+        ("vault", "", &[429, 472, 473][..]),
+        ("openziti", "probe.leader = { status = 200 }", &[429]),
+        ("patroni", "probe.leader = { status = 200 }", &[503]),
+    ] {
+        let cluster = cluster_with(preset, &format!("probe.method = \"HEAD\"\n{leader}"));
+        for status in followers {
+            assert_eq!(cluster.probe.rules.judge(*status, b"").verdict, Verdict::Follower, "{preset}");
+        }
+        assert_eq!(cluster.probe.rules.judge(200, b"").verdict, Verdict::Leader, "{preset}");
+    }
 }
 
 #[test]

@@ -14,7 +14,7 @@ use super::super::settings::FateSettings;
 use super::{Follow, set_fates};
 use crate::board::Happened;
 use crate::leader::{NodeId, Observation, Policy, Verdict};
-use crate::tenure::{OfReaders, Tenure, TenureWriter, To};
+use crate::tenure::{OfReaders, Tenure, TenureWriter, To, Trust};
 
 /// All readers of a cluster.
 #[derive(Debug, Default)]
@@ -194,6 +194,11 @@ impl Readers {
             () = of(followers) => {}
             () = of(any) => {}
         }
+    }
+
+    /// Shows the workers that the thread that decides this is at work.
+    pub(super) fn beat(&self, now: Instant, trust: Trust) {
+        self.lanes.iter().for_each(|lane| lane.writer.beat(now, trust));
     }
 
     /// The names of the nodes that readers go to.

@@ -26,7 +26,7 @@ fn openziti() -> Rules {
             condition(&[200..=200], &[("/raft/isLeader", json!(true))]),
             condition(&[200..=200], &[("/raft/isRaftEnabled", json!(false))]),
         ],
-        follower: vec![condition(&[429..=429], &[])],
+        follower: vec![condition(&[429..=429], &[("/raft/isLeader", json!(false))])],
         health: Some("/data/healthy"),
     }
 }
@@ -69,7 +69,7 @@ fn health_is_what_the_body_says_of_it_and_never_changes_the_verdict() {
         assert_eq!((ill.verdict, ill.healthy), (verdict, false));
     }
     // Who says nothing of it is well if it says who leads, and not otherwise.
-    assert!(openziti().judge(429, b"").healthy);
+    assert!(by_status().judge(429, b"").healthy);
     assert!(by_status().judge(200, br#"{"data":{"healthy":false}}"#).healthy);
     assert!(!openziti().judge(503, &openziti_body(true, true)).healthy);
 }
@@ -95,10 +95,42 @@ fn bodies_that_are_no_json_are_unfit_only_where_json_is_asked_for() {
     for garbage in [&b""[..], b"OK", b"{", b"\xff\xfe", b"{\"raft\":{\"isLeader\":true}} and more"] {
         assert_unfit(&openziti(), 200, garbage, "its body is not JSON");
         assert_eq!(by_status().judge(200, garbage).verdict, Verdict::Leader);
-        assert_eq!(openziti().judge(429, garbage).verdict, Verdict::Follower);
+        assert_unfit(&openziti(), 429, garbage, "its body is not JSON");
+        assert_eq!(by_status().judge(429, garbage).verdict, Verdict::Follower);
     }
     // Deeper than any honest answer, yet no reason to overflow a stack.
     assert_unfit(&openziti(), 200, &vec![b'['; 60_000], "its body is not JSON");
+}
+
+#[test]
+fn l2_a_number_is_the_same_however_it_is_written() {
+    let leads = |wanted: Value| Rules {
+        leader: vec![condition(&[200..=200], &[("/leader", wanted)])],
+        follower: Vec::new(),
+        health: None,
+    };
+    for (body, wanted, verdict) in [
+        (r#"{"leader": 1.0}"#, json!(1), Verdict::Leader),
+        (r#"{"leader": 1}"#, json!(1.0), Verdict::Leader),
+        (r#"{"leader": 1e0}"#, json!(1), Verdict::Leader),
+        (r#"{"leader": 1.5}"#, json!(1), Verdict::Unfit { status: 200 }),
+        (r#"{"leader": 9007199254740993}"#, json!(9_007_199_254_740_992_u64), Verdict::Unfit { status: 200 }),
+        (r#"{"leader": "1"}"#, json!(1), Verdict::Unfit { status: 200 }),
+    ] {
+        assert_eq!(leads(wanted).judge(200, body.as_bytes()).verdict, verdict, "{body}");
+    }
+}
+
+#[test]
+fn l2_an_empty_pointer_is_the_whole_body() {
+    let rules = Rules {
+        leader: vec![condition(&[200..=200], &[("", json!("10.0.0.1:8300"))])],
+        follower: Vec::new(),
+        health: None,
+    };
+    assert_eq!(rules.judge(200, b"\"10.0.0.1:8300\"\n").verdict, Verdict::Leader);
+    assert_unfit(&rules, 200, b"\"10.0.0.2:8300\"", "the whole body is \"10.0.0.2:8300\", not");
+    assert_eq!(rules.invalid_pointer(), None);
 }
 
 #[test]

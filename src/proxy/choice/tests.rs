@@ -146,7 +146,7 @@ fn s3_patience_counts_from_the_first_failure() {
 /// What is waited for at `now` by a client that was `ready`, both in ms; `None` if it goes.
 fn awaited(scene: &Scene, tenure: &Arc<Tenure>, ready: u32, now: u32, max_age: Duration) -> Option<Word> {
     let (ready, now) = (scene.start + ready * MS, scene.start + now * MS);
-    match judge_age(tenure, ready, now, max_age, PATIENCE) {
+    match judge_age(tenure, ready, now, Some(max_age), None, PATIENCE) {
         Age::Young => None,
         Age::Old(word) => Some(word),
         Age::InVain => panic!("in vain"),
@@ -186,9 +186,30 @@ fn the_leaders_word_is_not_waited_for_beyond_the_patience() {
     let mut scene = Scene::new();
     let tenure = scene.lead(0);
     let (ready, end) = (scene.start + MS, scene.start + MS + PATIENCE);
-    let judge = |now| judge_age(&tenure, ready, now, Duration::ZERO, PATIENCE);
+    let judge = |now| judge_age(&tenure, ready, now, Some(Duration::ZERO), None, PATIENCE);
     assert!(matches!(judge(end.checked_sub(MS).unwrap()), Age::Old(_)));
     assert!(matches!(judge(end), Age::InVain));
+}
+
+#[test]
+fn l7_after_a_standstill_a_client_waits_for_a_later_statement() {
+    let mut scene = Scene::new();
+    let tenure = scene.lead(0);
+    tenure.confirm(scene.start + 100 * MS);
+    let judge = |resumed: u32, now: u32, max_age| {
+        let (now, resumed) = (scene.start + now * MS, scene.start + resumed * MS);
+        judge_age(&tenure, now, now, max_age, Some(resumed), PATIENCE)
+    };
+    let after = |age: Age| match age {
+        Age::Old(word) => Some(word.after),
+        Age::Young => None,
+        Age::InVain => panic!("in vain"),
+    };
+    assert_eq!(after(judge(99, 150, None)), None);
+    assert_eq!(after(judge(100, 150, None)), Some(scene.start + 100 * MS));
+    // The stricter of the two counts.
+    assert_eq!(after(judge(120, 150, Some(40 * MS))), Some(scene.start + 120 * MS));
+    assert_eq!(after(judge(99, 150, Some(40 * MS))), Some(scene.start + 110 * MS));
 }
 
 #[test]

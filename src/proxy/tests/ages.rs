@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::harness::*;
-use crate::tenure::Tenure;
+use crate::tenure::{Tenure, Trust};
 
 /// Clients wait for a probe that begins after they came.
 fn asks_anew() -> Gate {
@@ -134,4 +134,35 @@ async fn a_word_is_not_waited_for_beyond_the_patience() {
     assert_reset(&mut gate.client_saying(&hello()).await).await;
     assert_eq!(gate.metric("hold_timeouts_total", &["raft"]), 1);
     gate.ends_with("leaderless").await;
+}
+
+#[tokio::test]
+async fn l7_a_gate_whose_control_thread_hangs_holds_clients() {
+    let (mut gate, node) = (Gate::with(|_| {}), Node::start().await);
+    let tenure = gate.lead(0, node.address);
+    // The only turn that it takes: each moment after it is too late.
+    gate.writer.beat(Instant::now(), Trust { gap: Duration::ZERO, lease: AGES });
+    let mut client = gate.client_saying(&hello()).await;
+    let after = asked(&mut gate, &tenure).await;
+    gate.until("held_connections", &["raft"], 1).await;
+    tenure.confirm(after);
+    assert!(!node.is_dialled().await, "a probe begun no later is not enough");
+    gate.confirm();
+    let mut node = node.accept_hearing(&hello()).await;
+    assert_joined(&mut client, &mut node).await;
+    gate.end().await;
+}
+
+#[tokio::test]
+async fn l7_a_worker_enforces_the_lease_by_itself() {
+    let (mut gate, node) = (Gate::with(|_| {}), Node::start().await);
+    let tenure = gate.lead(0, node.address);
+    gate.writer.beat(Instant::now(), Trust { gap: AGES, lease: Duration::ZERO });
+    let mut client = gate.client_saying(&hello()).await;
+    asked(&mut gate, &tenure).await;
+    assert!(!node.is_dialled().await, "the lease is over");
+    gate.confirm();
+    let mut node = node.accept_hearing(&hello()).await;
+    assert_joined(&mut client, &mut node).await;
+    gate.end().await;
 }

@@ -233,6 +233,21 @@ impl Gate {
         kill_process(self.pid(), signal).unwrap();
     }
 
+    /// Stops it where it stands, as a virtual machine that is moved; its kernel still accepts.
+    pub(crate) async fn stand_still(&self) {
+        self.signal(Signal::STOP);
+        let stat = format!("/proc/{}/stat", self.pid().as_raw_nonzero());
+        until("the gate has stopped", async || {
+            std::fs::read_to_string(&stat).ok()?.contains(") T ").then_some(())
+        })
+        .await;
+    }
+
+    /// Lets it go on after [`stand_still`](Self::stand_still).
+    pub(crate) fn go_on(&self) {
+        self.signal(Signal::CONT);
+    }
+
     /// How many descriptors its process has.
     pub(crate) fn descriptors(&self) -> usize {
         self.open_descriptors().len()
