@@ -1,6 +1,7 @@
 //! What the roles ask of one another: how `follow` paces the probers, what they report back, how anybody raises a
 //! signal, and how an operator's commands arrive.
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -79,6 +80,8 @@ pub struct ProbeReport {
     pub healthy: bool,
     /// What was seen, in words: the status, or the failure with its cause and hint.
     pub detail: Arc<str>,
+    /// Where it was asked, if there was a connection.
+    pub at: Option<SocketAddr>,
     /// The certificate that the node presented on the connection in use, if it spoke TLS.
     pub certificate: Option<Arc<Certificate>>,
 }

@@ -48,7 +48,8 @@ pub struct RouteMemory {
 pub struct NodeMemory {
     /// Its address as it is configured: under another one it is another node.
     pub address: String,
-    /// Where its host was last reached, and everything else that its name stood for.
+    /// Where its host was last reached by a probe, if it ever was. A process of an older version writes down the
+    /// current address here.
     pub current: Option<IpAddr>,
     /// All that its name stood for.
     pub listed: Vec<IpAddr>,

@@ -144,6 +144,7 @@ impl Node {
         follow::NodeSettings {
             name: Arc::clone(&self.name),
             address: addresses.address.clone(),
+            probe_address: addresses.probe_address.clone(),
             priority: self.priority,
         }
     }

@@ -22,7 +22,7 @@ use super::settings::Settings;
 use super::shape::Shape;
 use crate::board::{ClusterBoard, ClusterStatus, Happened, NodeStatus, wall_clock};
 use crate::intent::{Input, ProbeOrder, ProbeReport};
-use crate::leader::{Alarm, Event, NodeId, NodeState, Pace, Tracker, Verdict};
+use crate::leader::{Alarm, Event, NodeId, NodeState, Pace, Suspicion, Tracker, Verdict};
 use crate::memory::ClusterMemory;
 use crate::names::{Book, Directory};
 use crate::supervise::caught;
@@ -192,6 +192,11 @@ impl Follow {
             Turn::Input(Input::Signal(signal)) => {
                 let why = signal.suspicion.as_str();
                 debug!(cluster = %self.cluster, node = signal.node.0, why, "suspicion");
+                if matches!(signal.suspicion, Suspicion::ConnectRefused | Suspicion::ConnectTimeout)
+                    && let Some(node) = self.nodes.get_mut(signal.node.0)
+                {
+                    node.pass_over_address(now);
+                }
                 self.tracker.handle_signal(now.into_std(), signal);
                 self.ask_reader(now, signal.node);
                 self.carry_out(now);
@@ -218,6 +223,9 @@ impl Follow {
         let Some(node) = node else { return };
         let report = node.weigh(report);
         let observation = report.observation;
+        if let (Verdict::Leader | Verdict::Follower, Some(at)) = (observation.verdict, report.at) {
+            self.take_address(now, observation.node, at, began);
+        }
         let changed = self.hear(now, &report);
         let node = &self.nodes[observation.node.0];
         if changed {
@@ -391,7 +399,8 @@ impl Follow {
 
     fn facts(&self) -> Vec<NodeFacts> {
         let nodes = self.nodes.iter().enumerate();
-        nodes.map(|(id, node)| node.facts(self.state(id), self.override_of(id))).collect()
+        let fall = self.settings.policy.fall;
+        nodes.map(|(id, node)| node.facts(self.state(id), self.override_of(id), fall)).collect()
     }
 
     fn state(&self, id: usize) -> NodeState {

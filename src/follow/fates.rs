@@ -5,7 +5,6 @@ mod properties;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
-use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -18,11 +17,12 @@ use crate::tenure::{Fate, Tenure, To};
 pub(super) struct NodeFacts {
     /// What it counts as.
     pub(super) state: NodeState,
-    /// Begin of the first probe of its present run of silences; `None` if its newest verdict is a statement, or the
-    /// silence was the gate's own.
-    pub(super) silent_since: Option<Instant>,
-    /// When that run had become long enough to act (L2), if it has.
+    /// When its present run of silences had become long enough to act (L2), if it has; `None`, too, if the silence was the
+    /// gate's own.
     pub(super) fell: Option<Instant>,
+    /// Begin of the first probe of its present run of absences, which are silences that say that it is gone, if that run
+    /// is long enough to act.
+    pub(super) absent_since: Option<Instant>,
     /// Begin of the newest probe that it answered with anything.
     pub(super) answered: Option<Instant>,
     /// All that leads to it.
@@ -103,23 +103,29 @@ impl View<'_> {
         }
     }
 
-    /// Whether a silent node is gone, rather than the gate cut off or the cluster between two leaders. What another
-    /// one's claim is for the leader's clients is for readers a node to which they could go instead: without one, a cut
-    /// would serve them no better than waiting.
+    /// Whether a silent node's sessions are lost, rather than the gate cut off or the cluster between two leaders.
+    ///
+    /// Of the leader's clients, another node's claim says so, whatever the silence is; without one, only long absence does.
+    /// A node that answers, but not as expected (an expired certificate, a status that means nothing), may serve its
+    /// sessions as before. Of readers nobody's claim says so: their node has to be absent, and a cut comes sooner where
+    /// they could go to another.
     fn silence_counts(&self, silent: NodeId) -> bool {
         let Some(node) = self.node(silent) else { return false };
-        let (Some(since), Some(fell)) = (node.silent_since, node.fell) else { return false };
+        let Some(fell) = node.fell else { return false };
         let others =
             || self.nodes.iter().enumerate().filter(|(id, _)| NodeId(*id) != silent).map(|(_, node)| node);
         // Whom the gate has asked only after that: at the moment at which it is cut off, one node's last answer may
         // be to a later probe than the other's first silence.
         let gate_is_connected = others().any(|node| node.answered.is_some_and(|at| at >= fell));
-        let other_claims = match self.to {
-            To::Leader => others().any(|node| node.state == NodeState::Leader),
-            To::Followers | To::Any => !self.serving.is_empty(),
+        let is_long = |since| self.now.saturating_duration_since(since) >= self.settings.unreachable_after;
+        let is_lost = match self.to {
+            To::Leader if others().any(|node| node.state == NodeState::Leader) => true,
+            To::Leader => node.absent_since.is_some_and(is_long),
+            To::Followers | To::Any => {
+                node.absent_since.is_some_and(|since| !self.serving.is_empty() || is_long(since))
+            }
         };
-        let long: Duration = self.now.saturating_duration_since(since);
-        gate_is_connected && (other_claims || long >= self.settings.unreachable_after)
+        gate_is_connected && is_lost
     }
 
     fn node(&self, id: NodeId) -> Option<&NodeFacts> {
@@ -129,6 +135,8 @@ impl View<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::tenure::{TenureWriter, channel};
 
@@ -145,8 +153,8 @@ mod tests {
     fn answering(state: NodeState, at: Instant) -> NodeFacts {
         NodeFacts {
             state,
-            silent_since: None,
             fell: None,
+            absent_since: None,
             answered: Some(at),
             addresses: vec![address(1)],
             drained: false,
@@ -157,8 +165,8 @@ mod tests {
     fn silent(since: Instant) -> NodeFacts {
         NodeFacts {
             state: NodeState::Unreachable,
-            silent_since: Some(since),
             fell: Some(since + Duration::from_millis(100)),
+            absent_since: Some(since),
             answered: None,
             addresses: vec![address(1)],
             drained: false,
@@ -193,7 +201,8 @@ mod tests {
     ) -> Option<Fate> {
         let mut past = PastTenures::default();
         past.push(tenure);
-        let now = nodes[0].silent_since.or(nodes[0].answered).expect("node 0 has a time") + after;
+        let since = nodes[0].absent_since.or(nodes[0].fell).or(nodes[0].answered);
+        let now = since.expect("node 0 has a time") + after;
         let serving: Vec<NodeId> = route.map(NodeId).into_iter().collect();
         let view = View { now, settings, to: To::Leader, serving: &serving, nodes };
         past.decide(&view).pop().map(|(_, fate)| fate)
@@ -229,6 +238,17 @@ mod tests {
         let nodes = [silent(since), answering(NodeState::Follower, since + Duration::from_secs(1))];
         assert_eq!(fate(None, Duration::from_millis(9_999), &nodes, SETTINGS), None);
         assert_eq!(fate(None, Duration::from_secs(10), &nodes, SETTINGS), Some(Fate::Cut));
+    }
+
+    #[test]
+    fn s5_a_node_that_answers_is_cut_only_by_anothers_claim() {
+        let since = Instant::now();
+        let unfit = NodeFacts { state: NodeState::Unfit, absent_since: None, ..silent(since) };
+        let other = |state| answering(state, since + Duration::from_secs(1));
+        let long = Duration::from_hours(1);
+        assert_eq!(fate(None, long, &[unfit.clone(), other(NodeState::Follower)], SETTINGS), None);
+        let claimed = [unfit, other(NodeState::Leader)];
+        assert_eq!(fate(Some(1), Duration::from_secs(2), &claimed, SETTINGS), Some(Fate::Cut));
     }
 
     #[test]

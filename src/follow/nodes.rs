@@ -4,8 +4,9 @@
 mod tests;
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -15,6 +16,9 @@ use super::settings::NodeSettings;
 use crate::board::{NodeStatus, wall_clock};
 use crate::intent::{Certificate, ProbeReport};
 use crate::leader::{self, NodeId, NodeState, Observation, Override, ProbeFailure, ProbeId, Verdict};
+
+/// For how long connects that fail do not count after an address was passed over.
+const PASSED_OVER: Duration = Duration::from_secs(1);
 
 /// One node, as last heard.
 #[derive(Debug)]
@@ -29,14 +33,21 @@ pub(super) struct Node {
     followed_at: Option<Instant>,
     /// How often in a row its newest verdicts were one and the same statement.
     alike: u32,
-    silent_since: Option<Instant>,
     /// Silences in a row that count.
     silences: u32,
     /// When the last of so many silences was heard as it takes for them to act (L2).
     fell: Option<Instant>,
+    /// Absences in a row: silences that say that the node is gone (S5).
+    absences: u32,
+    /// Begin of the first probe of these.
+    absent_since: Option<Instant>,
     answered: Option<Instant>,
     /// Silence of probes begun earlier than this says nothing: the gate was cut off (S5).
     reconnected: Option<Instant>,
+    /// Where it made its newest statement.
+    spoke_at: Option<IpAddr>,
+    /// When an address of it was last passed over, at which clients could not connect.
+    passed_over: Option<Instant>,
     /// Since when it is where it is now, if it was elsewhere before, or not there at all (O2).
     here_since: Option<Instant>,
 }
@@ -60,11 +71,14 @@ impl Node {
             led_at: None,
             followed_at: None,
             alike: 0,
-            silent_since: None,
             silences: 0,
             fell: None,
+            absences: 0,
+            absent_since: None,
             answered: None,
             reconnected: None,
+            spoke_at: None,
+            passed_over: None,
             here_since: None,
         }
     }
@@ -72,6 +86,19 @@ impl Node {
     /// One that was known before, and is here since `now`: what its former prober may still report was said elsewhere.
     pub(super) fn moved(settings: NodeSettings, now: Instant) -> Self {
         Node { here_since: Some(now), ..Node::new(settings) }
+    }
+
+    /// Notes that it makes a statement at this address, in an answer to a probe begun at `began`. The address is the
+    /// node's from now on. Returns whether its last statement was made at another one, perhaps by another machine: then
+    /// all that it said is forgotten.
+    pub(super) fn speak_at(&mut self, address: SocketAddr, began: Instant) -> bool {
+        let has_moved = self.spoke_at.is_some_and(|before| before != address.ip());
+        if has_moved {
+            *self = Node::moved(self.settings.clone(), began);
+        }
+        self.spoke_at = Some(address.ip());
+        self.settings.probe_address.note_reached(address);
+        has_moved
     }
 
     /// Whether a probe begun at `began` has asked it where it is now.
@@ -91,6 +118,8 @@ impl Node {
     /// Takes in what another process knew of it (O3), as far as clients may go there on its word.
     pub(super) fn recall(&mut self, now: Instant, memory: &leader::NodeMemory) {
         let moment = |age| now.checked_sub(age);
+        let probed = self.is_served_where_probed().then(|| self.settings.address.reached());
+        self.spoke_at = probed.flatten().map(|address| address.ip());
         self.led_at = memory.claim.and_then(|claim| moment(claim.last_good));
         self.followed_at = memory.followed.and_then(moment);
         self.alike = match memory.state {
@@ -107,6 +136,21 @@ impl Node {
     /// Where clients go; once there is an address, there is always one.
     pub(super) fn address(&self) -> Option<SocketAddr> {
         self.settings.address.current()
+    }
+
+    /// Notes that a client could not connect to it. Where no probe goes to the host of its clients, the next one is sent to
+    /// the next of that host's addresses. Connects that were in progress then fail a little later, and count no more.
+    pub(super) fn pass_over_address(&mut self, now: Instant) {
+        let is_recent = self.passed_over.is_some_and(|at| now < at + PASSED_OVER);
+        if let Some(address) = self.address().filter(|_| !is_recent && !self.is_served_where_probed()) {
+            self.settings.address.pass_over(address);
+            self.passed_over = Some(now);
+        }
+    }
+
+    /// Whether its clients go to the host that is probed, and so to where the probe has reached it.
+    pub(super) fn is_served_where_probed(&self) -> bool {
+        self.settings.address.shares_host(&self.settings.probe_address)
     }
 
     /// What a report is worth: a node to which no client can go is of no use, whatever it says of itself.
@@ -147,8 +191,8 @@ impl Node {
         match observation.verdict {
             Verdict::Leader | Verdict::Follower => self.forget_silence(),
             Verdict::Unfit { .. } | Verdict::Unreachable { .. } if self.reconnected <= Some(began) => {
-                self.silent_since.get_or_insert(began);
                 self.silences = self.silences.saturating_add(1);
+                self.count_absence(observation.verdict, began);
                 if fall <= self.silences {
                     self.fell.get_or_insert(now);
                 }
@@ -180,6 +224,15 @@ impl Node {
         changed
     }
 
+    fn count_absence(&mut self, silence: Verdict, began: Instant) {
+        if matches!(silence, Verdict::Unreachable { failure } if failure.is_absence()) {
+            self.absent_since.get_or_insert(began);
+            self.absences = self.absences.saturating_add(1);
+        } else {
+            (self.absent_since, self.absences) = (None, 0);
+        }
+    }
+
     /// Whether its newest probe brought no answer at all.
     pub(super) fn is_unreachable(&self) -> bool {
         self.newest.as_ref().is_some_and(|heard| matches!(heard.verdict, Verdict::Unreachable { .. }))
@@ -192,14 +245,16 @@ impl Node {
     }
 
     fn forget_silence(&mut self) {
-        (self.silent_since, self.silences, self.fell) = (None, 0, None);
+        (self.silences, self.fell) = (0, None);
+        (self.absent_since, self.absences) = (None, 0);
     }
 
-    pub(super) fn facts(&self, state: NodeState, overridden: Option<Override>) -> NodeFacts {
+    /// `fall` is how many silences in a row act (L2).
+    pub(super) fn facts(&self, state: NodeState, overridden: Option<Override>, fall: u32) -> NodeFacts {
         NodeFacts {
             state,
-            silent_since: self.silent_since,
             fell: self.fell,
+            absent_since: self.absent_since.filter(|_| fall <= self.absences),
             answered: self.answered,
             addresses: self.settings.address.all(),
             drained: overridden == Some(Override::Drain),

@@ -28,6 +28,8 @@ pub struct NodeSettings {
     pub name: Arc<str>,
     /// Where clients' bytes go.
     pub address: Address,
+    /// Where it is probed.
+    pub probe_address: Address,
     /// Preferred among claims that have no order (L3); higher first.
     pub priority: i32,
 }

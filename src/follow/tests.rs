@@ -26,6 +26,7 @@ mod overrides;
 mod readers;
 mod reshape;
 
+const UNFIT: Verdict = Verdict::Unfit { status: 503 };
 const SILENCE: Verdict = Verdict::Unreachable { failure: ProbeFailure::Timeout };
 
 /// A followed cluster of three nodes, and its ends.
@@ -55,6 +56,23 @@ impl Followed {
         addresses: Vec<Address>,
         memory: Option<&ClusterMemory>,
     ) -> Self {
+        let nodes = addresses.into_iter().map(|address| (address.clone(), address)).collect();
+        Self::start_apart(hold_then, on_demotion, directory, nodes, memory)
+    }
+
+    /// The same; each node has an address for clients, and one for probes.
+    fn start_apart(
+        hold_then: HoldThen,
+        on_demotion: OnDemotion,
+        directory: Directory,
+        nodes: Vec<(Address, Address)>,
+        memory: Option<&ClusterMemory>,
+    ) -> Self {
+        let addresses: Vec<Address> = nodes.iter().map(|(address, _)| address.clone()).collect();
+        let of_node = |(id, (address, probe_address)): (usize, (Address, Address))| NodeSettings {
+            probe_address,
+            ..node_settings((id, address))
+        };
         let now = Instant::now();
         let channel = || tenure::channel(now, Arc::default());
         let (writer, reader) = channel();
@@ -65,7 +83,7 @@ impl Followed {
         let (board, registry) = (Arc::<ClusterBoard>::default(), Registry::new());
         let settings = Settings {
             cluster: "ctrl".into(),
-            nodes: addresses.iter().cloned().enumerate().map(node_settings).collect(),
+            nodes: nodes.into_iter().enumerate().map(of_node).collect(),
             policy: Policy::default(),
             hold_then,
             fates: FateSettings {
@@ -110,14 +128,31 @@ impl Followed {
         self.reports(id, self.ids.next(), Instant::now(), verdict).await;
     }
 
+    /// A node says this, and was asked at this address.
+    async fn says_at(&self, id: usize, at: SocketAddr, verdict: Verdict) {
+        self.reports_of(id, self.ids.next(), Instant::now(), verdict, Some(at)).await;
+    }
+
     /// What came of a probe that had begun then.
     async fn reports(&self, id: usize, probe: ProbeId, began: Instant, verdict: Verdict) {
+        self.reports_of(id, probe, began, verdict, None).await;
+    }
+
+    async fn reports_of(
+        &self,
+        id: usize,
+        probe: ProbeId,
+        began: Instant,
+        verdict: Verdict,
+        at: Option<SocketAddr>,
+    ) {
         let observation = Observation { node: NodeId(id), probe, began: began.into_std(), verdict };
         let report = ProbeReport {
             observation,
             latency: Duration::from_millis(1),
             healthy: matches!(verdict, Verdict::Leader | Verdict::Follower),
             detail: "scripted".into(),
+            at,
             certificate: None,
         };
         advance(report.latency).await;
@@ -150,7 +185,7 @@ impl Followed {
 }
 
 fn node_settings((id, address): (usize, Address)) -> NodeSettings {
-    NodeSettings { name: format!("n{id}").into(), address, priority: 0 }
+    NodeSettings { name: format!("n{id}").into(), probe_address: address.clone(), address, priority: 0 }
 }
 
 fn address(port: u16) -> SocketAddr {
@@ -264,6 +299,7 @@ async fn what_is_wanted_is_wanted_of_the_next_leader_too() {
             latency: Duration::from_millis(20),
             healthy: true,
             detail: "scripted".into(),
+            at: None,
             certificate: None,
         })
         .await;
@@ -334,6 +370,7 @@ async fn l4_a_late_verdict_is_not_shown_as_the_newest() {
             latency,
             healthy: false,
             detail: "late".into(),
+            at: None,
             certificate: None,
         })
         .await;

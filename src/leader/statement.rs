@@ -52,6 +52,17 @@ pub enum ProbeFailure {
 }
 
 impl ProbeFailure {
+    /// Whether it is evidence that the node is gone, for nothing of it was heard. Who sends a certificate, a TLS alert or
+    /// bytes that are no HTTP answer is there, and so may the data port be (S5).
+    pub fn is_absence(self) -> bool {
+        match self {
+            ProbeFailure::Refused | ProbeFailure::Timeout | ProbeFailure::Closed => true,
+            ProbeFailure::Tls | ProbeFailure::Certificate | ProbeFailure::Protocol | ProbeFailure::Dns => {
+                false
+            }
+        }
+    }
+
     /// The label value, and the word used in logs.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -13,8 +13,8 @@ struct Entry {
     /// What the name stands for, in the order in which it became known: a name service that turns its answers
     /// round, as many do, changes nothing.
     listed: Vec<IpAddr>,
-    /// Where the host was last reached. It stays, even when it is no longer listed, until another one is reached:
-    /// nobody is sent to where nobody has answered yet.
+    /// Where the host has last made a statement. This address stays, even when it is no longer listed, until a
+    /// statement is made at another one: no client is sent to where the node has said nothing yet.
     reached: Option<IpAddr>,
     /// Why the newest look-up failed, if it did.
     trouble: Option<Arc<str>>,
@@ -61,17 +61,42 @@ impl Book {
         entry.reached.or_else(|| entry.listed.first().copied())
     }
 
-    /// Everything listed, in the order in which to try it: from the one after `failed`, or else from the current one.
+    /// Where the host was last reached, if it ever was.
+    pub(super) fn reached(&self, place: usize) -> Option<IpAddr> {
+        self.0[place].reached
+    }
+
+    /// What the name stands for.
+    pub(super) fn listed(&self, place: usize) -> Vec<IpAddr> {
+        self.0[place].listed.clone()
+    }
+
+    /// Everything that leads to the host, in the order in which to try it: from the one after `failed`, or else from
+    /// the current one. The address at which the host was reached comes before those that are listed, even when it is
+    /// no longer one of them: a wrong answer of the name service takes no working address away.
     pub(super) fn in_turn(&self, place: usize, failed: Option<IpAddr>) -> Vec<IpAddr> {
-        let position = |wanted| self.0[place].listed.iter().position(|address| Some(*address) == wanted);
+        let Entry { listed, reached, .. } = &self.0[place];
+        let unlisted = reached.filter(|address| !listed.contains(address));
+        let mut turn: Vec<IpAddr> = unlisted.into_iter().chain(listed.iter().copied()).collect();
+        let position = |wanted| turn.iter().position(|address| Some(*address) == wanted);
         let begin = match position(failed) {
             Some(failed) => failed + 1,
             None => position(self.current(place)).unwrap_or(0),
         };
-        let mut turn = self.0[place].listed.clone();
         // `begin` may be one past the end, which turns everything round to where it was.
         turn.rotate_left(begin);
         turn
+    }
+
+    /// Puts an address that failed behind the others that are listed. Returns whether the current address is another
+    /// one now, which is never so for a host that was reached: there, the probe decides.
+    pub(super) fn pass_over(&mut self, place: usize, failed: IpAddr) -> bool {
+        let before = self.current(place);
+        let listed = &mut self.0[place].listed;
+        if listed.first() == Some(&failed) {
+            listed.rotate_left(1);
+        }
+        self.current(place) != before
     }
 
     pub(super) fn is_listed(&self, place: usize, address: IpAddr) -> bool {
@@ -180,9 +205,22 @@ mod tests {
         let mut book = listing([1]);
         assert!(!book.note_reached(0, ip(1)), "it was the current one already");
         assert_eq!(book.take(0, Ok(ips([2]))), Some(News::Addresses(ips([2]))));
-        assert_eq!((book.current(0), book.in_turn(0, None)), (Some(ip(1)), ips([2])));
+        assert_eq!((book.current(0), book.in_turn(0, None)), (Some(ip(1)), ips([1, 2])));
+        assert_eq!(book.in_turn(0, Some(ip(1))), ips([2, 1]));
+        assert_eq!((book.reached(0), book.listed(0)), (Some(ip(1)), ips([2])));
         assert!(book.note_reached(0, ip(2)));
-        assert_eq!(book.current(0), Some(ip(2)));
+        assert_eq!((book.current(0), book.in_turn(0, None)), (Some(ip(2)), ips([2])));
+    }
+
+    #[test]
+    fn an_address_that_fails_is_passed_over_unless_it_was_reached() {
+        let mut book = listing([1, 2, 3]);
+        assert!(book.pass_over(0, ip(1)));
+        assert_eq!((book.current(0), book.listed(0)), (Some(ip(2)), ips([2, 3, 1])));
+        assert!(!book.pass_over(0, ip(1)), "the failure is of the address before");
+        assert_eq!(book.take(0, Ok(ips([1, 2, 3]))), None, "the next look-up does not undo it");
+        book.note_reached(0, ip(2));
+        assert!(!book.pass_over(0, ip(2)));
     }
 
     #[test]

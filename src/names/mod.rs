@@ -2,7 +2,7 @@
 //!
 //! A [`Directory`] holds what is known of one cluster's names. Whoever needs an [`Address`] reads it there at the
 //! moment of need; `look_up` keeps it true, and never harms what is known: the last good addresses stay until
-//! others are found. Whoever reaches a node says so, and that address is the node's from then on.
+//! others are found. The address at which a node makes a statement is the node's from then on.
 
 mod book;
 mod look_up;
@@ -104,7 +104,23 @@ impl Address {
         self.read(Book::current).map(|ip| self.with_port(ip))
     }
 
-    /// The addresses to try one after the other, beginning after the one that `failed` last, if one did.
+    /// Where it was last reached, which [`note_reached`](Self::note_reached) has said; a look-up alone says nothing.
+    pub fn reached(&self) -> Option<SocketAddr> {
+        self.read(Book::reached).map(|ip| self.with_port(ip))
+    }
+
+    /// What its name stands for.
+    pub fn listed(&self) -> Vec<SocketAddr> {
+        self.read(Book::listed).into_iter().map(|ip| self.with_port(ip)).collect()
+    }
+
+    /// Whether both are ports of one host in the directory, so that what is reached at one is reached at the other.
+    pub fn shares_host(&self, other: &Address) -> bool {
+        self.host.directory.0.same_channel(&other.host.directory.0) && self.host.place == other.host.place
+    }
+
+    /// The addresses to try one after the other, beginning after the one that `failed` last, if one did. The address at
+    /// which it was reached is one of them, even when its name no longer stands for it.
     pub fn in_turn(&self, failed: Option<SocketAddr>) -> Vec<SocketAddr> {
         let found = self.read(|book, place| book.in_turn(place, failed.map(|address| address.ip())));
         found.into_iter().map(|ip| self.with_port(ip)).collect()
@@ -112,7 +128,7 @@ impl Address {
 
     /// All that leads to it: what its name stands for, and the current address.
     pub fn all(&self) -> Vec<SocketAddr> {
-        let mut all = self.in_turn(None);
+        let mut all = self.listed();
         all.extend(self.current().filter(|current| !all.contains(current)));
         all
     }
@@ -122,7 +138,13 @@ impl Address {
         address.port() == self.port && self.read(|book, place| book.is_listed(place, address.ip()))
     }
 
-    /// Notes that it was reached here: this is the current address from now on, also for other ports of the host.
+    /// Notes that clients cannot connect here, so that those who come next are sent to the next address that is listed.
+    /// Of no effect where the host was reached by a probe, or where there is no other address.
+    pub fn pass_over(&self, address: SocketAddr) {
+        self.host.directory.0.send_if_modified(|book| book.pass_over(self.host.place, address.ip()));
+    }
+
+    /// Notes that the node made a statement here: this is the current address from now on, also for other ports of the host.
     pub fn note_reached(&self, address: SocketAddr) {
         self.host.directory.0.send_if_modified(|book| book.note_reached(self.host.place, address.ip()));
     }
@@ -132,14 +154,15 @@ impl Address {
         format!("{}:{}", self.host.name, self.port)
     }
 
-    /// Begins with what another process knew of a name (O3). Nothing is to be known yet; an address stays what it is.
-    pub fn recall(&self, listed: &[IpAddr], current: Option<IpAddr>) {
+    /// Begins with what another process knew of a name (O3): what it stood for, and where it was `reached`, if it ever
+    /// was. Nothing is to be known yet; an address stays what it is.
+    pub fn recall(&self, listed: &[IpAddr], reached: Option<IpAddr>) {
         if self.host.is_name() && !listed.is_empty() {
             let place = self.host.place;
             self.host.directory.0.send_modify(|book| {
                 book.take(place, Ok(listed.to_vec()));
-                if let Some(current) = current {
-                    book.note_reached(place, current);
+                if let Some(reached) = reached {
+                    book.note_reached(place, reached);
                 }
             });
         }
@@ -167,8 +190,7 @@ impl Address {
 /// The same port of the same host of the same directory, wherever that is now.
 impl PartialEq for Address {
     fn eq(&self, other: &Self) -> bool {
-        let same_directory = self.host.directory.0.same_channel(&other.host.directory.0);
-        same_directory && (self.host.place, self.port) == (other.host.place, other.port)
+        self.shares_host(other) && self.port == other.port
     }
 }
 

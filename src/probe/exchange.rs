@@ -1,5 +1,6 @@
 //! One connection to a node, and one request on it at a time, under one deadline (L6).
 
+use std::error::Error;
 use std::fmt;
 use std::future::poll_fn;
 use std::io;
@@ -8,19 +9,21 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::body::{Body, Incoming};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::header::{CONNECTION, TRANSFER_ENCODING};
 use hyper::{Request, Response, Version};
 use hyper_util::rt::TokioIo;
+use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::dial::{Dial, Stream, Tcp};
 use super::failure::{Failure, Phase};
+use super::judge::{Rules, Wanted};
 use super::tls::{Connector, Leaf, Peer};
 use crate::intent::Certificate;
 use crate::leader::ProbeFailure;
@@ -34,6 +37,9 @@ mod tests;
 pub(super) const HEAD_LIMIT: usize = 16 * 1024;
 /// How many bytes of an answer's body are read before it is given up.
 pub(super) const BODY_LIMIT: usize = 64 * 1024;
+/// How long the rest of a body may take that no rule looks at. The answer is known by then: a body that ends within this
+/// time spares the next probe a connection.
+const UNREAD_GRACE: Duration = Duration::from_millis(50);
 /// How long a node may take to let us say goodbye.
 const CLOSE_GRACE: Duration = Duration::from_secs(1);
 
@@ -43,11 +49,15 @@ pub(super) struct Endpoint {
     pub(super) address: Address,
     pub(super) tls: Option<(Connector, Peer)>,
     pub(super) request: Request<Empty<Bytes>>,
+    /// What an answer means, and so what of it has to be read.
+    pub(super) rules: Arc<Rules>,
     /// The PROXY header that each connection begins with.
     send_proxy: Option<proxy_header::Version>,
     dial: Arc<dyn Dial>,
     /// Where the newest connection goes, if it could be made.
-    connected: Option<SocketAddr>,
+    pub(super) connected: Option<SocketAddr>,
+    /// Where the next connection is to go before all others.
+    pub(super) preferred: Option<SocketAddr>,
     /// Where it could not be made, or brought nothing, if that was the newest attempt.
     failed: Option<SocketAddr>,
 }
@@ -62,6 +72,23 @@ pub(super) struct Deadline {
 impl Deadline {
     pub(super) fn after(began: Instant, timeout: Duration) -> Self {
         Deadline { at: began + timeout, timeout }
+    }
+
+    /// One for something else that begins now, which may take as long.
+    pub(super) fn again(self, now: Instant) -> Self {
+        Deadline::after(now, self.timeout)
+    }
+
+    /// One that leaves time for `others` that come after it.
+    pub(super) fn shared_with(self, others: usize, now: Instant) -> Self {
+        let share = self.at.saturating_duration_since(now)
+            / u32::try_from(others).unwrap_or(u32::MAX).saturating_add(1);
+        Deadline { at: now + share, ..self }
+    }
+
+    /// The same, if `limit` from now is not sooner.
+    fn within(self, limit: Duration) -> Self {
+        Deadline { at: self.at.min(Instant::now() + limit), ..self }
     }
 
     async fn bound<T>(self, phase: Phase, work: impl Future<Output = T>) -> Result<T, Failure> {
@@ -114,9 +141,20 @@ impl Endpoint {
         address: Address,
         tls: Option<(Connector, Peer)>,
         request: Request<Empty<Bytes>>,
+        rules: Arc<Rules>,
     ) -> Self {
         let dial = Arc::new(Tcp);
-        Endpoint { address, tls, request, send_proxy: None, dial, connected: None, failed: None }
+        Endpoint {
+            address,
+            tls,
+            request,
+            rules,
+            send_proxy: None,
+            dial,
+            connected: None,
+            preferred: None,
+            failed: None,
+        }
     }
 
     /// The same, with a PROXY header at the beginning of each connection: one that says that the gate speaks for itself.
@@ -129,16 +167,9 @@ impl Endpoint {
         Endpoint { dial, ..self }
     }
 
-    /// Whether the newest connection goes to an address that the node still has.
-    pub(super) fn is_up_to_date(&self) -> bool {
-        self.connected.is_some_and(|address| self.address.is_listed(address))
-    }
-
-    /// Notes that the node answered on the newest connection.
-    pub(super) fn note_answer(&self) {
-        if let Some(address) = self.connected {
-            self.address.note_reached(address);
-        }
+    /// Whether the newest connection goes to an address that the node no longer has.
+    pub(super) fn is_outdated(&self) -> bool {
+        self.connected.is_some_and(|address| !self.address.is_listed(address))
     }
 
     /// Notes that the newest connection was made, but brought no answer: the next one goes elsewhere, if it can.
@@ -153,7 +184,12 @@ impl Endpoint {
         let _ = timeout_at(deadline.at, self.address.looked_up()).await;
         self.connected = None;
         let mut outcome = (Err(Failure::dns(&self.address)), None);
-        for address in self.address.in_turn(self.failed) {
+        let mut turn = self.address.in_turn(self.failed);
+        if let Some(preferred) = self.preferred.take() {
+            turn.retain(|address| *address != preferred);
+            turn.insert(0, preferred);
+        }
+        for address in turn {
             let attempt = self.connect_to(address, deadline).await;
             if attempt.0.is_ok() {
                 (self.connected, self.failed) = (Some(address), None);
@@ -170,7 +206,7 @@ impl Endpoint {
         outcome
     }
 
-    async fn connect_to(&self, address: SocketAddr, deadline: Deadline) -> Connected {
+    pub(super) async fn connect_to(&self, address: SocketAddr, deadline: Deadline) -> Connected {
         let stream = match self.dial(address, deadline).await {
             Ok(stream) => stream,
             Err(failure) => return (Err(failure), None),
@@ -231,19 +267,36 @@ impl Connection {
         head.map_err(|error| Failure::http(&error))
     }
 
-    /// Reads the body that belongs to a head. With it, the exchange is over.
+    /// Reads the body that belongs to a head, as far as these rules look at it. With it, the exchange is over.
+    ///
+    /// # Errors
+    /// Of a body on which the verdict depends: it is too large, does not come in time, or is cut off. One that only ends
+    /// by the connection's end, without TLS's own end, is whole if it is a whole JSON text.
     pub(super) async fn read(
         &mut self,
         head: Response<Incoming>,
+        rules: &Rules,
         deadline: Deadline,
     ) -> Result<Answer, Failure> {
         let status = head.status().as_u16();
-        let closes = announces_close(&head);
-        let body = Limited::new(head.into_body(), BODY_LIMIT).collect();
-        let body = deadline.bound(Phase::Body, self.line.until(body)).await?;
-        let body = body.map_err(|error| Failure::http(&*error))?;
-        self.line.rest();
-        Ok(Answer { status, body: body.to_bytes(), closes })
+        let (closes, is_delimited) = (announces_close(&head), is_delimited(&head));
+        let wanted = rules.wanted(status);
+        let deadline = if wanted == Wanted::Nothing { deadline.within(UNREAD_GRACE) } else { deadline };
+        let mut read = BytesMut::new();
+        let body = collect(Limited::new(head.into_body(), BODY_LIMIT), &mut read);
+        let end = deadline.bound(Phase::Body, self.line.until(body)).await;
+        match end.and_then(|end| end.map_err(|error| Failure::http(&*error))) {
+            Ok(()) => {
+                self.line.rest();
+                Ok(Answer { status, body: read.freeze(), closes })
+            }
+            Err(failure) if wanted == Wanted::ForVerdict => {
+                let is_whole = failure.kind == ProbeFailure::Closed && !is_delimited && is_whole_json(&read);
+                if is_whole { Ok(Answer { status, body: read.freeze(), closes: true }) } else { Err(failure) }
+            }
+            // What the connection may still bring would be taken for the next answer.
+            Err(_) => Ok(Answer { status, body: Bytes::new(), closes: true }),
+        }
     }
 
     /// Waits, between two exchanges, until the connection has ended.
@@ -344,7 +397,28 @@ fn announces_close(response: &Response<Incoming>) -> bool {
         let options = value.to_str().unwrap_or_default();
         options.split(',').any(|option| option.trim().eq_ignore_ascii_case("close"))
     });
-    let is_delimited =
-        response.body().size_hint().exact().is_some() || response.headers().contains_key(TRANSFER_ENCODING);
-    says_close || !is_delimited || response.version() != Version::HTTP_11
+    says_close || !is_delimited(response) || response.version() != Version::HTTP_11
+}
+
+/// Whether the body has another end than that of the connection.
+fn is_delimited(response: &Response<Incoming>) -> bool {
+    response.body().size_hint().exact().is_some() || response.headers().contains_key(TRANSFER_ENCODING)
+}
+
+/// Reads a body to its end; what came before an error has been read, too.
+async fn collect(
+    mut body: Limited<Incoming>,
+    read: &mut BytesMut,
+) -> Result<(), Box<dyn Error + Send + Sync>> {
+    while let Some(frame) = body.frame().await {
+        if let Ok(data) = frame?.into_data() {
+            read.extend_from_slice(&data);
+        }
+    }
+    Ok(())
+}
+
+/// Whether this is a JSON text that nothing can have been cut off from: of a number, digits may be missing.
+fn is_whole_json(text: &[u8]) -> bool {
+    serde_json::from_slice(text).is_ok_and(|value: Value| !value.is_number())
 }

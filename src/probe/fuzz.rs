@@ -56,7 +56,7 @@ async fn ask(mut connection: Connection) -> Result<Answer, Failure> {
     let deadline = Deadline::after(Instant::now(), PATIENCE);
     let request = Request::builder().uri("/").header("host", "n").body(Empty::new()).expect("a request");
     let head = connection.send(&request, deadline).await?;
-    connection.read(head, deadline).await
+    connection.read(head, &rules("/leads", true.into()), deadline).await
 }
 
 /// A stream out of which all of this comes, in pieces of one length, and then its end.

@@ -33,6 +33,11 @@ impl HedgedLink {
         self.link.is_reusable(now)
     }
 
+    /// See [`Link::note_statement`].
+    pub(super) fn note_statement(&mut self, is_statement: bool) {
+        self.link.note_statement(is_statement);
+    }
+
     /// See [`Link::lost`].
     pub(super) async fn lost(&mut self) {
         self.link.lost().await;

@@ -24,6 +24,17 @@ pub struct Rules {
     pub health: Option<&'static str>,
 }
 
+/// What of an answer's body has to be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// Nothing: the status alone says it.
+    Nothing,
+    /// As much as there is, for it tells whether the node is well.
+    ForHealth,
+    /// All of it, for the verdict depends on it.
+    ForVerdict,
+}
+
 /// One alternative: all of its parts must hold.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Condition {
@@ -61,6 +72,18 @@ impl Rules {
             verdict: Verdict::Unfit { status },
             healthy: false,
             detail: format!("answered {status}, {reason}: check probe.path, probe.leader and probe.follower"),
+        }
+    }
+
+    /// What of the body of an answer with this status has to be read.
+    pub(super) fn wanted(&self, status: u16) -> Wanted {
+        let mut conditions = self.leader.iter().chain(&self.follower);
+        if conditions.any(|condition| condition.covers(status) && !condition.json.is_empty()) {
+            Wanted::ForVerdict
+        } else if self.health.is_some() {
+            Wanted::ForHealth
+        } else {
+            Wanted::Nothing
         }
     }
 
@@ -112,10 +135,8 @@ struct Answer {
 
 impl Answer {
     fn new(rules: &Rules, status: u16, body: &[u8]) -> Self {
-        let mut conditions = rules.leader.iter().chain(&rules.follower);
-        let wanted = conditions.any(|condition| condition.covers(status) && !condition.json.is_empty());
-        let wanted = wanted || rules.health.is_some();
-        let json: Option<Value> = if wanted { serde_json::from_slice(body).ok() } else { None };
+        let is_wanted = rules.wanted(status) != Wanted::Nothing;
+        let json: Option<Value> = if is_wanted { serde_json::from_slice(body).ok() } else { None };
         let health = rules.health.and_then(|pointer| json.as_ref()?.pointer(pointer));
         Answer { status, says_ill: health == Some(&Value::Bool(false)), json }
     }

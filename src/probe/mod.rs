@@ -17,6 +17,7 @@ mod once;
 mod pace;
 mod prober;
 mod request;
+mod scout;
 mod settings;
 #[cfg(test)]
 mod testing;

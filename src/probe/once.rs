@@ -77,7 +77,7 @@ async fn exchange_once(
     let answer = async {
         let mut connection = connected?;
         let head = connection.send(&endpoint.request, deadline).await?;
-        connection.read(head, deadline).await
+        connection.read(head, &endpoint.rules, deadline).await
     };
     (answer.await, leaf)
 }

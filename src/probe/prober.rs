@@ -176,6 +176,9 @@ impl Prober {
         }
         let latency = began.elapsed();
         let judgement = self.judge(&exchange);
+        if exchange.result.is_ok() {
+            self.link.note_statement(matches!(judgement.verdict, Verdict::Leader | Verdict::Follower));
+        }
         // A hedge's answer was awaited on two connections: it is no measure of either.
         if exchange.result.is_ok() && !exchange.hedged {
             self.latencies.observe(exchange.connected, latency);
@@ -192,6 +195,7 @@ impl Prober {
             latency,
             healthy: judgement.healthy,
             detail: judgement.detail.into(),
+            at: exchange.at,
             certificate: exchange.certificate,
         };
         self.inbox.report(report).await;
@@ -324,7 +328,8 @@ pub(super) fn endpoint(settings: &Settings, connector: Option<Connector>) -> Res
         Some(tls) => Some((connector.ok_or(SetupCause::NoConnector)?, peer(tls)?)),
         None => None,
     };
-    let endpoint = Endpoint::new(settings.address.clone(), tls, request::parse(&settings.request)?);
+    let (request, rules) = (request::parse(&settings.request)?, Arc::clone(&settings.rules));
+    let endpoint = Endpoint::new(settings.address.clone(), tls, request, rules);
     Ok(endpoint.introduced_by(settings.send_proxy))
 }
 

@@ -19,6 +19,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
+use super::judge::{Condition, Rules};
 use super::{ClientFiles, Roots, TlsSettings, Verify};
 
 /// Longer than anything that a test waits for takes, even on a busy machine.
@@ -26,6 +27,19 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// An answer that leaves the connection open, and says that the node leads.
 pub(super) const LEADER: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+
+/// Rules under which each answer's body is read, and none is a statement.
+pub(super) fn rules_on_bodies() -> Arc<Rules> {
+    let json = vec![("/leads".to_owned(), true.into())];
+    let condition = Condition { status: vec![0..=u16::MAX], json };
+    Arc::new(Rules { leader: vec![condition], follower: Vec::new(), health: None })
+}
+
+/// Rules by which the status alone says what a node is.
+pub(super) fn rules_by_status() -> Arc<Rules> {
+    let status = |status| vec![Condition { status: vec![status..=status], json: Vec::new() }];
+    Arc::new(Rules { leader: status(200), follower: status(429), health: None })
+}
 
 pub(super) async fn patiently<T>(what: &str, work: impl Future<Output = T>) -> T {
     let done = tokio::time::timeout(PATIENCE, work).await;
@@ -231,6 +245,8 @@ pub(super) enum Step {
     Flood(&'static str),
     /// Reads requests and answers each with this, until the gate closes the connection.
     AnswerAll(&'static str),
+    /// Ends the connection without TLS's own goodbye.
+    Vanish,
     /// Reads, and says nothing, until the gate closes the connection.
     Listen,
     /// Waits for one permit.
@@ -264,7 +280,14 @@ pub(super) type Manner = (Option<Arc<ServerConfig>>, Vec<Step>);
 
 impl Node {
     pub(super) async fn start(manner: impl Fn(usize) -> Manner + Send + 'static) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        Self::start_at(([127, 0, 0, 1], 0).into(), manner).await
+    }
+
+    pub(super) async fn start_at(
+        address: SocketAddr,
+        manner: impl Fn(usize) -> Manner + Send + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (happened, log) = watch::channel(Log::new());
         let server = tokio::spawn(async move {
@@ -347,6 +370,7 @@ async fn follow<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, script: Vec<St
                     break false;
                 }
             },
+            Step::Vanish => false,
             Step::Listen => loop {
                 if !read_head(&mut stream, book).await {
                     break false;

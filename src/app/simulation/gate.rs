@@ -146,7 +146,10 @@ fn probe_settings(plan: &Plan, id: usize) -> probe::Settings {
 }
 
 fn follow_settings(plan: &Plan) -> follow::Settings {
-    let node = |id| NodeSettings { name: name(id), address: address(id).into(), priority: 0 };
+    let node = |id| {
+        let address = crate::names::Address::from(address(id));
+        NodeSettings { name: name(id), probe_address: address.clone(), address, priority: 0 }
+    };
     follow::Settings {
         cluster: "c".into(),
         nodes: (0..plan.size).map(node).collect(),

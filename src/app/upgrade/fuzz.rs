@@ -111,10 +111,9 @@ fn nodes(memory: &ClusterMemory) -> Vec<NodeSettings> {
     let elsewhere = || directory.add("10.0.0.9").port(1);
     let known = memory.nodes.iter().map(|(name, node)| (name.as_str(), address(&node.address)));
     let new = (!memory.nodes.contains_key("new")).then_some(("new", None));
-    let node = |(name, address): (&str, Option<Address>)| NodeSettings {
-        name: name.into(),
-        address: address.unwrap_or_else(elsewhere),
-        priority: 0,
+    let node = |(name, address): (&str, Option<Address>)| {
+        let address = address.unwrap_or_else(elsewhere);
+        NodeSettings { name: name.into(), probe_address: address.clone(), address, priority: 0 }
     };
     known.chain(new).map(node).collect()
 }
@@ -196,6 +195,7 @@ impl Heir {
             latency: Duration::from_millis(1),
             healthy: true,
             detail: "fuzzed".into(),
+            at: None,
             certificate: None,
         };
         self.inbox.report(report).await;

@@ -22,8 +22,8 @@ impl Follow {
             let address = &node.settings.address;
             let remembered = NodeMemory {
                 address: address.configured(),
-                current: address.current().map(|address| address.ip()),
-                listed: address.in_turn(None).iter().map(std::net::SocketAddr::ip).collect(),
+                current: address.reached().map(|address| address.ip()),
+                listed: address.listed().iter().map(std::net::SocketAddr::ip).collect(),
                 tracked: *tracked,
             };
             (node.name().to_string(), remembered)
@@ -77,7 +77,9 @@ impl Follow {
         let Some(memory) = remembered.get(&**node.name()) else { return leader::NodeMemory::default() };
         let overridden = memory.tracked.overridden;
         let mut tracked = if memory.address == node.settings.address.configured() {
-            node.settings.address.recall(&memory.listed, memory.current);
+            // No probe reaches a host that only clients go to: what the name stands for decides where that is.
+            let reached = memory.current.filter(|_| node.is_served_where_probed());
+            node.settings.address.recall(&memory.listed, reached);
             memory.tracked
         } else {
             // What another machine has said is not this one's word; an operator's order is about the name.

@@ -60,7 +60,7 @@ impl Follow {
     }
 
     /// That it has led is one of the things that were said: nobody stands in on that (S2).
-    fn forget_leader(&mut self, id: usize) {
+    pub(super) fn forget_leader(&mut self, id: usize) {
         self.last_leader = self.last_leader.filter(|last| last.0 != id);
     }
 

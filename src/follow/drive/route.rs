@@ -79,6 +79,18 @@ impl Follow {
         self.retire(previous);
     }
 
+    /// Takes in that a node makes a statement at this address, just before what it states is taken in. Where its last
+    /// statement was made at another one, that one is forgotten: nobody is sent to a machine that has not said itself that
+    /// it leads.
+    pub(super) fn take_address(&mut self, now: Instant, id: NodeId, at: SocketAddr, began: Instant) {
+        let node = &mut self.nodes[id.0];
+        if node.speak_at(at, began) {
+            info!(cluster = %self.cluster, node = %node.name(), to = %at, "node answers at another address");
+            self.forget_leader(id.0);
+            self.tracker.readdress(now.into_std(), id);
+        }
+    }
+
     pub(super) fn lose(&mut self, now: Instant, id: NodeId, cause: LossCause) {
         self.links.writer.leaderless(now, None);
         let previous = self.route.take();

@@ -1,5 +1,7 @@
 //! What holds of fates whatever is known of the nodes (S5).
 
+use std::time::Duration;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -15,6 +17,8 @@ struct Known {
     state: NodeState,
     silent_since: Option<u32>,
     fell_after: Option<u32>,
+    /// Begin of its absence, within its silence.
+    absent_after: Option<u32>,
     answered: Option<u32>,
     moved: bool,
     drained: bool,
@@ -38,14 +42,20 @@ fn address(port: u16) -> SocketAddr {
     ([127, 0, 0, 1], port).into()
 }
 
+impl Known {
+    fn absent_since(&self) -> Option<u32> {
+        Some(self.silent_since? + self.absent_after?)
+    }
+}
+
 impl Case {
     fn fate(&self) -> Option<Fate> {
         let zero = Instant::now();
         let at = |ms: u32| zero + ms * MS;
         let nodes = self.nodes.each_ref().map(|known| NodeFacts {
             state: known.state,
-            silent_since: known.silent_since.map(at),
             fell: known.silent_since.zip(known.fell_after).map(|(since, after)| at(since + after)),
+            absent_since: known.absent_since().map(at),
             answered: known.answered.map(at),
             addresses: vec![address(if known.moved { 2 } else { 1 })],
             drained: known.drained,
@@ -85,11 +95,13 @@ fn known() -> impl Strategy<Value = Known> {
     let moment = || proptest::option::of(0..1000_u32);
     let flag = || proptest::bool::weighted(0.15);
     let state = proptest::sample::select(NodeState::ALL.to_vec());
-    (state, moment(), proptest::option::of(0..300_u32), moment(), flag(), flag()).prop_map(
-        |(state, silent_since, fell_after, answered, moved, drained)| Known {
+    let span = || proptest::option::of(0..300_u32);
+    (state, moment(), span(), span(), moment(), flag(), flag()).prop_map(
+        |(state, silent_since, fell_after, absent_after, answered, moved, drained)| Known {
             state,
             silent_since,
             fell_after,
+            absent_after,
             answered,
             moved,
             drained,
@@ -132,12 +144,13 @@ proptest! {
     #[test]
     fn s5_without_somebody_to_go_to_silence_is_borne(case in case()) {
         if case.fate() == Some(Fate::Cut) && case.is_silent() {
-            let claimed = match case.to {
+            let absent = case.nodes[0].absent_since();
+            let is_long = absent.is_some_and(|since| case.now >= since + case.unreachable_after);
+            let may_go = match case.to {
                 To::Leader => case.others().iter().any(|other| other.state == NodeState::Leader),
-                To::Followers | To::Any => !case.serving.is_empty(),
+                To::Followers | To::Any => absent.is_some() && !case.serving.is_empty(),
             };
-            let since = case.nodes[0].silent_since.expect("a silence that counts");
-            prop_assert!(claimed || case.now >= since + case.unreachable_after);
+            prop_assert!(may_go || is_long);
         }
     }
 

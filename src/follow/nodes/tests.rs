@@ -4,14 +4,15 @@ use std::time::Duration;
 
 use super::*;
 use crate::leader::{ClaimMemory, NodeMemory, Observation, Standing};
+use crate::names::Address;
 
 const MS: Duration = Duration::from_millis(1);
 const SILENCE: Verdict = Verdict::Unreachable { failure: ProbeFailure::Timeout };
 const UNFIT: Verdict = Verdict::Unfit { status: 503 };
 
 fn node() -> Node {
-    let address = SocketAddr::from(([127, 0, 0, 1], 1000)).into();
-    Node::new(NodeSettings { name: "a".into(), address, priority: 0 })
+    let address = Address::from(SocketAddr::from(([127, 0, 0, 1], 1000)));
+    Node::new(NodeSettings { name: "a".into(), probe_address: address.clone(), address, priority: 0 })
 }
 
 fn report(probe: u64, verdict: Verdict) -> ProbeReport {
@@ -22,6 +23,7 @@ fn report(probe: u64, verdict: Verdict) -> ProbeReport {
         latency: Duration::from_micros(1500),
         healthy: true,
         detail: "scripted".into(),
+        at: None,
         certificate: None,
     }
 }

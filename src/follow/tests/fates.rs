@@ -30,6 +30,35 @@ async fn s5_a_silent_leaders_sessions_are_cut_once_another_leads() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn s5_a_leader_that_answers_unfittingly_keeps_its_sessions() {
+    use ProbeFailure::{Certificate, Protocol, Refused, Tls};
+    let certificate = Verdict::Unreachable { failure: Certificate };
+    let protocol = Verdict::Unreachable { failure: Protocol };
+    let refused = Verdict::Unreachable { failure: Refused };
+    let tls = Verdict::Unreachable { failure: Tls };
+    for (silences, is_cut) in [
+        ([UNFIT, UNFIT], false),
+        ([certificate, certificate], false),
+        ([protocol, tls], false),
+        ([SILENCE, UNFIT], false),
+        ([refused, SILENCE], true),
+    ] {
+        let followed = Followed::start(HoldThen::Refuse, OnDemotion::Keep);
+        followed.round([Leader, Follower, Follower]).await;
+        let old = followed.tenure();
+        for _ in 0..3 {
+            for silence in silences {
+                pass(Duration::from_secs(5)).await;
+                followed.round([silence, Follower, Follower]).await;
+            }
+        }
+        assert_eq!((followed.leader(), old.fate() == Fate::Cut), (None, is_cut), "{silences:?}");
+        followed.round([silences[1], Follower, Leader]).await;
+        assert_eq!(old.fate(), Fate::Cut, "another one claims");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn s5_a_gate_that_is_reached_again_cuts_nobody_before_it_has_asked_again() {
     let followed = Followed::start(HoldThen::Refuse, OnDemotion::Keep);
     followed.round([Leader, Follower, Follower]).await;

@@ -36,6 +36,13 @@ impl Tracker {
         self.settle(now);
     }
 
+    /// Forgets what a node has said, for it was said at another address than what it says next. An observation of what is
+    /// said at the new one has to follow at once: conclusions are drawn with it.
+    pub fn readdress(&mut self, now: Instant, node: NodeId) {
+        let now = self.advance(now);
+        self.forget_word(now, node);
+    }
+
     /// How much a node is preferred among those that nothing else tells apart (L3).
     pub fn preference(&self, node: NodeId) -> Preference {
         self.nodes.get(node.0).map_or_else(Preference::default, |node| node.preference)

@@ -3,6 +3,7 @@
 use tokio::io::{AsyncReadExt, DuplexStream, duplex};
 use tokio::time::sleep;
 
+use super::super::testing::{rules_by_status, rules_on_bodies};
 use super::*;
 use crate::leader::ProbeFailure;
 
@@ -10,8 +11,16 @@ mod lifetimes;
 
 const TIMEOUT: Duration = Duration::from_millis(3500);
 
-/// Sends a request to a node that does this once it was asked, and reads the answer.
+/// Sends a request to a node that does this once it was asked, and reads the answer, body and all.
 async fn ask<F>(node: impl FnOnce(DuplexStream) -> F) -> Result<Answer, Failure>
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    ask_for_what(&rules_on_bodies(), node).await
+}
+
+/// The same, but reads no more of the answer than these rules look at.
+async fn ask_for_what<F>(rules: &Rules, node: impl FnOnce(DuplexStream) -> F) -> Result<Answer, Failure>
 where
     F: Future<Output = ()> + Send + 'static,
 {
@@ -25,7 +34,7 @@ where
         tokio::spawn(node(theirs));
     };
     let (head, ()) = tokio::join!(head, asked);
-    connection.read(head?, deadline).await
+    connection.read(head?, rules, deadline).await
 }
 
 /// Asks a node that says this and then closes the connection.
@@ -168,5 +177,31 @@ async fn answers_tell_whether_the_connection_goes_on() {
         let answer = ask_for(text).await.unwrap();
         let seen = (answer.status, &answer.body[..], answer.closes);
         assert_eq!(seen, (status, body.as_bytes(), closes), "{text:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn l2_a_body_that_no_rule_looks_at_is_not_waited_for() {
+    for (head, part, parts, closes) in [
+        ("Content-Length: 2\r\n\r\n", "ok", 1, false),
+        ("Transfer-Encoding: chunked\r\n\r\n", "2\r\nok\r\n0\r\n\r\n", 1, false),
+        ("Content-Length: 102400\r\n\r\n", "0123456789abcdef", 6400, true),
+        ("Content-Type: text/event-stream\r\n\r\n", "data: x\n\n", usize::MAX, true),
+        ("Transfer-Encoding: chunked\r\n\r\n", "", 1, true),
+    ] {
+        let began = Instant::now();
+        let rules = rules_by_status();
+        let answer = ask_for_what(&rules, async move |mut node| {
+            let _ = node.write_all(format!("HTTP/1.1 200 OK\r\n{head}").as_bytes()).await;
+            for _ in 0..parts {
+                if node.write_all(part.as_bytes()).await.is_err() {
+                    return;
+                }
+            }
+            std::future::pending::<()>().await;
+        });
+        let answer = answer.await.unwrap();
+        assert_eq!((answer.status, answer.closes), (200, closes), "{head:?}");
+        assert!(began.elapsed() <= UNREAD_GRACE, "{head:?}: {:?}", began.elapsed());
     }
 }

@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 use super::super::exchange::Endpoint;
 use super::super::request;
 use super::super::settings::Request;
-use super::super::testing::{Happened, LEADER, Node, PATIENCE, Step, patiently};
+use super::super::testing::{Happened, LEADER, Node, PATIENCE, Step, patiently, rules_on_bodies};
 use super::*;
 use crate::leader::ProbeFailure;
 
@@ -18,7 +18,7 @@ const SOON: Duration = Duration::from_millis(1);
 
 fn link_to(address: std::net::SocketAddr) -> HedgedLink {
     let request = Request { method: "GET".into(), path: "/".into(), host: "n1".into(), headers: Vec::new() };
-    let endpoint = Endpoint::new(address.into(), None, request::parse(&request).unwrap());
+    let endpoint = Endpoint::new(address.into(), None, request::parse(&request).unwrap(), rules_on_bodies());
     HedgedLink::new(Link::new(endpoint, PATIENCE))
 }
 

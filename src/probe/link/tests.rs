@@ -8,8 +8,11 @@ use hyper::Request;
 use rustls::pki_types::ServerName;
 use tokio::net::TcpSocket;
 
+use super::super::judge::Rules;
 use super::super::settings::{TlsSettings, Verify};
-use super::super::testing::{Authority, Happened, LEADER, Node, PATIENCE, Step, patiently};
+use super::super::testing::{
+    Authority, Happened, LEADER, Node, PATIENCE, Step, patiently, rules_by_status, rules_on_bodies,
+};
 use super::super::tls::{Connector, Peer};
 use super::*;
 use crate::sockets::starved::{all_descriptors, is_starved};
@@ -25,18 +28,24 @@ fn request() -> Request<Empty<Bytes>> {
 fn tls_link(node: &Node, tls: &TlsSettings, renew: Duration) -> Link {
     let name = ServerName::try_from(tls.server_name.clone()).unwrap();
     let tls = Some((Connector::new(tls).unwrap(), Peer { name, spiffe_id: None }));
-    Link::new(Endpoint::new(node.address.into(), tls, request()), renew)
+    Link::new(Endpoint::new(node.address.into(), tls, request(), rules_on_bodies()), renew)
 }
 
 /// A link to a node that acts on each connection by the script of that number, or by the last one.
 async fn scripted(scripts: Vec<Vec<Step>>, renew: Duration) -> (Node, Link) {
+    scripted_for(scripts, renew, rules_on_bodies()).await
+}
+
+/// The same, with an answer judged by these rules.
+async fn scripted_for(scripts: Vec<Vec<Step>>, renew: Duration, rules: Arc<Rules>) -> (Node, Link) {
     let authority = Authority::new("root");
     let server = authority.identity("n1").server();
     let node = Node::start(move |number| {
         (Some(Arc::clone(&server)), scripts[number.min(scripts.len() - 1)].clone())
     });
     let node = node.await;
-    let link = tls_link(&node, &authority.trusted(Verify::Full, "n1"), renew);
+    let mut link = tls_link(&node, &authority.trusted(Verify::Full, "n1"), renew);
+    link.endpoint.rules = rules;
     (node, link)
 }
 
@@ -82,7 +91,7 @@ async fn l6_exchanges_share_one_connection_and_end_it_politely() {
 #[tokio::test]
 async fn plain_http_shares_one_connection_as_well() {
     let node = Node::start(|_| (None, vec![Step::AnswerAll(LEADER)])).await;
-    let mut link = Link::new(Endpoint::new(node.address.into(), None, request()), NEVER);
+    let mut link = Link::new(Endpoint::new(node.address.into(), None, request(), rules_on_bodies()), NEVER);
     assert_answered(&mut link, true).await;
     assert_answered(&mut link, false).await;
     drop(link);
@@ -204,7 +213,7 @@ async fn a_port_that_nobody_listens_on_refuses() {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = socket.local_addr().unwrap();
-    let mut link = Link::new(Endpoint::new(address.into(), None, request()), NEVER);
+    let mut link = Link::new(Endpoint::new(address.into(), None, request(), rules_on_bodies()), NEVER);
     assert_failed(&mut link, ProbeFailure::Refused, &format!("cannot connect to {address}")).await;
 }
 
@@ -219,6 +228,30 @@ async fn a_port_that_does_not_speak_tls_says_so() {
     ] {
         let node = Node::start(move |_| (None, said.clone())).await;
         assert_failed(&mut tls_link(&node, &trusted, NEVER), ProbeFailure::Tls, words).await;
+    }
+}
+
+#[tokio::test]
+async fn l2_an_answer_without_tls_own_end_is_whole_if_it_can_be() {
+    let (by_status, by_body) = (rules_by_status(), rules_on_bodies());
+    for (rules, said, is_answer) in [
+        (&by_status, "HTTP/1.0 200 OK\r\n\r\n", true),
+        (&by_status, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf of", true),
+        (&by_status, "HTTP/1.0 200 OK\r\nServer: ", false),
+        (&by_body, "HTTP/1.0 200 OK\r\n\r\n{\"leads\": true}\n", true),
+        (&by_body, "HTTP/1.0 200 OK\r\n\r\n{\"leads\": tr", false),
+        (&by_body, "HTTP/1.0 200 OK\r\n\r\n12", false),
+        (&by_body, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{\"leads\": true}", false),
+    ] {
+        let script = vec![Step::Read, Step::Say(said), Step::Vanish];
+        let (_node, mut link) = scripted_for(vec![script], NEVER, Arc::clone(rules)).await;
+        for _ in 0..2 {
+            let (exchange, _) = exchange(&mut link).await;
+            match exchange.result {
+                Ok(answer) => assert!(is_answer && answer.closes, "{said:?}: {answer:?}"),
+                Err(failure) => assert!(!is_answer && failure.kind == ProbeFailure::Closed, "{said:?}"),
+            }
+        }
     }
 }
 

@@ -128,7 +128,8 @@ async fn stalled(still: Step, descriptor: &Descriptor) -> Failure {
     let peer = Peer { name: "n1".try_into().unwrap(), spiffe_id: None };
     let request = Request::builder().uri("/").header("host", "n1").body(Empty::new()).unwrap();
     let address = SocketAddr::from(([192, 0, 2, 1], 443));
-    let endpoint = Endpoint::new(address.into(), Some((Connector::onlooker(), peer)), request);
+    let endpoint =
+        Endpoint::new(address.into(), Some((Connector::onlooker(), peer)), request, rules_on_bodies());
     let mut link = Link::new(endpoint.over(Arc::new(Stalling { still, server, dialled, descriptor })), NEVER);
     let first = link.exchange(Deadline::after(Instant::now(), TEN), || ()).await;
     assert_eq!(first.result.unwrap().status, 200);
