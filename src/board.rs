@@ -39,7 +39,7 @@ pub struct ClusterStatus {
     pub leader: Option<Arc<str>>,
     /// The route's epoch.
     pub epoch: Option<u64>,
-    /// Where clients go whose hold is over, while there is no route (S2).
+    /// Where clients go whose hold is over, while there is no route or its node takes no clients (S2).
     pub stand_in: Option<Arc<str>>,
     /// When the route, or the leaderless time, began (seconds since the Unix epoch).
     pub since: f64,
@@ -49,6 +49,9 @@ pub struct ClusterStatus {
     pub leader_changes: u64,
     /// Alarms in force (L8), by name.
     pub alarms: Vec<&'static str>,
+    /// Why the leader takes no clients, with its name and address, while the alarm `not_serving` is in force.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_serving: Option<Arc<str>>,
     /// The nodes, in the order of their names; shown with what else is known of each.
     #[serde(skip)]
     pub nodes: Vec<NodeStatus>,

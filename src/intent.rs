@@ -162,6 +162,8 @@ impl Certificate {
 pub enum Input {
     /// A finished probe; in a box, since an inbox has room for many inputs at any time.
     Report(Box<ProbeReport>),
+    /// A node could not be asked, for a reason of this machine, in words: no verdict on it (L5).
+    Unasked(NodeId, Arc<str>),
     /// A reason to doubt the route.
     Signal(Signal),
     /// An operator's command (L10), and where to say what came of it.
@@ -280,6 +282,12 @@ impl Inbox {
     /// Whether a report would have to wait for `follow` to read others first.
     pub fn is_full(&self) -> bool {
         self.0.capacity() == 0
+    }
+
+    /// Tells that a node could not be asked, for a reason of this machine, without ever waiting: what fills the inbox is
+    /// worth more.
+    pub fn unasked(&self, node: NodeId, why: &str) {
+        let _ = self.0.try_send(Input::Unasked(node, why.into()));
     }
 
     /// Raises a signal without ever waiting: one that finds the inbox full is dropped, since

@@ -34,7 +34,8 @@ pub async fn watched<F: Future, H: Future<Output = ()>>(
             // First, for whatever hangs may use up all that a task may do at a time.
             biased;
             () = hung() => {}
-            caught = Caught(Box::pin(begin())) => {
+            // What makes it belongs to it: a panic there must not end what would begin it again.
+            caught = Caught::new(async { begin().await }) => {
                 if let Ok(output) = caught {
                     return output;
                 }
@@ -58,14 +59,32 @@ pub fn caught<T>(act: impl FnOnce() -> T) -> Result<T, Panicked> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Panicked;
 
-struct Caught<F>(Pin<Box<F>>);
+/// A future whose panics end nothing else, neither while it runs nor when it is dropped.
+struct Caught<F>(Option<Pin<Box<F>>>);
+
+impl<F> Caught<F> {
+    fn new(future: F) -> Self {
+        Caught(Some(Box::pin(future)))
+    }
+}
+
+impl<F> Drop for Caught<F> {
+    fn drop(&mut self) {
+        // The hook has told of a panic.
+        let _ = caught(|| drop(self.0.take()));
+    }
+}
 
 impl<F: Future> Future for Caught<F> {
     type Output = Result<F::Output, Panicked>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         // After a panic nobody polls what is in there again.
-        match caught(|| self.0.as_mut().poll(cx)) {
+        let polled = caught(|| match &mut self.0 {
+            Some(future) => future.as_mut().poll(cx),
+            None => Poll::Pending,
+        });
+        match polled {
             Ok(polled) => polled.map(Ok),
             Err(panicked) => Poll::Ready(Err(panicked)),
         }
@@ -152,6 +171,49 @@ mod tests {
         assert_eq!(watched("a test", begin, || sleep(after)).await, 3);
         assert_eq!(dropped.get(), 3, "what it held is given back");
         assert_eq!(before.elapsed(), (after + REST) * 2);
+    }
+
+    /// Panics when it is dropped, once.
+    struct Fragile<'c>(&'c Cell<bool>);
+
+    impl Drop for Fragile<'_> {
+        fn drop(&mut self) {
+            if self.0.take() {
+                // As a panic does, but that it says nothing.
+                std::panic::resume_unwind(Box::new("as a test"));
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn o5_a_panic_while_it_begins_does_not_end_the_role() {
+        let began = Cell::new(0);
+        let begin = || {
+            began.set(began.get() + 1);
+            if began.get() < 3 {
+                std::panic::resume_unwind(Box::new("as a test"));
+            }
+            async { "works" }
+        };
+        assert_eq!(supervised("a test", begin).await, "works");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn o5_a_panic_of_what_is_given_up_does_not_end_the_role() {
+        let (breaks, began) = (Cell::new(true), Cell::new(0));
+        let begin = || {
+            began.set(began.get() + 1);
+            let (times, fragile) = (began.get(), Fragile(&breaks));
+            async move {
+                let _fragile = fragile;
+                if times == 1 {
+                    pending::<()>().await;
+                }
+                "works"
+            }
+        };
+        assert_eq!(watched("a test", begin, || sleep(Duration::from_secs(3))).await, "works");
+        assert_eq!(began.get(), 2);
     }
 
     #[test]

@@ -7,16 +7,17 @@
 
 mod approach;
 mod heartbeat;
+mod service;
 #[cfg(test)]
 mod tests;
 mod to;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
@@ -24,6 +25,7 @@ use crate::leader::NodeId;
 pub use approach::{Approach, Trial};
 use heartbeat::Heartbeat;
 pub use heartbeat::Trust;
+pub use service::{Failing, Unserved};
 pub use to::{OfReaders, To};
 
 /// The time during which one node is a cluster's route, or one of the nodes that its readers go to.
@@ -49,6 +51,10 @@ pub struct Tenure {
     approaching: AtomicUsize,
     /// Until when it is spared readers, in nanoseconds since `base`; 0 unless it has failed one.
     spared_until: AtomicU64,
+    /// Whether the newest client of whom anything is known was not taken.
+    is_failing_clients: AtomicBool,
+    failing: Mutex<Option<Failing>>,
+    instead: ArcSwapOption<Tenure>,
 }
 
 /// On what a tenure rests that began in another process.
@@ -86,6 +92,9 @@ impl Tenure {
             confirmation: Notify::new(),
             approaching: AtomicUsize::new(0),
             spared_until: AtomicU64::new(0),
+            is_failing_clients: AtomicBool::new(false),
+            failing: Mutex::new(None),
+            instead: ArcSwapOption::empty(),
         }
     }
 
@@ -327,6 +336,11 @@ impl TenureWriter {
     /// A makeshift target for clients whose hold is over; no route, so its epoch is 0.
     pub fn stand_in(&self, node: NodeId, name: Arc<str>, address: SocketAddr, now: Instant) -> Arc<Tenure> {
         Arc::new(Tenure::new(node, name, address, 0, now))
+    }
+
+    /// Sends the clients of a tenure whose hold is over to this node, because its own takes none; or to no other, again.
+    pub fn set_instead(&self, tenure: &Tenure, instead: Option<Arc<Tenure>>) {
+        tenure.instead.store(instead);
     }
 
     /// Says what becomes of a past tenure's sessions. A cut is final (S5). Returns whether this

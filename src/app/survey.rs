@@ -1,7 +1,7 @@
 //! Asks every node once, and looks at what each shows to clients: what `check --probe` tells.
 
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use super::tls;
 use crate::config::{Cluster, Config, HostPort, NodeAddresses, Preset};
 use crate::names::Address;
 use crate::probe::tls::TlsSetupError;
-use crate::probe::{Answer, ProberSetupError, Shown, ask_once, look_once};
+use crate::probe::{Answer, ProberSetupError, Shown, ask_once, connect_once, look_once};
 use crate::wire::proxy_header::Version;
 
 /// What was found.
@@ -46,6 +46,10 @@ pub struct NodeSurvey {
     pub address: HostPort,
     /// What it answered.
     pub answer: Answer,
+    /// Why its clients cannot connect, where they go to another address than the probe, or to another port.
+    pub not_serving: Option<String>,
+    /// The other addresses of the same kind that the name of the probe's address stands for, and that are not asked.
+    pub others: Vec<SocketAddr>,
 }
 
 /// A name that clients use.
@@ -103,11 +107,13 @@ async fn survey_all(config: &Config) -> Result<Survey, SurveyError> {
     let mut clusters = Vec::new();
     for (cluster, tasks) in config.clusters.iter().zip(asking) {
         let mut nodes = Vec::new();
-        for (node, task) in cluster.nodes.iter().zip(tasks) {
+        for (node, (task, serving, others)) in cluster.nodes.iter().zip(tasks) {
             nodes.push(NodeSurvey {
                 name: Arc::clone(&node.name),
                 address: node.probe_address.clone(),
                 answer: done(task).await?,
+                not_serving: done(serving).await.err(),
+                others,
             });
         }
         clusters.push(ClusterSurvey { name: Arc::clone(&cluster.name), preset: cluster.preset, nodes });
@@ -139,17 +145,26 @@ async fn look_up(config: &Config) -> Vec<Vec<NodeAddresses>> {
     addresses
 }
 
-type Asking = Vec<JoinHandle<Result<Answer, ProberSetupError>>>;
+type Asked = JoinHandle<Result<Answer, ProberSetupError>>;
+/// Of each node: the question, a connect as a client's, and its other addresses.
+type Asking = Vec<(Asked, JoinHandle<Result<(), String>>, Vec<SocketAddr>)>;
 
 fn begin_to_ask(cluster: &Cluster, addresses: &[NodeAddresses]) -> Result<Asking, SurveyError> {
     let probes = cluster.probe_settings(addresses);
     let connector = tls::connector(cluster)
         .map_err(|cause| SurveyError::Tls { cluster: Arc::clone(&cluster.name), cause })?;
-    let ask = |settings| {
-        let connector = connector.clone();
-        tokio::spawn(async move { ask_once(&settings, connector).await })
+    let patience = cluster.probe.policy.timeout;
+    let ask = |(settings, node): (_, &NodeAddresses)| {
+        let (connector, node) = (connector.clone(), node.clone());
+        let others = node.probe_address.others();
+        let asked = tokio::spawn(async move { ask_once(&settings, connector).await });
+        let serving = tokio::spawn(async move {
+            // The probe has connected there.
+            if node.address == node.probe_address { Ok(()) } else { connect(&node.address, patience).await }
+        });
+        (asked, serving, others)
     };
-    Ok(probes.into_iter().map(ask).collect())
+    Ok(probes.into_iter().zip(addresses).map(ask).collect())
 }
 
 type Looking = (Arc<str>, String, usize, Vec<JoinHandle<Result<Shown, String>>>);
@@ -184,12 +199,20 @@ async fn look(
     send_proxy: Option<Version>,
     patience: Duration,
 ) -> Result<Shown, String> {
-    let Some(found) = address.current() else {
+    look_once(found(&address)?, &name, send_proxy, patience).await
+}
+
+/// Connects as a client would be connected, and no more.
+async fn connect(address: &Address, patience: Duration) -> Result<(), String> {
+    connect_once(found(address)?, patience).await
+}
+
+fn found(address: &Address) -> Result<SocketAddr, String> {
+    address.current().ok_or_else(|| {
         let cause = address.trouble();
         let cause = cause.as_deref().unwrap_or("the name service has not answered");
-        return Err(format!("{address} has no address: {cause}; check the name, or write the IP address"));
-    };
-    look_once(found, &name, send_proxy, patience).await
+        format!("{address} has no address: {cause}; check the name, or write the IP address")
+    })
 }
 
 async fn done<T>(task: JoinHandle<T>) -> T {

@@ -94,6 +94,13 @@ pub enum Happened {
         /// Why it is silent, if it is.
         silence: Option<Silence>,
     },
+    /// The leader takes no clients: what the alarm `not_serving` is about.
+    NotServing {
+        /// The leader.
+        node: Arc<str>,
+        /// Where clients are not taken, and why.
+        reason: Arc<str>,
+    },
     /// An alarm begins (L8).
     AlarmRaised {
         /// Its name.
@@ -186,6 +193,7 @@ impl fmt::Display for Happened {
             Happened::Verdict { node, state, silence: Some(why) } => {
                 write!(f, "{node} counts as {state} ({why})")
             }
+            Happened::NotServing { reason, .. } => f.write_str(reason),
             Happened::AlarmRaised { alarm } => write!(f, "alarm: {alarm}"),
             Happened::AlarmOver { alarm } => write!(f, "alarm is over: {alarm}"),
             Happened::SessionsCut { node, sessions: 1 } => {

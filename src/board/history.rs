@@ -103,6 +103,7 @@ impl History {
             Happened::StandIn { .. }
             | Happened::ReaderBegins { .. }
             | Happened::ReaderEnds { .. }
+            | Happened::NotServing { .. }
             | Happened::AlarmRaised { .. }
             | Happened::AlarmOver { .. }
             | Happened::SessionsCut { .. }

@@ -1,11 +1,13 @@
 //! Addresses as users write them: `host:port` of a node, what a listener is bound to, and networks.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
 use ipnet::{IpNet, Ipv4Net};
 use rustls::pki_types::ServerName;
+
+use crate::sockets;
 
 /// A host name or IP address, and a port.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -72,10 +74,23 @@ pub(super) fn is_server_name(text: &str) -> bool {
     ServerName::try_from(text).is_ok()
 }
 
-/// An address to bind: `ip:port`, or `:port`, which is dual-stack.
+/// An address to bind: `ip:port`, or `:port`, which is dual-stack, or IPv4 alone on a machine without IPv6. An interface's
+/// name may stand in an IPv6 address that is only valid there: `[fe80::1%eth0]:443`.
 pub(super) fn parse_bind(text: &str) -> Option<SocketAddr> {
-    match text.strip_prefix(':') {
-        Some(port) => port.parse().ok().map(|port| SocketAddr::from((Ipv6Addr::UNSPECIFIED, port))),
+    parse_bind_on(text, sockets::has_ipv6(), sockets::interface_index)
+}
+
+fn parse_bind_on(text: &str, has_ipv6: bool, index: impl FnOnce(&str) -> Option<u32>) -> Option<SocketAddr> {
+    if let Some(port) = text.strip_prefix(':') {
+        let any = if has_ipv6 { Ipv6Addr::UNSPECIFIED.into() } else { IpAddr::from(Ipv4Addr::UNSPECIFIED) };
+        return port.parse().ok().map(|port| SocketAddr::new(any, port));
+    }
+    let zone = text.split_once('%').and_then(|(before, rest)| {
+        let (zone, after) = rest.split_once(']')?;
+        zone.parse::<u32>().is_err().then_some((before, zone, after))
+    });
+    match zone {
+        Some((before, zone, after)) => format!("{before}%{}]{after}", index(zone)?).parse().ok(),
         None => text.parse().ok(),
     }
 }
@@ -168,11 +183,29 @@ mod tests {
 
     #[test]
     fn a_bare_port_is_dual_stack() {
-        assert_eq!(parse_bind(":443"), Some("[::]:443".parse().unwrap()));
+        let on = |text: &str, has_ipv6| parse_bind_on(text, has_ipv6, |_| panic!("{text} has no interface"));
+        assert_eq!(on(":443", true), Some("[::]:443".parse().unwrap()));
+        assert_eq!(on(":443", false), Some("0.0.0.0:443".parse().unwrap()));
+        assert_eq!(
+            on("[::]:443", false),
+            Some("[::]:443".parse().unwrap()),
+            "what is asked for by name stays"
+        );
         assert_eq!(parse_bind("0.0.0.0:443"), Some("0.0.0.0:443".parse().unwrap()));
         for text in ["443", "", ":", "localhost:443", ":65536", "0.0.0.0"] {
             assert_eq!(parse_bind(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn an_interface_may_be_named_in_an_address_to_bind() {
+        let on = |text| parse_bind_on(text, true, |name| (name == "eth0").then_some(7));
+        assert_eq!(on("[fe80::1%eth0]:443"), Some("[fe80::1%7]:443".parse().unwrap()));
+        assert_eq!(on("[fe80::1%3]:443"), Some("[fe80::1%3]:443".parse().unwrap()));
+        for text in ["[fe80::1%eth9]:443", "[fe80::1%]:443", "10.0.0.1%eth0:443", "[%eth0]:443"] {
+            assert_eq!(on(text), None, "{text}");
+        }
+        assert_eq!(parse_bind("[fe80::1%../lo]:443"), None);
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod memory;
 mod readers;
 mod reshape;
 mod route;
+mod service;
 
 use std::sync::Arc;
 
@@ -26,7 +27,7 @@ use crate::leader::{Alarm, Event, NodeId, NodeState, Pace, Suspicion, Tracker, V
 use crate::memory::ClusterMemory;
 use crate::names::{Book, Directory};
 use crate::supervise::caught;
-use crate::tenure::{Fate, OfReaders, Tenure, TenureWriter, To, Trust};
+use crate::tenure::{Fate, OfReaders, Tenure, TenureWriter, To, Trust, Unserved};
 use readers::Readers;
 
 /// What joins one cluster's `follow` to the other roles.
@@ -82,6 +83,8 @@ pub struct Follow {
     past: PastTenures,
     readers: Readers,
     alarms: Vec<Alarm>,
+    /// The route, if its node takes no clients, and why.
+    not_serving: Option<(Arc<Tenure>, Unserved)>,
     leader_changes: u64,
     /// When the route, or the leaderless time, began.
     since: Instant,
@@ -125,6 +128,7 @@ impl Follow {
             last_leader: None,
             past: PastTenures::default(),
             alarms: Vec::new(),
+            not_serving: None,
             leader_changes: 0,
             since: now,
             since_wall_clock: wall_clock(),
@@ -189,6 +193,12 @@ impl Follow {
         match turn {
             Turn::Shape(shape) => self.reshape(now, *shape),
             Turn::Input(Input::Report(report)) => self.take_report(now, *report),
+            Turn::Input(Input::Unasked(NodeId(id), why)) => {
+                if let Some(node) = self.nodes.get_mut(id) {
+                    node.note_unasked(why);
+                    self.publish();
+                }
+            }
             Turn::Input(Input::Signal(signal)) => {
                 let why = signal.suspicion.as_str();
                 debug!(cluster = %self.cluster, node = signal.node.0, why, "suspicion");
@@ -274,10 +284,10 @@ impl Follow {
     /// Carries out everything that the tracker has decided, and what follows from it.
     fn carry_out(&mut self, now: Instant) {
         self.count_leaderless(now);
-        while let Some(event) = self.tracker.poll_event() {
-            self.carry_out_event(now, &event);
-        }
+        self.carry_out_events(now);
         self.follow_address(now);
+        self.watch_service(now);
+        self.carry_out_events(now);
         self.choose_stand_in(now);
         self.set_fates(now);
         self.settle_readers(now);
@@ -285,6 +295,12 @@ impl Follow {
         self.order_confirmation();
         self.order_readers_confirmation();
         self.publish();
+    }
+
+    fn carry_out_events(&mut self, now: Instant) {
+        while let Some(event) = self.tracker.poll_event() {
+            self.carry_out_event(now, &event);
+        }
     }
 
     fn carry_out_event(&mut self, now: Instant, event: &Event) {
@@ -315,9 +331,14 @@ impl Follow {
             // So every gate starts: worth a line, but no alarm yet.
             info!(cluster = %self.cluster, "no leader known yet: clients are held");
         } else {
-            warn!(cluster = %self.cluster, alarm = name, "alarm: {}", alarm.explanation());
+            let trouble = self.service_trouble().filter(|_| alarm == Alarm::NotServing);
+            let reason = trouble.as_deref();
+            warn!(cluster = %self.cluster, alarm = name, reason, "alarm: {}", alarm.explanation());
         }
         self.links.board.note(Happened::AlarmRaised { alarm: name });
+        if alarm == Alarm::NotServing {
+            self.note_not_serving();
+        }
     }
 
     fn clear(&mut self, alarm: Alarm) {
@@ -378,7 +399,9 @@ impl Follow {
     fn publish(&self) {
         self.metrics.leaders_observed.set(i64::try_from(self.tracker.claims()).unwrap_or(i64::MAX));
         let nodes = self.nodes.iter().enumerate().filter(|(_, node)| node.is_member());
-        let first_round_done = nodes.clone().all(|(_, node)| node.is_known());
+        // One that this machine cannot ask is not waited for, as long as there is another.
+        let first_round_done = nodes.clone().any(|(_, node)| node.is_known())
+            && nodes.clone().all(|(_, node)| node.is_known() || node.is_unasked());
         let status =
             |(id, node): (usize, &Node)| node.status(NodeId(id), self.state(id), self.override_of(id));
         let mut nodes: Vec<NodeStatus> = nodes.map(status).collect();
@@ -391,6 +414,7 @@ impl Follow {
             claims: self.tracker.claims(),
             leader_changes: self.leader_changes,
             alarms: self.alarms.iter().map(|alarm| alarm.as_str()).collect(),
+            not_serving: self.service_trouble(),
             nodes,
             readers: self.readers.names(),
             first_round_done: self.recalled || first_round_done,

@@ -14,6 +14,7 @@ pub struct Metrics {
     leader_changes: Family<AtomicU64>,
     last_change: Family<AtomicF64>,
     leaderless: Family<AtomicF64>,
+    not_serving: Family<AtomicI64>,
     failover: HistogramVec,
     node_state: Family<AtomicI64>,
     node_override: Family<AtomicI64>,
@@ -66,6 +67,12 @@ impl Metrics {
                 "Seconds without a leader to send clients to",
                 cluster,
             )?,
+            not_serving: Family::gauges(
+                registry,
+                "raftgate_leader_not_serving",
+                "1 while the leader answers its probes, but takes no clients",
+                cluster,
+            )?,
             failover: HistogramVec::new(failover, cluster)?,
             node_state: Family::gauges(
                 registry,
@@ -109,6 +116,7 @@ impl Metrics {
             leader_changes: self.leader_changes.with(&[cluster]),
             last_change: self.last_change.with(&[cluster]),
             leaderless: self.leaderless.with(&[cluster]),
+            not_serving: self.not_serving.with(&[cluster]),
             failover: self.failover.with_label_values(&[cluster]),
             nodes: nodes.map(|node| self.node(cluster, node)).collect(),
             families: self.clone(),
@@ -124,6 +132,7 @@ impl Metrics {
     pub fn forget(&self, cluster: &str) {
         for family in [
             &self.leaders_observed,
+            &self.not_serving,
             &self.leader,
             &self.node_state,
             &self.node_override,
@@ -169,6 +178,7 @@ pub(super) struct ClusterMetrics {
     pub(super) leader_changes: Counter,
     pub(super) last_change: FloatGauge,
     pub(super) leaderless: FloatCounter,
+    pub(super) not_serving: Gauge,
     pub(super) failover: Histogram,
     /// By the nodes' ids; the numbers of one that has gone are not shown.
     pub(super) nodes: Vec<NodeMetrics>,

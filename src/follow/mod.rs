@@ -16,6 +16,7 @@ mod fates;
 mod metrics;
 mod nodes;
 mod readers;
+mod service;
 mod settings;
 mod shape;
 mod stand_in;

@@ -44,6 +44,8 @@ pub(super) struct Node {
     answered: Option<Instant>,
     /// Silence of probes begun earlier than this says nothing: the gate was cut off (S5).
     reconnected: Option<Instant>,
+    /// Why this machine could not ask it, if that is the newest that is known.
+    unasked: Option<Arc<str>>,
     /// Where it made its newest statement.
     spoke_at: Option<IpAddr>,
     /// When an address of it was last passed over, at which clients could not connect.
@@ -77,6 +79,7 @@ impl Node {
             absent_since: None,
             answered: None,
             reconnected: None,
+            unasked: None,
             spoke_at: None,
             passed_over: None,
             here_since: None,
@@ -167,6 +170,15 @@ impl Node {
         report
     }
 
+    /// Takes in that this machine could not ask it.
+    pub(super) fn note_unasked(&mut self, why: Arc<str>) {
+        self.unasked = Some(why);
+    }
+
+    pub(super) fn is_unasked(&self) -> bool {
+        self.unasked.is_some()
+    }
+
     pub(super) fn is_known(&self) -> bool {
         self.newest.is_some()
     }
@@ -187,6 +199,7 @@ impl Node {
         if self.newest.as_ref().is_some_and(|heard| heard.probe >= observation.probe) {
             return false;
         }
+        self.unasked = None;
         let began = Instant::from_std(observation.began);
         match observation.verdict {
             Verdict::Leader | Verdict::Follower => self.forget_silence(),
@@ -282,7 +295,11 @@ impl Node {
             address: self.settings.address.to_string().into(),
             state: state.as_str(),
             overridden: overridden.map(Override::as_str),
-            detail: heard.map_or_else(|| "not probed yet".into(), |heard| Arc::clone(&heard.detail)),
+            detail: match (&self.unasked, heard) {
+                (Some(why), _) => format!("cannot be asked: {why}").into(),
+                (None, Some(heard)) => Arc::clone(&heard.detail),
+                (None, None) => "not probed yet".into(),
+            },
             latency_ms: heard.map(|heard| heard.latency_ms),
             last_verdict: heard.map(|heard| heard.at),
             certificate: heard.and_then(|heard| heard.certificate.clone()),

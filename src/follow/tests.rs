@@ -25,6 +25,7 @@ mod memory;
 mod overrides;
 mod readers;
 mod reshape;
+mod service;
 
 const UNFIT: Verdict = Verdict::Unfit { status: 503 };
 const SILENCE: Verdict = Verdict::Unreachable { failure: ProbeFailure::Timeout };
@@ -218,6 +219,22 @@ async fn a_statement_becomes_the_route_and_is_published() {
     assert!(is(followed.metric("raftgate_leader{cluster=\"ctrl\",node=\"n1\"}"), 1.0));
     assert!(is(followed.metric("raftgate_leader{cluster=\"ctrl\",node=\"n0\"}"), 0.0));
     assert!(is(followed.metric("raftgate_node_state{cluster=\"ctrl\",node=\"n0\",state=\"follower\"}"), 1.0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn o4_a_node_that_this_machine_cannot_ask_is_not_waited_for() {
+    let followed = Followed::start(HoldThen::Refuse, OnDemotion::Keep);
+    followed.inbox.unasked(NodeId(2), "no descriptor");
+    tokio::task::yield_now().await;
+    let status = followed.board.status();
+    assert_eq!(&*status.nodes[2].detail, "cannot be asked: no descriptor");
+    assert!(!status.first_round_done, "of no node anything is known");
+    followed.says(0, Follower).await;
+    assert!(!followed.board.status().first_round_done);
+    followed.says(1, Follower).await;
+    assert!(followed.board.status().first_round_done);
+    followed.says(2, Follower).await;
+    assert_eq!(&*followed.board.status().nodes[2].detail, "scripted");
 }
 
 #[tokio::test(start_paused = true)]

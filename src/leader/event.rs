@@ -102,12 +102,20 @@ pub enum Alarm {
     Flapping,
     /// A node is drained or pinned by an operator (L10).
     Override,
+    /// The route's node says that it leads, but takes no clients.
+    NotServing,
 }
 
 impl Alarm {
     /// Every alarm.
-    pub const ALL: [Alarm; 5] =
-        [Alarm::Leaderless, Alarm::Conflict, Alarm::Unanimity, Alarm::Flapping, Alarm::Override];
+    pub const ALL: [Alarm; 6] = [
+        Alarm::Leaderless,
+        Alarm::Conflict,
+        Alarm::Unanimity,
+        Alarm::Flapping,
+        Alarm::Override,
+        Alarm::NotServing,
+    ];
 
     /// The word used in logs and in the status.
     pub fn as_str(self) -> &'static str {
@@ -117,6 +125,7 @@ impl Alarm {
             Alarm::Unanimity => "unanimity",
             Alarm::Flapping => "flapping",
             Alarm::Override => "override",
+            Alarm::NotServing => "not_serving",
         }
     }
 
@@ -131,6 +140,7 @@ impl Alarm {
             Alarm::Override => {
                 "a node is drained or pinned by an operator; undrain or unpin it when you are done"
             }
+            Alarm::NotServing => "the leader answers its probes, but takes no clients",
             Alarm::Flapping => "the leader changes again and again; look at the cluster's network and load",
         }
     }

@@ -169,6 +169,17 @@ pub enum Suspicion {
 }
 
 impl Suspicion {
+    /// Whether it is drawn from what clients have met, and not from probes.
+    pub fn is_of_clients(self) -> bool {
+        match self {
+            Suspicion::ConnectRefused
+            | Suspicion::ConnectLate
+            | Suspicion::ConnectTimeout
+            | Suspicion::ClosedEarly => true,
+            Suspicion::ProbeConnectionClosed | Suspicion::ProbeLate => false,
+        }
+    }
+
     /// The word used in logs.
     pub fn as_str(self) -> &'static str {
         match self {

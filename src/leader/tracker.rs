@@ -45,6 +45,8 @@ pub struct Tracker {
     last_ordinal: u64,
     fast_until: Option<Instant>,
     alarms: Alarms,
+    /// The node that is known to take no clients.
+    not_serving: Option<NodeId>,
     events: VecDeque<Event>,
     /// The latest `now`.
     clock: Instant,
@@ -63,6 +65,7 @@ impl Tracker {
             last_ordinal: 0,
             fast_until: None,
             alarms: Alarms::default(),
+            not_serving: None,
             events: VecDeque::new(),
             clock: now,
         };
@@ -90,7 +93,7 @@ impl Tracker {
         let now = self.advance(now);
         if self.may_lose(signal.node)
             && let Some(incumbent) = &mut self.incumbent
-            && incumbent.alert(now, &self.policy)
+            && incumbent.alert_by(signal.suspicion, now, &self.policy)
         {
             incumbent.suspect(now);
             self.events.push_back(Event::ProbeAll);
@@ -404,6 +407,7 @@ impl Tracker {
                 claims > 1 && claims == self.nodes.iter().filter(|node| node.is_member()).count(),
             ),
             (Alarm::Flapping, flapping),
+            (Alarm::NotServing, self.not_serving.is_some() && self.not_serving == self.route()),
             (Alarm::Override, self.nodes.iter().any(|node| node.overridden.is_some())),
         ] {
             if self.alarms.set(alarm, in_force) {

@@ -86,7 +86,17 @@ impl Host {
         let name = &*self.name;
         match news {
             None => {}
-            Some(News::Addresses(addresses)) => tracing::info!(name, ?addresses, "name looked up"),
+            Some(News::Addresses(addresses)) => {
+                tracing::info!(name, ?addresses, "name looked up");
+                if !self.port(0).others().is_empty() {
+                    tracing::warn!(
+                        name,
+                        ?addresses,
+                        "name stands for several addresses, and only one of them is asked at a time: a leader behind another \
+                         one is not found; give each node a name or an address of its own"
+                    );
+                }
+            }
             Some(News::Trouble(cause)) => {
                 tracing::warn!(name, %cause, "name cannot be looked up: what was last known of it stays");
             }
@@ -112,6 +122,16 @@ impl Address {
     /// What its name stands for.
     pub fn listed(&self) -> Vec<SocketAddr> {
         self.read(Book::listed).into_iter().map(|ip| self.with_port(ip)).collect()
+    }
+
+    /// The addresses that its name stands for beside the first, as far as they are of a kind (IPv4 or IPv6) that an
+    /// earlier one is of, too: two of one kind are seldom one machine's.
+    pub fn others(&self) -> Vec<SocketAddr> {
+        let listed = self.listed();
+        let is_other = |(place, address): &(usize, &SocketAddr)| {
+            listed[..*place].iter().any(|earlier| earlier.is_ipv4() == address.is_ipv4())
+        };
+        listed.iter().enumerate().filter(is_other).map(|(_, address)| *address).collect()
     }
 
     /// Whether both are ports of one host in the directory, so that what is reached at one is reached at the other.

@@ -160,6 +160,17 @@ async fn the_systems_name_service_knows_this_host() {
 }
 
 #[test]
+fn only_a_second_address_of_one_kind_is_another() {
+    let host = Directory::default().add("n.test");
+    let v4 = |last| IpAddr::from([10, 0, 0, last]);
+    let v6 = IpAddr::from([0xfd00, 0, 0, 0, 0, 0, 0, 1]);
+    for (found, others) in [(vec![v4(1), v6], vec![]), (vec![v6, v4(1), v4(2)], vec![v4(2)])] {
+        host.take(Ok(found));
+        assert_eq!(host.port(1).others().iter().map(SocketAddr::ip).collect::<Vec<_>>(), others);
+    }
+}
+
+#[test]
 fn what_is_reached_on_one_port_is_current_for_all_of_the_host() {
     let directory = Directory::default();
     let (host, other) = (directory.add("n.test"), directory.add("n.test"));

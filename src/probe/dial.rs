@@ -8,6 +8,8 @@ use std::pin::Pin;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
+use crate::sockets;
+
 /// What a probe's bytes travel on.
 pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
@@ -28,7 +30,8 @@ pub struct Tcp;
 impl Dial for Tcp {
     fn dial(&self, address: SocketAddr) -> Dialling<'_> {
         Box::pin(async move {
-            let stream = TcpStream::connect(address).await?;
+            let stream =
+                TcpStream::connect(address).await.map_err(|error| sockets::tell_way(address, error))?;
             // A request is one small write that nothing follows; failing to say so only costs latency.
             let _ = stream.set_nodelay(true);
             Ok(Box::new(stream) as Box<dyn Stream>)

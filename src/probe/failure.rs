@@ -70,7 +70,7 @@ impl Failure {
             _ => ProbeFailure::Refused,
         };
         let hint = match error.kind() {
-            _ if is_local(error) => "; the cause is on this host, not at the node",
+            _ if is_local(error) => local_hint(error),
             io::ErrorKind::ConnectionRefused => "; does the node run, and listen on this port?",
             _ => "; check the address, and the way to it",
         };
@@ -225,6 +225,24 @@ fn tls_error(error: &io::Error) -> Option<&rustls::Error> {
     error.get_ref()?.downcast_ref()
 }
 
+/// What to do about a cause that is on this host.
+fn local_hint(error: &io::Error) -> &'static str {
+    match Errno::from_io_error(error) {
+        Some(Errno::MFILE | Errno::NFILE) => {
+            "; the cause is on this host, not at the node: it has no descriptor left, so raise the limit (LimitNOFILE=) \
+             or lower max_connections"
+        }
+        Some(Errno::ADDRNOTAVAIL) => {
+            "; the cause is on this host, not at the node: it has no port left for connections there, so widen \
+             net.ipv4.ip_local_port_range, or give connect.source of the cluster more addresses"
+        }
+        Some(Errno::NOBUFS | Errno::NOMEM) => {
+            "; the cause is on this host, not at the node: it has no memory left for another connection"
+        }
+        _ => "; the cause is on this host, not at the node: it does not let the gate connect there",
+    }
+}
+
 /// Whether the connection failed for want of something here: descriptors, ports, memory, permission.
 fn is_local(error: &io::Error) -> bool {
     const LOCAL: [Errno; 7] = [
@@ -266,6 +284,9 @@ mod tests {
         let failure = |errno: Errno| Failure::connect(address, &errno.into());
         assert_eq!(failure(Errno::MFILE).kind, ProbeFailure::Refused);
         assert!(failure(Errno::MFILE).detail.contains("on this host"));
+        for (errno, is_limit) in [(Errno::MFILE, true), (Errno::ADDRNOTAVAIL, false), (Errno::NOMEM, false)] {
+            assert_eq!(failure(errno).detail.contains("LimitNOFILE"), is_limit, "{errno:?}");
+        }
         assert!(!failure(Errno::CONNREFUSED).detail.contains("on this host"));
         assert!(failure(Errno::MFILE).exhausted && failure(Errno::ADDRNOTAVAIL).exhausted);
         assert!(!failure(Errno::CONNREFUSED).exhausted && !failure(Errno::HOSTUNREACH).exhausted);

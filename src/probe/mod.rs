@@ -25,7 +25,7 @@ pub mod tls;
 
 pub use dial::{Dial, Dialling, Stream, Tcp};
 pub use metrics::{MetricFamilies, Metrics};
-pub use once::{Answer, Shown, ask_once, look_once};
+pub use once::{Answer, Shown, ask_once, connect_once, look_once};
 pub use prober::{Prober, ProberSetupError, SetupCause, longest_turn};
 pub use request::RequestError;
 pub use settings::{ClientFiles, Request, Roots, Settings, TlsSettings, Verify};

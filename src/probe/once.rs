@@ -112,6 +112,21 @@ pub async fn look_once(
     shown.map_err(|failure| failure.detail)
 }
 
+/// Connects to where clients go, and says nothing.
+///
+/// # Errors
+/// Why no connection can be had, in words.
+pub async fn connect_once(address: SocketAddr, patience: Duration) -> Result<(), String> {
+    match timeout(patience, TcpStream::connect(address)).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(error)) => Err(Failure::connect(address, &error).detail),
+        Err(_) => Err(format!(
+            "cannot connect to {address} within {}; does a firewall drop packets?",
+            humantime::format_duration(patience)
+        )),
+    }
+}
+
 async fn connect(address: SocketAddr, send_proxy: Option<Version>) -> io::Result<TcpStream> {
     let mut stream = TcpStream::connect(address).await?;
     if let Some(version) = send_proxy {

@@ -256,9 +256,9 @@ impl Prober {
                 cluster = %self.settings.cluster,
                 node = %self.settings.node,
                 detail = failure.detail,
-                "node cannot be probed: this host has no descriptor, port or memory for it; raise the limit \
-                 (LimitNOFILE=) or lower max_connections"
+                "node cannot be probed, for a reason of this host"
             );
+            self.inbox.unasked(self.settings.id, &failure.detail);
         }
         self.exhausted = cause.is_some();
         self.exhausted

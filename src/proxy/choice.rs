@@ -132,7 +132,8 @@ impl Setbacks {
     pub(super) fn note(&mut self, tenure: &Tenure, fault: Fault, at: Instant, jitter: f64) {
         let setback = Setback::note(self.of(tenure), tenure, fault, at, jitter);
         // One an address, and one stand-in: what there was before will not be asked for again.
-        self.0.retain(|other| other.epoch != 0 && !tenure.is_stand_in() && other.address != tenure.address);
+        // But where a stand-in fails, what the leader has done still counts: the stand-in may be there in its place.
+        self.0.retain(|other| other.epoch != 0 && (tenure.is_stand_in() || other.address != tenure.address));
         self.0.push(setback);
     }
 }
@@ -153,7 +154,10 @@ pub(super) fn choose(
         None => Choice::Dial(Arc::clone(tenure)),
     };
     match route {
-        Route::Led(tenure) => go(tenure),
+        Route::Led(tenure) => match (go(tenure), tenure.instead()) {
+            (Choice::GiveUp(_), Some(instead)) => go(&instead),
+            (choice, _) => choice,
+        },
         Route::Spread(tenures) => pick(tenures),
         Route::Leaderless { since, stand_in } => {
             let bound = later(*since, patience);
@@ -203,6 +207,9 @@ pub(super) fn judge_age(
 /// Whether a dial to this tenure's node may go on (S3: dials end with their tenure).
 pub(super) fn leads_to(route: &Route, tenure: &Tenure) -> bool {
     match route {
+        Route::Led(leader) if tenure.is_stand_in() => {
+            leader.instead().is_some_and(|instead| instead.address == tenure.address)
+        }
         Route::Led(leader) => leader.epoch == tenure.epoch,
         Route::Spread(tenures) => tenures.iter().any(|reader| reader.epoch == tenure.epoch),
         Route::Leaderless { stand_in: Some(other), .. } => {

@@ -3,6 +3,7 @@
 use std::io;
 use std::rc::Rc;
 
+use rustix::io::Errno;
 use tokio::time::{Instant, sleep_until};
 
 use super::choice::{Fault, later, leads_to};
@@ -13,7 +14,7 @@ use super::outcome::Ending;
 use super::unjoined::Unjoined;
 use crate::intent::Suspicion;
 use crate::sockets::{self, FirstWord};
-use crate::tenure::Tenure;
+use crate::tenure::{Tenure, Unserved};
 
 /// Why a connect failed: a reason of `raftgate_connect_failures_total`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +83,18 @@ impl From<&io::Error> for ConnectFailure {
     }
 }
 
+/// Why a connect failed, as people are told while no client is taken.
+fn cause_of(error: &io::Error) -> Unserved {
+    match (ConnectFailure::from(error), Errno::from_io_error(error)) {
+        (ConnectFailure::Refused, _) => Unserved::Refused,
+        (ConnectFailure::Unreachable, _) => Unserved::Unreachable,
+        (ConnectFailure::Timeout, _) => Unserved::Timeout,
+        (ConnectFailure::Local, Some(Errno::ADDRNOTAVAIL | Errno::ADDRINUSE)) => Unserved::NoPort,
+        (ConnectFailure::Local, Some(Errno::MFILE | Errno::NFILE)) => Unserved::NoDescriptor,
+        (ConnectFailure::Local, _) => Unserved::NoMeans,
+    }
+}
+
 /// What came of a dial.
 pub(super) enum Dialled {
     /// The node accepted.
@@ -127,21 +140,23 @@ pub(super) async fn dial(
             () = sleep_until(deadline) => break None,
         }
     };
-    let failure = match connected {
+    let (failure, cause) = match connected {
         Some(Ok(stream)) => {
             let took = began.elapsed();
             under_way.made(took);
             journey.cluster.metrics.connect_duration.observe(took.as_secs_f64());
+            tenure.note_accepted();
             journey.note_connected(tenure, &stream, took);
             return Ok(Dialled::Connected(Unjoined::new(stream)));
         }
         Some(Err(error)) => {
             tracing::debug!(node = %tenure.name, address = %tenure.address, %error, "connect failed");
-            ConnectFailure::from(&error)
+            (ConnectFailure::from(&error), cause_of(&error))
         }
-        None => ConnectFailure::Timeout,
+        None => (ConnectFailure::Timeout, Unserved::Timeout),
     };
     let at = Instant::now();
+    tenure.note_unserved(at, cause);
     journey.cluster.metrics.connect_failures(tenure, failure).inc();
     if let Some(suspicion) = failure.suspicion() {
         journey.cluster.inbox.signal(tenure.node, suspicion);
@@ -151,8 +166,6 @@ pub(super) async fn dial(
 
 #[cfg(test)]
 mod tests {
-    use rustix::io::Errno;
-
     use super::*;
 
     #[test]
@@ -162,5 +175,18 @@ mod tests {
             assert_eq!((failure(errno), failure(errno).suspicion()), (ConnectFailure::Local, None));
         }
         assert_eq!(failure(Errno::HOSTUNREACH), ConnectFailure::Unreachable);
+    }
+
+    #[test]
+    fn l8_a_fault_of_this_machine_is_not_told_as_the_nodes() {
+        let cause = |errno: Errno| cause_of(&io::Error::from(errno));
+        assert_eq!(cause(Errno::ADDRNOTAVAIL), Unserved::NoPort);
+        assert_eq!(cause(Errno::MFILE), Unserved::NoDescriptor);
+        assert_eq!(cause(Errno::NOBUFS), Unserved::NoMeans);
+        for local in [Unserved::NoPort, Unserved::NoDescriptor, Unserved::NoMeans] {
+            assert!(local.to_string().contains("the cause is here"), "{local}");
+        }
+        assert_eq!(cause(Errno::CONNREFUSED), Unserved::Refused);
+        assert!(!Unserved::Refused.to_string().contains("the cause is here"));
     }
 }

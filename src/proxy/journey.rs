@@ -30,7 +30,7 @@ use super::unjoined::Unjoined;
 use super::worker::Worker;
 use crate::relay::{Meter, Relay};
 use crate::sockets::FirstWord;
-use crate::tenure::{Approach, Tenure, TenureReader};
+use crate::tenure::{Approach, Tenure, TenureReader, Unserved};
 use crate::wire::proxy_header::{SIGNATURE, Sign, sign};
 
 /// A client on its way to a node.
@@ -77,6 +77,7 @@ impl Journey {
             let setback = setbacks.of(&tenure);
             match open(&mut self, opening, tenure, node, setback).await {
                 Ok(Opened::Joined { node, tenure, first, unsent, finished }) => {
+                    tenure.note_served();
                     self.worker.sessions.join(self.key, tenure);
                     let has_spoken = !first.is_empty();
                     let (released, of_source) = (self.released.take(), self.of_source.take());
@@ -91,6 +92,7 @@ impl Journey {
                     opening = kept;
                     self.note_moved();
                     if let Some((tenure, at)) = closed_early {
+                        tenure.note_unserved(at, Unserved::ClosedEarly);
                         fail(trial, Outcome::Node);
                         setbacks.note(&tenure, Fault::ClosedEarly, at, fastrand::f64());
                     }

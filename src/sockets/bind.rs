@@ -99,7 +99,24 @@ pub fn bind_beside(address: SocketAddr, count: usize) -> Result<Vec<TcpListener>
     bind_group(address, count, true)
 }
 
+/// Whether this machine speaks IPv6 at all.
+pub fn has_ipv6() -> bool {
+    let socket = Socket::new(Domain::IPV6, Type::STREAM, Some(Protocol::TCP));
+    // What else may be wrong, such as a want of descriptors, says nothing of that.
+    socket.map_or_else(|error| Errno::from_io_error(&error) != Some(Errno::AFNOSUPPORT), |_| true)
+}
+
+/// The number of an interface of this machine, if it has one of this name.
+pub fn interface_index(name: &str) -> Option<u32> {
+    let is_name = !name.is_empty() && !name.contains(['/', '\0']) && name != "..";
+    let file = is_name.then(|| format!("/sys/class/net/{name}/ifindex"))?;
+    std::fs::read_to_string(file).ok()?.trim().parse().ok()
+}
+
 fn bind_group(address: SocketAddr, count: usize, beside: bool) -> Result<Vec<TcpListener>, BindError> {
+    if address.is_ipv4() && address.ip().is_unspecified() && !has_ipv6() {
+        tracing::info!(%address, "IPv6 is off on this machine: only IPv4 clients can connect");
+    }
     let mut listeners = open_group(address, count, beside).map_err(|error| BindError::new(address, error))?;
     Ok(listeners.drain(..).map(TcpListener::from).collect())
 }

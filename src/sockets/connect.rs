@@ -1,7 +1,7 @@
 //! Connects to a node, from an address of this machine that is chosen here or by the system.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 
 use rustix::io::Errno;
 use socket2::{Domain, Socket};
@@ -30,7 +30,7 @@ pub async fn connect(
     source: Option<IpAddr>,
     first_word: FirstWord,
 ) -> io::Result<TcpStream> {
-    let socket = begin(address, source, first_word)?;
+    let socket = begin(address, source, first_word).map_err(|error| tell_way(address, error))?;
     let stream = TcpStream::from_std(socket.into())?;
     let ready = stream.ready(Interest::WRITABLE.add(Interest::ERROR)).await?;
     if ready.is_error() || ready.is_write_closed() {
@@ -47,6 +47,39 @@ pub async fn connect(
 pub fn is_source_exhausted(error: &io::Error) -> bool {
     // The one where the port is chosen at connect, the other where Linux chooses it before.
     matches!(Errno::from_io_error(error), Some(Errno::ADDRNOTAVAIL | Errno::ADDRINUSE))
+}
+
+/// The error of a connect, with one that stands for two things told apart: Linux says "address not available" where no
+/// local port is left, and also where no interface has an address from which `address` could be reached, as where IPv6 is
+/// off. The latter is no want that may pass, and is told as the network's.
+pub fn tell_way(address: SocketAddr, error: io::Error) -> io::Error {
+    tell_way_by(error, || has_way(address))
+}
+
+fn tell_way_by(error: io::Error, has_way: impl FnOnce() -> bool) -> io::Error {
+    if Errno::from_io_error(&error) != Some(Errno::ADDRNOTAVAIL) || has_way() {
+        return error;
+    }
+    let words = "no interface of this machine has an address from which to reach it; is IPv6 off here?";
+    io::Error::new(io::ErrorKind::NetworkUnreachable, words)
+}
+
+/// Whether a packet could leave for there. A datagram's socket takes a port of its own kind, and sends nothing.
+fn has_way(address: SocketAddr) -> bool {
+    let any = match address {
+        SocketAddr::V4(_) => IpAddr::from([0; 4]),
+        SocketAddr::V6(_) => IpAddr::from([0_u16; 8]),
+    };
+    // Without a descriptor for it, nothing is known.
+    UdpSocket::bind((any, 0)).and_then(|socket| socket.connect(address)).map_or_else(
+        |error| {
+            !matches!(
+                Errno::from_io_error(&error),
+                Some(Errno::ADDRNOTAVAIL | Errno::NETUNREACH | Errno::AFNOSUPPORT)
+            )
+        },
+        |()| true,
+    )
 }
 
 fn begin(address: SocketAddr, source: Option<IpAddr>, first_word: FirstWord) -> io::Result<Socket> {
@@ -72,4 +105,21 @@ fn set_up(socket: &Socket, first_word: FirstWord) -> io::Result<()> {
     socket.set_tcp_nodelay(true)?;
     socket.set_out_of_band_inline(true)?;
     if first_word == FirstWord::Ours { system::delay_handshake_ack(socket) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn l5_no_way_to_a_node_is_not_taken_for_want_of_ports() {
+        let lack = || io::Error::from(Errno::ADDRNOTAVAIL);
+        assert!(is_source_exhausted(&tell_way_by(lack(), || true)));
+        let told = tell_way_by(lack(), || false);
+        assert_eq!(told.kind(), io::ErrorKind::NetworkUnreachable);
+        assert!(!is_source_exhausted(&told) && told.to_string().contains("IPv6 off"), "{told}");
+        let refused = tell_way_by(Errno::CONNREFUSED.into(), || panic!("it was there"));
+        assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+        assert!(has_way(([127, 0, 0, 1], 1).into()));
+    }
 }

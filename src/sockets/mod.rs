@@ -23,8 +23,8 @@ use elsewhere as system;
 use linux as system;
 
 pub use advice::SHOW_ADDRESSES;
-pub use bind::{BindError, bind, bind_beside};
-pub use connect::{FirstWord, connect, is_source_exhausted};
+pub use bind::{BindError, bind, bind_beside, has_ipv6, interface_index};
+pub use connect::{FirstWord, connect, is_source_exhausted, tell_way};
 pub use local::{LocalSocketError, SocketFile, bind_local};
 pub use passed::{Adopted, FIRST_PASSED, MOST_PASSED, Passed, who_is_lost};
 pub use quiesce::{end_quiescence, quiesce};

@@ -59,7 +59,8 @@ fn alarms(html: &mut Html, cluster: &Cluster) {
     for name in &cluster.status.alarms {
         let alarm = Alarm::ALL.into_iter().find(|alarm| alarm.as_str() == *name);
         let meaning = alarm.map_or("", Alarm::explanation);
-        html.add("<li><strong>{}</strong> {}</li>", &[name, &meaning]);
+        let trouble = cluster.status.not_serving.as_deref().filter(|_| alarm == Some(Alarm::NotServing));
+        html.add("<li><strong>{}</strong> {}</li>", &[name, &trouble.unwrap_or(meaning)]);
     }
     html.add("</ul>", &[]);
 }

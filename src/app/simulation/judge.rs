@@ -104,6 +104,7 @@ impl Judge {
                 let what = format_args!("n{}: {}", signal.node.0, signal.suspicion.as_str());
                 self.world.lock().cluster.trace.note(now, what);
             }
+            Input::Unasked(..) => unreachable!("this machine lacks nothing"),
             Input::Command(..) | Input::Remember(_) => unreachable!("no operator has a say here"),
         }
     }

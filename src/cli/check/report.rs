@@ -193,6 +193,16 @@ impl Problems {
         if matches!(answer.verdict, Verdict::Unfit { .. } | Verdict::Unreachable { .. }) {
             self.errors.push(format!("{who}: {}", answer.detail));
         }
+        if let Some(why) = &node.not_serving {
+            self.errors.push(format!("{who}: clients cannot be sent there: {why}"));
+        }
+        if !node.others.is_empty() {
+            let others = node.others.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            self.warnings.push(format!(
+                "{who}: its name stands for {others}, too, of which none is asked while this one answers; if these are \
+                 other nodes, give each a name or an address of its own"
+            ));
+        }
         let rejected = answer.verdict == Verdict::Unreachable { failure: ProbeFailure::Certificate };
         if let Some(certificate) = &answer.certificate
             // What was rejected has been said.

@@ -68,7 +68,7 @@ impl Follow {
             names: self.nodes.iter().map(|node| Arc::clone(node.name())).collect(),
             candidates: self.candidates(),
             facts: self.facts(),
-            stand_in: self.chosen_stand_in(),
+            stand_in: self.chosen_stand_in(None),
             is_first_round_over: self.tracker.is_first_round_over(),
         };
         for lane in self.readers.lanes.iter_mut() {

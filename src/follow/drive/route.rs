@@ -93,8 +93,9 @@ impl Follow {
 
     pub(super) fn lose(&mut self, now: Instant, id: NodeId, cause: LossCause) {
         self.links.writer.leaderless(now, None);
-        let previous = self.route.take();
+        let (previous, stand_in) = (self.route.take(), self.stand_in.take());
         self.retire(previous);
+        self.retire(stand_in);
         let name = self.nodes[id.0].name();
         warn!(cluster = %self.cluster, node = %name, cause = cause.as_str(), "leader lost");
         self.links.board.note(Happened::LeaderLost { node: Arc::clone(name), cause: cause.as_str() });
@@ -114,17 +115,15 @@ impl Follow {
     }
 
     pub(super) fn choose_stand_in(&mut self, now: Instant) {
-        if self.route.is_some() {
-            return;
+        if let Some(route) = self.route.clone() {
+            return self.choose_instead(now, &route);
         }
-        let chosen = self.chosen_stand_in();
+        let chosen = self.chosen_stand_in(None);
         if chosen == self.stand_in.as_ref().map(|tenure| (tenure.node, tenure.address)) {
             self.announce_stand_in();
             return;
         }
-        let next = chosen.map(|(id, address)| {
-            self.links.writer.stand_in(id, Arc::clone(self.nodes[id.0].name()), address, now)
-        });
+        let next = chosen.map(|(id, address)| self.stand_in_at(now, id, address));
         let previous = std::mem::replace(&mut self.stand_in, next);
         self.retire(previous);
         self.links.writer.leaderless(self.since, self.stand_in.clone());
@@ -144,8 +143,8 @@ impl Follow {
         }
     }
 
-    /// The node that would stand in now, and where clients would go.
-    pub(super) fn chosen_stand_in(&self) -> Option<(NodeId, SocketAddr)> {
+    /// The node that would stand in now, other than `except`, and where clients would go.
+    pub(super) fn chosen_stand_in(&self, except: Option<NodeId>) -> Option<(NodeId, SocketAddr)> {
         let states: Vec<_> = self
             .nodes
             .iter()
@@ -153,7 +152,9 @@ impl Follow {
             .map(|(id, node)| Candidate {
                 state: self.state(id),
                 preference: self.tracker.preference(NodeId(id)),
-                drained: !node.is_member() || self.override_of(id) == Some(Override::Drain),
+                drained: Some(NodeId(id)) == except
+                    || !node.is_member()
+                    || self.override_of(id) == Some(Override::Drain),
             })
             .collect();
         let chosen = stand_in::choose(self.settings.hold_then, self.last_leader, &states);

@@ -43,6 +43,16 @@ impl Tracker {
         self.forget_word(now, node);
     }
 
+    /// Takes in which node takes no clients, if that is known of one. It stays the route: where it leads, there is no other
+    /// (L8).
+    pub fn handle_service(&mut self, now: Instant, not_serving: Option<NodeId>) {
+        let now = self.advance(now);
+        if self.not_serving != not_serving {
+            self.not_serving = not_serving;
+            self.settle(now);
+        }
+    }
+
     /// How much a node is preferred among those that nothing else tells apart (L3).
     pub fn preference(&self, node: NodeId) -> Preference {
         self.nodes.get(node.0).map_or_else(Preference::default, |node| node.preference)

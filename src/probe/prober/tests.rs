@@ -76,9 +76,12 @@ impl Probed {
     }
 
     async fn report(&mut self) -> ProbeReport {
-        match self.next().await {
-            Input::Report(report) => *report,
-            other => panic!("{other:?} instead of a report"),
+        loop {
+            match self.next().await {
+                Input::Report(report) => return *report,
+                Input::Unasked(..) => {}
+                other => panic!("{other:?} instead of a report"),
+            }
         }
     }
 
@@ -146,6 +149,8 @@ async fn l5_what_this_host_lacks_is_neither_a_verdict_on_the_node_nor_a_signal()
     let starved = Arc::new(Starved(AtomicUsize::new(3)));
     let often = Settings { interval: Duration::from_millis(1), ..settings(node.address) };
     let mut probed = Probed::over(starved, often);
+    let told = probed.next().await;
+    assert!(matches!(&told, Input::Unasked(_, why) if why.contains("LimitNOFILE")), "{told:?}");
     let first = probed.report().await.observation;
     assert_eq!((first.verdict, first.probe), (Verdict::Leader, ProbeId(4)));
 }

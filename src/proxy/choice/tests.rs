@@ -124,9 +124,45 @@ fn s3_of_each_node_what_it_did_last_is_remembered_and_of_stand_ins_the_last() {
     assert_eq!(setbacks.0.len(), 2);
     let stand_in = scene.stand_in();
     setbacks.note(&stand_in, Fault::Node, scene.start, 0.5);
-    assert_eq!(setbacks.0.len(), 1);
+    assert_eq!(setbacks.0.len(), 3);
+    let next = scene.stand_in();
+    setbacks.note(&next, Fault::Node, scene.start, 0.5);
+    assert_eq!(setbacks.0.len(), 3, "of stand-ins the last");
     setbacks.note(&one, Fault::Node, scene.start, 0.5);
     assert!(setbacks.of(&stand_in).is_none());
+}
+
+#[test]
+fn s2_a_client_that_the_leader_never_took_goes_where_hold_then_says() {
+    let mut scene = Scene::new();
+    let leader = scene.lead(0);
+    let address = ([127, 0, 0, 1], 2).into();
+    let instead = scene.writer.stand_in(NodeId(1), "m".into(), address, scene.start);
+    let mut setbacks = Setbacks::default();
+    let mut fails = |scene: &Scene, tenure: &Tenure, after: Duration| {
+        setbacks.note(tenure, Fault::Node, scene.start + after, 0.5);
+        setbacks.0.clone()
+    };
+    let choose = |scene: &Scene, setbacks: Vec<Setback>, after: Duration| {
+        let no_readers = |_: &[_]| panic!("there are several nodes");
+        choose(&scene.reader.load(), &Setbacks(setbacks), scene.start + after, PATIENCE, no_readers)
+    };
+    let failed = fails(&scene, &leader, Duration::ZERO);
+    assert_eq!(gives_up(&choose(&scene, failed.clone(), PATIENCE)), Some(Outcome::NodeError));
+    scene.writer.set_instead(&leader, Some(Arc::clone(&instead)));
+    assert!(
+        !matches!(choose(&scene, failed.clone(), NEARLY), Choice::GiveUp(_)),
+        "not before its hold is over"
+    );
+    let Choice::Dial(tenure) = choose(&scene, failed, PATIENCE) else { panic!("it is given up") };
+    assert!(Arc::ptr_eq(&tenure, &instead) && leads_to(&scene.reader.load(), &instead));
+    // What takes nobody either is no reason to begin with the leader again.
+    let failed = fails(&scene, &instead, PATIENCE);
+    let retried = choose(&scene, failed.clone(), PATIENCE + 300 * MS);
+    assert!(matches!(&retried, Choice::Dial(tenure) if Arc::ptr_eq(tenure, &instead)), "{retried:?}");
+    assert_eq!(gives_up(&choose(&scene, failed, PATIENCE * 2)), Some(Outcome::NodeError));
+    scene.writer.set_instead(&leader, None);
+    assert!(!leads_to(&scene.reader.load(), &instead));
 }
 
 #[test]

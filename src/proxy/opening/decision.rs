@@ -21,6 +21,8 @@ pub(super) enum Standing {
 /// Judges the route and the fate of the tenure that the client was dialled under.
 pub(super) fn standing(tenure: &Tenure, route: &Route) -> Standing {
     let serving = match route {
+        // The leader takes no clients, and this node serves in its place.
+        Route::Led(_) if tenure.is_stand_in() && leads_to(route, tenure) => return Standing::Stay,
         Route::Led(leader) => slice::from_ref(leader),
         Route::Spread(readers) => readers,
         // Cut, and nobody has seen a byte: waiting for the next leader serves the client, a reset would not.

@@ -52,6 +52,18 @@ fn s4_only_a_successor_makes_a_client_leave_its_node() {
 }
 
 #[test]
+fn s4_a_client_stays_with_the_node_that_serves_for_the_leader() {
+    let (mut writer, route) = cluster();
+    let leader = lead(&mut writer, 0);
+    let address = ([127, 0, 0, 1], 101).into();
+    let instead = writer.stand_in(NodeId(1), "m".into(), address, Instant::now());
+    writer.set_instead(&leader, Some(Arc::clone(&instead)));
+    assert!(is_stay(&standing(&instead, &route.load())));
+    writer.set_instead(&leader, None);
+    assert!(matches!(standing(&instead, &route.load()), Standing::Leave));
+}
+
+#[test]
 fn s4_a_readdressed_node_is_another_one() {
     let (mut writer, route) = cluster();
     let tenure = lead(&mut writer, 0);

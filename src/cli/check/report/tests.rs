@@ -23,6 +23,8 @@ fn node(name: &str, verdict: Verdict, detail: &str, certificate: Option<&Arc<Cer
             latency: Duration::from_micros(12_345),
             certificate: certificate.cloned(),
         },
+        not_serving: None,
+        others: Vec::new(),
     }
 }
 
@@ -102,6 +104,22 @@ fn every_problem_has_its_line_and_counts() {
             0,
         ),
         (with(node("n2", Verdict::Follower, "", Some(&certificate(&["n"], 14)))), "nothing is wrong", 0),
+        (
+            with(NodeSurvey {
+                not_serving: Some("refused".to_owned()),
+                ..node("n2", Verdict::Follower, "", None)
+            }),
+            "error: ctrl/n2: clients cannot be sent there: refused",
+            1,
+        ),
+        (
+            with(NodeSurvey {
+                others: vec![([10, 0, 0, 2], 1).into()],
+                ..node("n2", Verdict::Follower, "", None)
+            }),
+            "warning: ctrl/n2: its name stands for 10.0.0.2:1, too",
+            0,
+        ),
         (with(leader()), "error: ctrl: 2 nodes say that they lead (n1, n1)", 1),
         (
             survey(vec![node("n2", Verdict::Follower, "", None)], vec![]),
