@@ -93,7 +93,7 @@ enum ReadEnd {
 }
 
 /// Waits until the client's connection has failed. Reads nothing; an end of file is no failure.
-async fn failed(client: &TcpStream) {
+pub(super) async fn failed(client: &TcpStream) {
     // An error of `ready` itself means that the worker's runtime ends.
     let _ = client.ready(Interest::ERROR).await;
 }

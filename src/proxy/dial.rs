@@ -7,10 +7,10 @@ use rustix::io::Errno;
 use tokio::time::{Instant, sleep_until};
 
 use super::choice::{Fault, later, leads_to};
+use super::client_end::failed;
 use super::hold::next_change;
 use super::journey::Journey;
-use super::opening::Opening;
-use super::outcome::Ending;
+use super::outcome::{Ending, Outcome};
 use super::unjoined::Unjoined;
 use crate::intent::Suspicion;
 use crate::sockets::{self, FirstWord};
@@ -116,7 +116,6 @@ pub(super) enum Dialled {
 /// The end of the connection, if the client goes away meanwhile.
 pub(super) async fn dial(
     journey: &mut Journey,
-    opening: &mut Opening,
     tenure: &Tenure,
     first_word: FirstWord,
 ) -> Result<Dialled, Ending> {
@@ -127,12 +126,11 @@ pub(super) async fn dial(
     let connecting = cluster.source.connect(tenure.address, first_word);
     tokio::pin!(connecting);
     let connected = loop {
-        let (client, route) = journey.split();
         tokio::select! {
             biased;
             connected = &mut connecting => break Some(connected),
-            ending = client.end(opening) => return Err(ending),
-            () = next_change(route) => {
+            () = failed(&journey.client) => return Err(Outcome::ClientError.into()),
+            () = next_change(&mut journey.route) => {
                 if !leads_to(&journey.route.load(), tenure) {
                     return Ok(Dialled::Overtaken);
                 }

@@ -31,6 +31,7 @@ use super::worker::Worker;
 use crate::relay::{Meter, Relay};
 use crate::sockets::FirstWord;
 use crate::tenure::{Approach, Tenure, TenureReader, Unserved};
+use crate::wire::hello::is_cancel_request;
 use crate::wire::proxy_header::{SIGNATURE, Sign, sign};
 
 /// A client on its way to a node.
@@ -71,7 +72,7 @@ impl Journey {
         let mut setbacks = Setbacks::default();
         loop {
             let tenure = wait_for_route(&mut self, &mut opening, &setbacks).await?;
-            let Some(node) = self.reach(&tenure, &mut opening, &mut setbacks).await? else { continue };
+            let Some(node) = self.reach(&tenure, &opening, &mut setbacks).await? else { continue };
             let counted = Counted::by(&self.cluster.metrics.sessions(&tenure));
             let trial = self.approach.take().map(Approach::accepted);
             let setback = setbacks.of(&tenure);
@@ -80,6 +81,8 @@ impl Journey {
                     tenure.note_served();
                     self.worker.sessions.join(self.key, tenure);
                     let has_spoken = !first.is_empty();
+                    // A server answers a cancel request by closing: that says nothing against it.
+                    let trial = trial.filter(|_| !is_cancel_request(&unsent));
                     let (released, of_source) = (self.released.take(), self.of_source.take());
                     let relay = self.relay(node, first, unsent, finished);
                     let mut joined = Joined::new(relay, released, trial, counted, of_source);
@@ -125,14 +128,14 @@ impl Journey {
     async fn reach(
         &mut self,
         tenure: &Arc<Tenure>,
-        opening: &mut Opening,
+        opening: &Opening,
         setbacks: &mut Setbacks,
     ) -> Result<Option<Unjoined>, Ending> {
         // Who was waited for has spoken (D10), and a header goes first of all.
         let settings = &self.cluster.settings;
         let spoken = settings.on_first_byte || settings.send_proxy.is_some() || opening.has_words();
         let first_word = if spoken { FirstWord::Ours } else { FirstWord::Anybodys };
-        match dial(self, opening, tenure, first_word).await? {
+        match dial(self, tenure, first_word).await? {
             Dialled::Connected(node) => return Ok(Some(node)),
             Dialled::Overtaken => self.has_left_a_node = true,
             Dialled::Failed { failure, at } => {

@@ -71,12 +71,12 @@ impl Metrics {
                 &["listener"],
             )?,
             sessions: by
-                .gauges("sessions_active", "Clients joined to a node", &["cluster", "node"])?
+                .gauges("sessions_active", "Clients joined to a node, or connected to it and waiting for its first byte", &["cluster", "node"])?
                 .shown_while_used(),
             held: by.gauges("held_connections", "Clients that wait for a route", &["cluster"])?,
             hold_duration: by.histograms(
                 "hold_duration_seconds",
-                "How long clients waited for a route",
+                "How long clients waited: for a route, their turn in a crowd, or a node that had failed them",
                 &HOLD_BUCKETS,
             )?,
             hold_timeouts: by.counters(

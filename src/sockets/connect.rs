@@ -8,7 +8,10 @@ use socket2::{Domain, Socket};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
-use super::system;
+use super::{reset_on_close, system};
+
+/// The kernel chooses no lower port for a connection, whatever `net.ipv4.ip_local_port_range` says: others need rights.
+const LOWEST_EPHEMERAL_PORT: u16 = 1024;
 
 /// Who speaks first on a new connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +43,18 @@ pub async fn connect(
             None => return Ok(stream),
         }
     }
+    if is_connected_to_itself(&stream, address)? {
+        // Closed in the usual way, the port would be kept from the node for a minute.
+        reset_on_close(&stream)?;
+        return Err(io::ErrorKind::ConnectionRefused.into());
+    }
     Ok(stream)
+}
+
+/// Whether the kernel chose the node's own port for this side. Where a node of this machine is down and its port is one
+/// that the kernel gives to connections, TCP connects such a socket to itself (RFC 9293, section 3.5, simultaneous open).
+fn is_connected_to_itself(stream: &TcpStream, address: SocketAddr) -> io::Result<bool> {
+    Ok(address.port() >= LOWEST_EPHEMERAL_PORT && stream.local_addr()? == address)
 }
 
 /// Whether a connection failed because its source has no port left, or is no address of this machine.

@@ -19,7 +19,8 @@ pub(super) fn choose_port_at_connect(socket: &Socket) -> io::Result<()> {
     setsockopt(socket, IpBindAddressNoPort, &true).map_err(io::Error::from)
 }
 
-/// An acknowledgement that is not quick is sent with the first bytes, or after 40 ms by itself.
+/// An acknowledgement that is not quick is sent with the first bytes, or by itself after up to 200 ms: the kernel's
+/// `TCP_DELACK_MAX`.
 pub(super) fn delay_handshake_ack(socket: &Socket) -> io::Result<()> {
     socket.set_tcp_quickack(false)
 }

@@ -51,6 +51,14 @@ pub fn is_whole(bytes: &[u8]) -> bool {
 const POSTGRES_REQUESTS: [[u8; 8]; 2] =
     [[0x00, 0x00, 0x00, 0x08, 0x04, 0xd2, 0x16, 0x2f], [0x00, 0x00, 0x00, 0x08, 0x04, 0xd2, 0x16, 0x30]];
 
+/// Whether a client of `PostgreSQL` asks for another session's query to be cancelled: a length, a protocol version that is
+/// none, and a key. It has an effect, so it is no opening that a server forgets.
+pub fn is_cancel_request(bytes: &[u8]) -> bool {
+    const VERSION: [u8; 4] = [0x04, 0xd2, 0x16, 0x2e];
+    let Some((length, rest)) = bytes.split_first_chunk() else { return false };
+    rest.starts_with(&VERSION) && usize::try_from(u32::from_be_bytes(*length)) == Ok(bytes.len())
+}
+
 // TLS, RFC 8446: records in section 5.1, the handshake's messages in 4, the ClientHello in 4.1.2.
 const CONTENT_HANDSHAKE: u8 = 22;
 /// Versions of records that servers must take: any 3.x (RFC 5246, appendix E.1), which says nothing (RFC 8446, section 5.1).

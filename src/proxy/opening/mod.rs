@@ -189,7 +189,7 @@ impl Exchange {
         scratch: &mut [u8],
     ) -> Poll<Happened> {
         // Nobody is joined to a node that has not been told whom it gets.
-        if ready!(self.poll_introduce(cx, meter)).is_err() {
+        if ready!(self.poll_introduce(cx)).is_err() {
             return Poll::Ready(Happened::NodeClosed { orderly: false });
         }
         // What was read of the client for the sake of its route was more than an opening.
@@ -204,7 +204,7 @@ impl Exchange {
             Poll::Pending => {}
         }
         loop {
-            if ready!(self.poll_deliver(cx, meter)).is_err() {
+            if ready!(self.poll_deliver(cx)).is_err() {
                 return Poll::Ready(Happened::NodeClosed { orderly: false });
             }
             if self.opening.is_finished() {
@@ -251,14 +251,14 @@ impl Exchange {
     }
 
     /// Tells the node whom it gets; where that one has spoken already, in one packet with its words.
-    fn poll_introduce(&mut self, cx: &mut Context<'_>, meter: &Meter) -> Poll<io::Result<()>> {
+    fn poll_introduce(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.is_introduced() {
             let header = &self.introduction[self.introduced..];
             let parts = [IoSlice::new(header), IoSlice::new(due(&self.opening, self.sent, self.forgery))];
             let of_header = header.len();
             let written = ready!(Pin::new(&mut *self.node).poll_write_vectored(cx, &parts))?;
             self.introduced += written.min(of_header);
-            self.note_sent(written.saturating_sub(of_header), meter);
+            self.sent += written.saturating_sub(of_header);
         }
         Poll::Ready(Ok(()))
     }
@@ -267,20 +267,15 @@ impl Exchange {
         self.introduced == self.introduction.len()
     }
 
-    fn note_sent(&mut self, written: usize, meter: &Meter) {
-        self.sent += written;
-        meter.to_node.set(meter.to_node.get() + written as u64);
-    }
-
     /// Brings the node up to date with the client, its end of file included.
-    fn poll_deliver(&mut self, cx: &mut Context<'_>, meter: &Meter) -> Poll<io::Result<()>> {
+    fn poll_deliver(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
             let due = due(&self.opening, self.sent, self.forgery);
             if due.is_empty() {
                 break;
             }
             let written = ready!(Pin::new(&mut *self.node).poll_write(cx, due))?;
-            self.note_sent(written, meter);
+            self.sent += written;
         }
         if self.opening.is_finished() && !self.finish_sent {
             ready!(Pin::new(&mut *self.node).poll_shutdown(cx))?;
@@ -308,6 +303,8 @@ impl Exchange {
             Standing::Stay | Standing::Leave => tenure,
         };
         let finished = self.opening.is_finished();
+        // Only now: what a node got before its client left it is sent again, and was relayed once.
+        journey.meter.to_node.set(journey.meter.to_node.get() + self.sent as u64);
         Opened::Joined {
             node: self.node,
             tenure,

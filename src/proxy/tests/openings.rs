@@ -21,6 +21,9 @@ async fn s4_a_successor_takes_over_from_a_silent_node() {
     assert_eq!(gate.metric("connections_moved_total", &["raft"]), 1);
     assert_eq!(gate.metric("sessions_active", &["a"]), 0);
     assert_eq!(gate.metric("sessions_active", &["b"]), 1);
+    // The hello went to two nodes, and was relayed once.
+    let relayed = (hello().len() + b"from the client".len()) as u64;
+    gate.until("bytes_total", &["to_node"], relayed).await;
     gate.end().await;
 }
 

@@ -180,6 +180,21 @@ async fn s2_readers_are_held_until_there_is_a_node_whoever_leads() {
     gate.end().await;
 }
 
+#[tokio::test]
+async fn s3_a_closed_cancel_request_is_not_held_against_a_reader() {
+    let (mut gate, a) = (Gate::for_readers(), Node::start().await);
+    gate.spread(&[(0, a.address)]);
+    let request = [&[0, 0, 0, 16, 0x04, 0xd2, 0x16, 0x2e][..], &[7; 8]].concat();
+    let mut client = gate.client_saying(&request).await;
+    drop(a.accept_hearing(&request).await);
+    assert_closed(&mut client).await;
+    // A node that had failed the first would be spared for a second.
+    let mut client = gate.client_saying(b"question").await;
+    let mut node = a.accept_hearing(b"question").await;
+    assert_joined(&mut client, &mut node).await;
+    gate.end().await;
+}
+
 /// A node whose data port accepts and closes at once has the fewest sessions of all.
 #[tokio::test]
 async fn s3_a_node_that_accepts_and_closes_does_not_draw_everybody() {

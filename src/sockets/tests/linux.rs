@@ -54,3 +54,13 @@ fn a_peer_that_keeps_its_window_closed_is_not_given_up() {
     let _client = TcpStream::connect(address).unwrap();
     assert_eq!(SockRef::from(&accept(&listener)).tcp_user_timeout().unwrap(), None);
 }
+
+/// The kernel goes through its ports, and comes to the node's own.
+#[tokio::test]
+async fn s3_a_dead_port_refuses_whatever_port_is_chosen_here() {
+    let address: SocketAddr = ([127, 66, 0, 1], 40_000).into();
+    for _ in 0..30_000 {
+        let refused = connect(address, Some(address.ip()), FirstWord::Anybodys).await.unwrap_err();
+        assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
+    }
+}

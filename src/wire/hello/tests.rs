@@ -254,6 +254,27 @@ pub(super) fn nearly_a_hello() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
+#[test]
+fn s4_a_cancel_request_is_known_by_its_length_and_version() {
+    let request = [&[0, 0, 0, 16, 0x04, 0xd2, 0x16, 0x2e][..], &[7; 8]].concat();
+    assert!(is_cancel_request(&request));
+    assert_eq!(classify(&request), Committed);
+    let longer_key = [&[0, 0, 0, 40, 0x04, 0xd2, 0x16, 0x2e][..], &[7; 32]].concat();
+    assert!(is_cancel_request(&longer_key), "of protocol 3.2");
+    for other in [&request[..15], &request[..6], &[], &[0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f]] {
+        assert!(!is_cancel_request(other), "{other:?}");
+    }
+}
+
+#[test]
+fn s4_an_opening_is_whole_when_the_server_has_its_turn() {
+    let hello = record([3, 1], &bare_handshake());
+    assert!(is_whole(&hello) && is_whole(b"GET /") && is_whole(&POSTGRES_REQUESTS[0]));
+    for part in [&hello[..hello.len() - 1], &hello[..1], &POSTGRES_REQUESTS[1][..7], &[]] {
+        assert!(!is_whole(part), "{} bytes", part.len());
+    }
+}
+
 proptest! {
     #[test]
     fn s4_random_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
