@@ -240,13 +240,18 @@ impl Gate {
     /// Stops (O4): not ready, no new connections but none lost, sessions drain up to
     /// `shutdown.drain` while leaders are still followed, then what is left is cut.
     pub async fn stop(mut self) {
+        self.close();
+        info!(active = self.proxy.active(), "stopping: no new connections, sessions drain");
+        self.drained_within(self.config.shutdown_drain).await;
+        self.finish();
+    }
+
+    /// Not ready, and no new connections but none lost; sessions stay.
+    pub(super) fn close(&mut self) {
         self.board.set_draining();
         self.proxy.quiesce();
         // They would keep open what the workers close.
         (self.listening, self.spare) = (Listening::default(), Inherited::default());
-        info!(active = self.proxy.active(), "stopping: no new connections, sessions drain");
-        self.drained_within(self.config.shutdown_drain).await;
-        self.finish();
     }
 
     /// Waits until the last session has ended, or this time is over.

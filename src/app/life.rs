@@ -33,6 +33,7 @@ pub(super) struct Life<'l> {
 /// What a process wakes up for, and where to answer.
 enum Call {
     Stop(&'static str),
+    Drain,
     Reload(Reply),
     Upgrade(Reply),
     GuardianGone,
@@ -54,6 +55,7 @@ impl Life<'_> {
                     info!(signal, "signal received");
                     return self.stop().await;
                 }
+                Call::Drain => return self.drain().await,
                 Call::Reload(reply) => reply.say(self.reload()),
                 Call::GuardianGone => self.come_of_age(),
                 Call::Failed(why) => return Err(RunError::Failed(why)),
@@ -82,6 +84,7 @@ impl Life<'_> {
         };
         tokio::select! {
             name = self.signals.end.recv() => Call::Stop(name),
+            Some(()) = self.signals.drain.recv() => Call::Drain,
             Some(()) = self.signals.reload.recv() => Call::Reload(Reply::default()),
             Some(()) = self.signals.upgrade.recv() => Call::Upgrade(Reply::default()),
             Some(request) = self.requests.recv() => match request {
@@ -134,6 +137,25 @@ impl Life<'_> {
         })
     }
 
+    /// Takes no more clients, and ends with the last session, or after `upgrade.drain`: what SIGUSR1 asks of HAProxy, too.
+    /// SIGTERM and SIGINT then bound the rest by `shutdown.drain`.
+    async fn drain(mut self) -> Result<(), RunError> {
+        info!(signal = "SIGUSR1", "signal received");
+        self.requests.close();
+        while self.requests.try_recv().is_ok() {}
+        self.gate.close();
+        tokio::select! {
+            () = self.gate.drained() => {}
+            why = self.gate.failed() => return Err(RunError::Failed(why)),
+            signal = self.signals.end.recv() => {
+                info!(signal, "signal received");
+                return self.stop().await;
+            }
+        }
+        self.gate.finish();
+        Ok(())
+    }
+
     async fn stop(mut self) -> Result<(), RunError> {
         notify::stopping();
         // Whoever asks for anything else is told at once, and need not wait for the end.
@@ -151,5 +173,10 @@ fn interruptions<'r>(
     signals: &'r mut Signals,
     requests: &'r mut mpsc::Receiver<Request>,
 ) -> Interruptions<'r> {
-    Interruptions { end: &mut signals.end, upgrade: &mut signals.upgrade, requests }
+    Interruptions {
+        end: &mut signals.end,
+        upgrade: &mut signals.upgrade,
+        reload: &mut signals.reload,
+        requests,
+    }
 }

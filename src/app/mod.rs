@@ -41,8 +41,7 @@ pub use control::ControlError;
 pub use gate::{Gate, StartError};
 pub use reload::Reloaded;
 pub use resolve::resolve;
-pub use run::{RunError, run};
+pub use run::{Launch, RunError, run};
 pub use survey::{ClusterSurvey, NodeSurvey, PublicName, Survey, SurveyError, survey};
-pub use upgrade::Arrival;
 #[cfg(any(test, fuzzing))]
 pub use upgrade::fuzz;

@@ -10,6 +10,11 @@ use std::time::Duration;
 use rustix::time::{ClockId, clock_gettime};
 use tracing::debug;
 
+/// Whether there is a service manager to be told.
+pub(super) fn has_manager() -> bool {
+    env::var_os("NOTIFY_SOCKET").is_some()
+}
+
 /// The process serves; after [`reloading`], the reload is over, well or badly.
 pub(super) fn ready() {
     send("READY=1");

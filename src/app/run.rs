@@ -3,7 +3,6 @@
 use std::io;
 
 use thiserror::Error;
-use tokio::runtime::Builder;
 use tokio::sync::mpsc;
 use tracing::{error, info, warn};
 
@@ -12,9 +11,9 @@ use super::gate::{Gate, Heritage, StartError};
 use super::inherited::Inherited;
 use super::life::Life;
 use super::logs::{self, Log};
-use super::signals::Signals;
+use super::signals::EarlySignals;
 use super::upgrade::{Arrival, Predecessor, Program};
-use crate::config::{Loaded, Sources};
+use crate::config::{self, Config, DescriptorBudget, DescriptorLimit, Loaded, Sources};
 
 /// Why `run` failed.
 #[derive(Debug, Error)]
@@ -40,22 +39,65 @@ impl RunError {
     }
 }
 
-/// Runs a gate until a signal ends it: SIGTERM and SIGINT drain, a second one ends at once. SIGHUP has `sources` read
-/// again; `loaded` is what they have said first. SIGUSR2 has it hand over to a new process (O3), as what has arrived with
-/// this one may have been handed over: then it ends with its last session.
+/// What a process does before anything else, and what it was given when it was started.
+#[derive(Debug)]
+pub struct Launch {
+    arrival: Arrival,
+    limit: DescriptorLimit,
+    signals: EarlySignals,
+}
+
+impl Launch {
+    /// Takes what was passed to the process, raises its limit of descriptors, and handles signals. To be called once,
+    /// before there is any other thread and before the configuration is loaded.
+    ///
+    /// # Errors
+    /// Signals cannot be received.
+    pub fn begin() -> Result<Self, RunError> {
+        let arrival = Arrival::from_environment();
+        let limit = config::raise_descriptor_limit();
+        match EarlySignals::new() {
+            Ok(signals) => Ok(Launch { arrival, limit, signals }),
+            Err(error) => {
+                let error = RunError::Signals(error);
+                arrival.give_up(&error.to_string());
+                Err(error)
+            }
+        }
+    }
+
+    /// This process will not serve, for this reason: the process that it should have replaced is told.
+    pub fn give_up(self, why: &str) {
+        self.arrival.give_up(why);
+    }
+}
+
+/// Runs a gate until a signal ends it: SIGTERM and SIGINT drain, a second one ends at once. SIGUSR1 drains for as long as
+/// sessions last. SIGHUP has `sources` read again; `loaded` is what they have said first. SIGUSR2 has it hand over to a
+/// new process (O3), as what has arrived with this one may have been handed over: then it ends with its last session.
 ///
 /// # Errors
 /// If the gate cannot start, or fails; see [`RunError`].
-pub fn run(sources: &Sources, loaded: &Loaded, arrival: Arrival) -> Result<(), RunError> {
+pub fn run(sources: &Sources, loaded: &Loaded, launch: Launch) -> Result<(), RunError> {
     // Found now: later its file may be another, or gone.
     let program = Program::own();
+    let Launch { arrival, limit, signals } = launch;
     let (inherited, mut predecessor) = arrival.open();
     let log = logs::start(&loaded.config.log);
     for warning in &loaded.warnings {
         warn!("{warning}");
     }
-    let ended = start_and_live(sources, loaded, &log, program, inherited, &mut predecessor);
+    log_bound(&loaded.config, limit);
+    let ended = start_and_live(sources, loaded, &log, program, signals, inherited, &mut predecessor);
     ended.inspect_err(|error| predecessor.give_up(&error.to_string()))
+}
+
+/// Says how many connections there may be, and what bounds them (S8).
+fn log_bound(config: &Config, limit: DescriptorLimit) {
+    let DescriptorBudget { descriptors, kept_back, connections } = config.descriptor_budget();
+    let max_connections = config.max_connections.min(connections);
+    let raised_from = limit.before.filter(|before| *before != limit.now);
+    info!(max_connections, descriptors, kept_back, raised_from, "connections are bounded");
 }
 
 fn start_and_live(
@@ -63,12 +105,12 @@ fn start_and_live(
     loaded: &Loaded,
     log: &Log,
     program: Program,
+    signals: EarlySignals,
     inherited: Inherited,
     predecessor: &mut Predecessor,
 ) -> Result<(), RunError> {
-    let runtime = Builder::new_current_thread().enable_all().build().map_err(RunError::Signals)?;
     // Listen before serving: a signal that comes early must not end the process the hard way.
-    let signals = runtime.block_on(async { Signals::new() }).map_err(RunError::Signals)?;
+    let (runtime, signals) = signals.complete().map_err(RunError::Signals)?;
     let (asking, requests) = mpsc::channel(1);
     let heritage = Heritage { inherited, memory: recall(predecessor) };
     let gate = Gate::inherit(&loaded.config, log.dropped_lines(), asking, heritage)?;

@@ -21,6 +21,8 @@ pub(super) struct Options {
 }
 
 pub(super) fn run(options: Options) -> Exit {
+    // As `run` does: the bound of connections follows from it.
+    config::raise_descriptor_limit();
     match config::load(&Sources { file: options.file.config, flags: Flags::default() }) {
         Ok(loaded) => {
             for warning in &loaded.warnings {

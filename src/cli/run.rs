@@ -39,17 +39,23 @@ pub(super) struct Options {
 }
 
 pub(super) fn run(options: Options) -> Exit {
-    let arrival = app::Arrival::from_environment();
+    let launch = match app::Launch::begin() {
+        Ok(launch) => launch,
+        Err(error) => {
+            complain(format_args!("raftgate: {error}"));
+            return Exit::Failed;
+        }
+    };
     let sources = options.into_sources();
     let loaded = match config::load(&sources) {
         Ok(loaded) => loaded,
         Err(error) => {
-            arrival.give_up(&error.to_string());
+            launch.give_up(&error.to_string());
             complain(error);
             return Exit::Configuration;
         }
     };
-    match app::run(&sources, &loaded, arrival) {
+    match app::run(&sources, &loaded, launch) {
         Ok(()) => Exit::Done,
         Err(error) => {
             complain(format_args!("raftgate: {error}"));

@@ -45,6 +45,7 @@ use std::{fs, io};
 pub use address::HostPort;
 pub use import::{Imported, import, import_text};
 pub use layers::Flags;
+pub use limits::{DescriptorBudget, DescriptorLimit, raise_descriptor_limit};
 pub use model::{
     Cluster, Config, Connect, Hold, Listener, LogFormat, LogSettings, Node, Probe, Timeouts, Tls,
 };

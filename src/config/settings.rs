@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::limits::{most_connections, most_pipes};
+use super::limits::{DescriptorBudget, most_pipes};
 use super::model::{Cluster, Config, Listener, Node};
 use crate::leader::NodeId;
 use crate::names::Address;
@@ -19,12 +19,18 @@ pub struct NodeAddresses {
 }
 
 impl Config {
+    /// How many descriptors the gate keeps back for itself by this configuration, and how many connections the rest is
+    /// enough for (S8).
+    pub fn descriptor_budget(&self) -> DescriptorBudget {
+        DescriptorBudget::of(self)
+    }
+
     /// What the data plane has to know.
     pub fn proxy_settings(&self) -> proxy::Settings {
         proxy::Settings {
             workers: self.workers,
             // Clients must never get what is kept back for probes: without these the route would be lost (S8).
-            max_connections: self.max_connections.min(most_connections()),
+            max_connections: self.max_connections.min(self.descriptor_budget().connections),
             pipes: most_pipes(self.workers),
             log_connections: self.log.connections,
             listeners: self.listeners.iter().map(Listener::settings).collect(),

@@ -150,7 +150,7 @@ impl Door {
                 drop(tokio::task::spawn_local(connection));
             }
             Err(refusal) => {
-                listener.metrics.refused(refusal).inc();
+                listener.count_refused(refusal);
                 tracing::debug!(listener = %listener.name, %peer, reason = refusal.as_str(), "client refused");
                 // If it fails, the client has gone already.
                 let _ = sockets::reset_on_close(&client);

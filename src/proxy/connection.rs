@@ -195,7 +195,7 @@ impl Drop for Presence {
     fn drop(&mut self) {
         // Without an ending it was a panic, or the worker itself went: the gate's doing either way.
         match self.ending.unwrap_or(Ending::Closed(Outcome::Shutdown)) {
-            Ending::Refused(refusal) => self.listener.metrics.refused(refusal).inc(),
+            Ending::Refused(refusal) => self.listener.count_refused(refusal),
             Ending::Closed(outcome) => self.listener.metrics.closed(outcome).inc(),
         }
     }

@@ -13,6 +13,7 @@ use super::dials::Dials;
 use super::inquiry::Inquiry;
 use super::limits::{Bounds, Limits, Places};
 use super::metrics::{ClusterMetrics, ListenerMetrics, Metrics};
+use super::outcome::Refusal;
 use super::proxy_header::Proxies;
 use super::release::Release;
 use super::routes::Routes;
@@ -77,6 +78,14 @@ pub(super) struct Listener {
     pub(super) access: Access,
     pub(super) metrics: ListenerMetrics,
     pub(super) bounds: Bounds,
+}
+
+impl Listener {
+    /// Counts a client that is refused; the log warns of bounds that are reached.
+    pub(super) fn count_refused(&self, refusal: Refusal) {
+        self.metrics.refused(refusal).inc();
+        self.bounds.warnings.count(&self.name, refusal);
+    }
 }
 
 /// A listener and the clusters that its clients may go to. Nobody keeps it who knows where to go: a session would keep

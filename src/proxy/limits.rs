@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::Notify;
 
 use super::outcome::Refusal;
+use super::refusals::RefusalWarnings;
 use super::settings::{ListenerSettings, Settings};
 use super::sources::{SourcePlace, Sources};
 
@@ -78,6 +79,8 @@ pub(super) struct Bounds {
     places: Arc<Places>,
     /// Counted only where there is a bound: it takes a lock.
     sources: Option<Arc<Sources>>,
+    /// What the log says of clients that are refused.
+    pub(super) warnings: Arc<RefusalWarnings>,
 }
 
 /// All bounds, as the newest settings want them.
@@ -142,6 +145,7 @@ impl Bounds {
         Bounds {
             places: Places::new(settings.max_connections.unwrap_or(usize::MAX)),
             sources: settings.max_connections_per_source.map(Sources::new),
+            warnings: Arc::default(),
         }
     }
 
@@ -156,7 +160,8 @@ impl Bounds {
             }
             (_, limit) => limit.map(Sources::new),
         };
-        Bounds { places: Arc::clone(&self.places), sources }
+        let warnings = Arc::clone(&self.warnings);
+        Bounds { places: Arc::clone(&self.places), sources, warnings }
     }
 
     /// Lets a client in that has its place among all; a proxy's without an address, which is not known yet.

@@ -13,6 +13,7 @@
 //! opening     until the node's first byte (S4)       joined      client and node, once they belong together
 //! release     paces a crowd by its node's answers (S2)
 //! limits      bounds, as guards (S8)                 sources     bounds by source (S8)
+//! refusals    warns of bounds that are reached (S8)
 //! open        which listening sockets are open (O4)
 //! access      who may come in (S8)                   unjoined    a stream that is reset when dropped
 //! proxy_header      for whom a trusted proxy comes   source_addresses  where the gate connects from
@@ -41,6 +42,7 @@ mod opening;
 mod outcome;
 mod proxy_header;
 mod readers;
+mod refusals;
 mod release;
 mod routes;
 mod routing;

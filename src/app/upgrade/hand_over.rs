@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
+use rustix::process::{Pid, kill_process};
 use tokio::signal::unix::Signal;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
@@ -19,6 +20,10 @@ use crate::app::signals::EndSignals;
 /// For how long this process could take clients in again, should the new one die in its first moments.
 const GUARD: Duration = Duration::from_secs(5);
 
+/// What to know where nothing tells the supervisor which process is the main one.
+const UNSUPERVISED: &str = "; NOTIFY_SOCKET is not set: a supervisor (runit, s6, supervisord) that has started the old process takes its end, with \
+     the last session, for the gate's";
+
 /// What became of an upgrade.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::app) enum Outcome {
@@ -34,6 +39,7 @@ pub(in crate::app) enum Outcome {
 pub(in crate::app) struct Interruptions<'r> {
     pub(in crate::app) end: &'r mut EndSignals,
     pub(in crate::app) upgrade: &'r mut Signal,
+    pub(in crate::app) reload: &'r mut Signal,
     pub(in crate::app) requests: &'r mut mpsc::Receiver<Request>,
 }
 
@@ -46,6 +52,11 @@ pub(in crate::app) async fn hand_over(
     reply: Reply,
 ) -> Outcome {
     let pid = std::process::id();
+    if let Some(why) = refusal(pid) {
+        error!(pid, %why, "upgrade: refused, this process goes on");
+        reply.say(Err(format!("{why}; process {pid} goes on as before")));
+        return Outcome::GoesOn;
+    }
     info!(pid, program = %program.path.display(), "upgrade: begins");
     let successor = match start(gate, program, &mut interruptions).await {
         Ok(Ok(successor)) => successor,
@@ -63,8 +74,22 @@ pub(in crate::app) async fn hand_over(
     let new_pid = successor.pid;
     gate.pause();
     info!(pid, new_pid, "upgrade: the new process serves, this one takes no clients any more");
-    reply.say(Ok(format!("process {new_pid} has taken over from process {pid}, whose sessions go on")));
+    let supervised = if notify::has_manager() { "" } else { UNSUPERVISED };
+    if !supervised.is_empty() {
+        warn!(pid, new_pid, "upgrade: no service manager is told of the new process{supervised}");
+    }
+    reply.say(Ok(format!(
+        "process {new_pid} has taken over from process {pid}, whose sessions go on{supervised}"
+    )));
     guard(gate, successor, interruptions).await
+}
+
+/// Why a process with this id must not hand over, if it must not.
+fn refusal(pid: u32) -> Option<&'static str> {
+    (pid == 1).then_some(
+        "an upgrade cannot outlive process 1: the container ends with it, and with the container the new process; start a \
+         new container instead, or run the gate under an init (`docker run --init`)",
+    )
 }
 
 /// A new process that serves, or why there is none; or the signal that came in between.
@@ -78,7 +103,7 @@ async fn start(
         Ok(successor) => successor,
         Err(why) => return Ok(Err(why)),
     };
-    let Interruptions { end, upgrade, requests } = interruptions;
+    let Interruptions { end, upgrade, requests, .. } = interruptions;
     let served = tokio::select! {
         served = successor.serves(async || gate.letter().await) => Ok(served),
         never = refuse(upgrade, requests, "an upgrade is under way: wait for its end") => match never {},
@@ -94,12 +119,13 @@ async fn start(
 /// Sees the new process through its first moments.
 async fn guard(gate: &mut Gate, mut successor: Successor, interruptions: Interruptions<'_>) -> Outcome {
     let (pid, new_pid) = (std::process::id(), successor.pid);
-    let Interruptions { end, upgrade, requests } = interruptions;
+    let Interruptions { end, upgrade, reload, requests } = interruptions;
     let handed_over = format!("process {new_pid} has taken over: ask that one");
     let settled = tokio::select! {
         settled = successor.settles() => settled,
         () = sleep(GUARD) => true,
         never = refuse(upgrade, requests, &handed_over) => match never {},
+        never = pass_on(reload, new_pid) => match never {},
         name = end.recv() => {
             gate.leave();
             return Outcome::Signalled(name);
@@ -129,7 +155,7 @@ pub(in crate::app) async fn drain(
     new_pid: u32,
     interruptions: Interruptions<'_>,
 ) -> Result<(), RunError> {
-    let Interruptions { end, upgrade, requests } = interruptions;
+    let Interruptions { end, upgrade, reload, requests } = interruptions;
     let handed_over = format!("process {new_pid} has taken over: ask that one");
     tokio::select! {
         () = gate.drained() => {}
@@ -141,10 +167,24 @@ pub(in crate::app) async fn drain(
             };
         }
         never = refuse(upgrade, requests, &handed_over) => match never {},
+        never = pass_on(reload, new_pid) => match never {},
         why = gate.failed() => return Err(RunError::Failed(why)),
     }
     gate.finish();
     Ok(())
+}
+
+/// Passes each SIGHUP on to the new process: the sender may not have heard of it yet.
+async fn pass_on(reload: &mut Signal, new_pid: u32) -> Infallible {
+    while reload.recv().await.is_some() {
+        let pid = i32::try_from(new_pid).ok().and_then(Pid::from_raw);
+        if pid.is_some_and(|pid| kill_process(pid, rustix::process::Signal::HUP).is_ok()) {
+            info!(new_pid, signal = "SIGHUP", "signal received, and passed on to the new process");
+        } else {
+            error!(new_pid, signal = "SIGHUP", "reload refused: the new process cannot be told");
+        }
+    }
+    std::future::pending().await
 }
 
 /// Refuses every other upgrade, and every reload.

@@ -24,6 +24,5 @@ mod successor;
 
 pub(super) use hand_over::{Interruptions, Outcome, drain, hand_over};
 pub(super) use letter::Letter;
-pub use predecessor::Arrival;
-pub(super) use predecessor::{Guardian, Predecessor};
+pub(super) use predecessor::{Arrival, Guardian, Predecessor};
 pub(super) use program::Program;

@@ -18,7 +18,7 @@ const FAREWELL: Duration = Duration::from_secs(2);
 
 /// What this process was given when it was started: sockets, and perhaps somebody whom it replaces.
 #[derive(Debug, Default)]
-pub struct Arrival {
+pub(in crate::app) struct Arrival {
     passed: Passed,
     predecessor: Option<UnixStream>,
 }
@@ -35,14 +35,14 @@ pub(in crate::app) struct Guardian(tokio::net::UnixStream);
 
 impl Arrival {
     /// Takes it out of the environment. To be called once, before there is any other thread.
-    pub fn from_environment() -> Self {
+    pub(in crate::app) fn from_environment() -> Self {
         let mut passed = Passed::from_environment();
         let predecessor = passed.take_connection(CONNECTION);
         Arrival { passed, predecessor }
     }
 
     /// This process will not serve, for this reason: whom it should have replaced is told.
-    pub fn give_up(self, why: &str) {
+    pub(in crate::app) fn give_up(self, why: &str) {
         Predecessor { connection: self.predecessor }.give_up(&in_one_line(why));
     }
 

@@ -21,7 +21,7 @@ use tracing::Level;
 
 use super::address::{is_server_name, parse_bind};
 use super::findings::{At, Findings, all};
-use super::limits::most_connections;
+use super::limits::DescriptorBudget;
 use super::model::{Config, LogFormat, LogSettings};
 use super::raw::{self, Raw};
 use super::words::{LOG_FORMAT, LOG_LEVEL};
@@ -50,7 +50,7 @@ pub(super) fn config(raw: &Raw, findings: &RefCell<Findings>) -> Option<Config> 
         return at.key("clusters").reject("there is no cluster; add [clusters.NAME] with its nodes");
     }
     warn_of_idle_clusters(raw, &at);
-    let config = Config {
+    let mut config = Config {
         workers: workers?,
         max_connections: max_connections?,
         log: log?,
@@ -63,6 +63,7 @@ pub(super) fn config(raw: &Raw, findings: &RefCell<Findings>) -> Option<Config> 
         clusters: clusters?,
     };
     listener::doubt_readers(&config, &at);
+    bound_by_descriptors(&mut config, &at.key("max_connections"));
     Some(config)
 }
 
@@ -79,16 +80,32 @@ fn workers(raw: &Raw, at: &At<'_>) -> Option<usize> {
     at.key("workers").within(workers, 1..=MOST_WORKERS)
 }
 
+/// As many as a configuration wants; without a word of it, as many as there are descriptors for
+/// ([`bound_by_descriptors`]).
 fn max_connections(raw: &Raw, at: &At<'_>) -> Option<usize> {
-    let (at, most) = (at.key("max_connections"), most_connections());
-    let wanted = at.within(raw.max_connections.unwrap_or(most), 1..=usize::MAX >> 1)?;
-    if wanted > most {
+    const MOST: usize = usize::MAX >> 1;
+    at.key("max_connections").within(raw.max_connections.unwrap_or(MOST), 1..=MOST)
+}
+
+/// Bounds connections by what this process may open, beside what the gate itself needs (S8).
+fn bound_by_descriptors(config: &mut Config, at: &At<'_>) {
+    let DescriptorBudget { descriptors, kept_back, connections } = config.descriptor_budget();
+    let wanted = config.max_connections;
+    if wanted == usize::MAX >> 1 {
+        config.max_connections = connections;
+    } else if wanted > connections {
         at.warn(format!(
-            "{wanted} connections need more descriptors than this process may open, which is enough for {most}; \
-             raise LimitNOFILE or ulimit -n; until then no more are taken"
+            "{wanted} connections need more descriptors than this process may open: of {descriptors} the gate keeps \
+             back {kept_back}, and the rest is enough for {connections}; raise LimitNOFILE or ulimit -Hn; until then no \
+             more are taken"
         ));
     }
-    Some(wanted)
+    if kept_back >= descriptors {
+        at.warn(format!(
+            "this process may open {descriptors} descriptors, and the gate itself needs {kept_back}: probes will fail; \
+             raise LimitNOFILE or ulimit -Hn, or let there be fewer workers, listeners or nodes"
+        ));
+    }
 }
 
 fn log(raw: &raw::Log, at: &At<'_>) -> Option<LogSettings> {
