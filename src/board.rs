@@ -6,7 +6,7 @@ mod event;
 mod history;
 mod traffic;
 
-pub use event::{BoardEvent, Happened, Silence};
+pub use event::{BoardEvent, Happened, OrderCause, Silence};
 pub use history::{History, TenureStatus, VerdictStatus};
 pub use traffic::{ListenerTraffic, Traffic};
 

@@ -168,6 +168,8 @@ pub enum Input {
     Signal(Signal),
     /// An operator's command (L10), and where to say what came of it.
     Command(Command, oneshot::Sender<Result<(), CommandError>>),
+    /// The nodes are to be ordered about as the order book says now, and where to say that they are.
+    RestoreOrders(oneshot::Sender<()>),
     /// Somebody wants to know all that another process would have to know to go on from here (O3).
     Remember(oneshot::Sender<ClusterMemory>),
 }
@@ -302,6 +304,15 @@ impl Inbox {
         let (reply, replied) = oneshot::channel();
         self.0.send(Input::Remember(reply)).await.ok()?;
         replied.await.ok()
+    }
+
+    /// Has the orders of the order book carried out, which another process has taken (O3); they are in force when this
+    /// returns.
+    pub async fn restore_orders(&self) {
+        let (reply, replied) = oneshot::channel();
+        if self.0.send(Input::RestoreOrders(reply)).await.is_ok() {
+            let _ = replied.await;
+        }
     }
 
     /// Has an operator's command carried out (L10); it is in force when this returns.

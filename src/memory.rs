@@ -1,8 +1,10 @@
 //! What a process remembers of a cluster for the process that follows it at an upgrade (O3), as it is written down between
-//! the two. Durations are ages.
+//! the two. Durations are ages. What operators have ordered stands apart, in [`orders`].
 //!
 //! A reader takes exactly what it knows: a field that is missing or unknown means that the writer was another version,
 //! whose judgement cannot be taken over in part.
+
+pub mod orders;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;

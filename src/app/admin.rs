@@ -16,7 +16,7 @@ use super::gate::{StartError, refused};
 use super::inherited::{Inherited, Key, Opened, OpenedLocal, Wanted};
 use crate::admin::{self, Controls, State};
 use crate::config::Config;
-use crate::sockets::SocketFile;
+use crate::sockets::{self, SocketFile};
 use crate::supervise::supervised;
 
 /// What it was that the operating system refused.
@@ -29,11 +29,12 @@ pub(super) struct AdminThread {
     open: watch::Sender<bool>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<thread::JoinHandle<()>>,
-    socket: Option<SocketFile>,
-    keys: Vec<Key>,
+    /// Its sockets once more, to be passed on or opened again.
+    doors: Doors,
 }
 
-/// The places where people are heard, before anybody is.
+/// The places where people are heard, before anybody is, or while another process serves there.
+#[derive(Default)]
 pub(super) struct Doors {
     tcp: Vec<Opened>,
     control: Option<OpenedLocal>,
@@ -49,8 +50,37 @@ impl Doors {
         Ok(Doors { tcp, control })
     }
 
+    /// The same sockets once more. The control socket's file stays with these.
+    fn duplicate(&self) -> io::Result<Self> {
+        let tcp = self.tcp.iter().map(Opened::try_clone).collect::<io::Result<_>>()?;
+        let control = self
+            .control
+            .as_ref()
+            .map(|opened| Ok::<_, io::Error>(OpenedLocal { socket: opened.socket.try_clone()?, file: None }));
+        Ok(Doors { tcp, control: control.transpose()? })
+    }
+
+    /// The control socket's name in the file system, if it is this process's or is to become so.
+    pub(super) fn socket_file(&mut self) -> Option<&mut SocketFile> {
+        self.control.as_mut()?.file.as_mut()
+    }
+
+    /// Makes the control socket this process's again, as it was before another process took over: its name may be gone.
+    pub(super) fn restore(&mut self) {
+        let Some(OpenedLocal { socket, file: Some(file) }) = &mut self.control else { return };
+        if file.restore() {
+            return;
+        }
+        match sockets::bind_local(file.path()) {
+            Ok((bound, name)) => (*socket, *file) = (bound, name),
+            Err(error) => {
+                error!(%error, "no control socket: commands cannot reach this gate; restart it when clients can bear it")
+            }
+        }
+    }
+
     /// All their sockets, to be passed on.
-    fn keys(&self) -> io::Result<Vec<Key>> {
+    pub(super) fn keys(&self) -> io::Result<Vec<Key>> {
         let tcp =
             self.tcp.iter().flat_map(|opened| opened.sockets.iter().map(|socket| (socket, opened.shared)));
         let tcp = tcp.map(|(socket, shared)| Key::new(ADMIN.to_owned(), shared, socket));
@@ -66,10 +96,10 @@ impl Doors {
         if self.tcp.is_empty() && self.control.is_none() {
             return Ok(None);
         }
-        let keys = self.keys().map_err(refused(WHAT))?;
+        let Doors { tcp, control } = self.duplicate().map_err(refused(WHAT))?;
         let addresses: Vec<SocketAddr> = self.tcp.iter().map(|opened| opened.bound).collect();
-        let listeners: Vec<StdTcpListener> = self.tcp.into_iter().flat_map(|opened| opened.sockets).collect();
-        let (control, file) = self.control.map(|opened| (opened.socket, opened.file)).unzip();
+        let listeners: Vec<StdTcpListener> = tcp.into_iter().flat_map(|opened| opened.sockets).collect();
+        let control = control.map(|opened| opened.socket);
         let path = control.as_ref().and_then(|control| control.local_addr().ok());
         let runtime = Builder::new_current_thread().enable_all().build().map_err(refused(WHAT))?;
         let (stop, stopped) = oneshot::channel::<()>();
@@ -94,8 +124,7 @@ impl Doors {
         if let Some(path) = path.as_ref().and_then(|address| address.as_pathname()) {
             info!(path = %path.display(), "control socket listening");
         }
-        let socket = file.flatten();
-        Ok(Some(AdminThread { open, stop: Some(stop), thread: Some(thread), socket, keys }))
+        Ok(Some(AdminThread { open, stop: Some(stop), thread: Some(thread), doors: self }))
     }
 }
 
@@ -107,13 +136,18 @@ impl AdminThread {
     }
 
     /// Its sockets, to be passed on.
-    pub(super) fn keys(&self) -> &[Key] {
-        &self.keys
+    pub(super) fn keys(&self) -> io::Result<Vec<Key>> {
+        self.doors.keys()
     }
 
     /// The control socket's name in the file system, if it is this process's or is to become so.
     pub(super) fn socket_file(&mut self) -> Option<&mut SocketFile> {
-        self.socket.as_mut()
+        self.doors.socket_file()
+    }
+
+    /// Ends all its connections, and leaves its sockets to another process; they are kept, to be opened again.
+    pub(super) fn retire(mut self) -> Doors {
+        std::mem::take(&mut self.doors)
     }
 }
 

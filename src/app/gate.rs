@@ -38,6 +38,10 @@ pub struct Gate {
     /// Sockets that somebody keeps open for this gate, and that its configuration has no place for.
     pub(super) spare: Inherited,
     pub(super) admin: Option<AdminThread>,
+    /// Where admin was served before another process took over, as long as this one guards it.
+    pub(super) retired: Doors,
+    pub(super) admin_state: Arc<admin::State>,
+    pub(super) controls: Controls,
     pub(super) inboxes: Inboxes,
     pub(super) orders: admin::Orders,
     pub(super) control: Control,
@@ -155,7 +159,7 @@ impl Gate {
         let orders = admin::Orders::default();
         let controls =
             Controls { inboxes: inboxes.clone(), orders: orders.clone(), census: proxy.census(), requests };
-        let admin = doors.open(admin_state, controls)?;
+        let admin = doors.open(Arc::clone(&admin_state), controls.clone())?;
         let config = config.clone();
         let gate = Gate {
             config,
@@ -164,6 +168,9 @@ impl Gate {
             listening,
             spare,
             admin,
+            retired: Doors::default(),
+            admin_state,
+            controls,
             inboxes,
             orders,
             control,

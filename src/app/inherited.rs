@@ -200,6 +200,12 @@ fn bind(address: SocketAddr, count: usize, beside: bool) -> Result<Vec<TcpListen
 }
 
 impl Opened {
+    /// The same sockets once more.
+    pub(super) fn try_clone(&self) -> io::Result<Self> {
+        let sockets = self.sockets.iter().map(TcpListener::try_clone).collect::<io::Result<_>>()?;
+        Ok(Opened { bound: self.bound, sockets, shared: self.shared })
+    }
+
     /// Once more each of them, to be passed on.
     pub(super) fn duplicates(&self) -> io::Result<Vec<OwnedFd>> {
         self.sockets.iter().map(|socket| socket.as_fd().try_clone_to_owned()).collect()
@@ -211,11 +217,6 @@ impl Key {
     pub(super) fn new(name: String, shared: bool, socket: &impl AsFd) -> io::Result<Self> {
         let name = if shared { KEPT_ELSEWHERE.to_owned() } else { name };
         Ok(Key { name, socket: socket.as_fd().try_clone_to_owned()? })
-    }
-
-    /// Another one of the same socket.
-    pub(super) fn try_clone(&self) -> io::Result<Self> {
-        Ok(Key { name: self.name.clone(), socket: self.socket.try_clone()? })
     }
 
     /// The control socket's.

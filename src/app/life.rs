@@ -2,8 +2,10 @@
 //! people ask for it.
 
 use std::future::pending;
+use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
+use tokio::time::timeout;
 use tracing::{error, info, warn};
 
 use super::gate::Gate;
@@ -12,9 +14,10 @@ use super::notify;
 use super::run::RunError;
 use super::signals::Signals;
 use super::supervision::{Supervision, supervise};
-use super::upgrade::{self, Guardian, Interruptions, Outcome, Program};
+use super::upgrade::{self, Guardian, GuardianNews, Interruptions, Outcome, Program, Watched, Word};
 use crate::admin::{Reply, Request};
 use crate::config::{self, Sources};
+use crate::memory::orders::{self, OrdersInForce};
 
 /// A process and what it listens to.
 pub(super) struct Life<'l> {
@@ -23,10 +26,12 @@ pub(super) struct Life<'l> {
     pub(super) program: Program,
     pub(super) signals: Signals,
     pub(super) requests: mpsc::Receiver<Request>,
-    /// Who would take clients again if this process ended in its first moments.
+    /// The process that takes clients again if this one dies.
     pub(super) guardian: Option<Guardian>,
+    /// Tells of orders that operators give: the guardian has to know them.
+    pub(super) changes: watch::Receiver<OrdersInForce>,
     pub(super) gate: Gate,
-    /// There is none as long as there is a guardian: the service manager listens to that one.
+    /// There is none before the guardian has left everything to this process: the service manager listens to that one.
     pub(super) supervision: Option<Supervision>,
 }
 
@@ -36,7 +41,8 @@ enum Call {
     Drain,
     Reload(Reply),
     Upgrade(Reply),
-    GuardianGone,
+    Guardian(GuardianNews),
+    Ordered,
     Failed(String),
 }
 
@@ -56,8 +62,12 @@ impl Life<'_> {
                     return self.stop().await;
                 }
                 Call::Drain => return self.drain().await,
-                Call::Reload(reply) => reply.say(self.reload()),
-                Call::GuardianGone => self.come_of_age(),
+                Call::Reload(reply) => {
+                    reply.say(self.reload());
+                    self.tell_addresses().await;
+                }
+                Call::Guardian(news) => self.hear_guardian(news),
+                Call::Ordered => self.tell_orders().await,
                 Call::Failed(why) => return Err(RunError::Failed(why)),
                 Call::Upgrade(reply) => match self.hand_over(reply).await {
                     Outcome::GoesOn => {}
@@ -65,20 +75,77 @@ impl Life<'_> {
                         info!(signal, "signal received");
                         return self.stop().await;
                     }
-                    Outcome::HandedOver(pid) => {
+                    Outcome::HandedOver(successor) => {
+                        self.take_leave().await;
                         drop(self.supervision.take());
-                        let Life { gate, mut signals, mut requests, .. } = self;
-                        return upgrade::drain(gate, pid, interruptions(&mut signals, &mut requests)).await;
+                        let interruptions = interruptions(&mut self.signals, &mut self.requests);
+                        match upgrade::watch(&mut self.gate, successor, interruptions).await {
+                            Watched::Alone => self.come_back().await,
+                            Watched::Drained => {
+                                self.gate.leave();
+                                self.gate.finish();
+                                return Ok(());
+                            }
+                            Watched::Failed(why) => return Err(RunError::Failed(why)),
+                            Watched::Signalled(signal) => {
+                                info!(signal, "signal received");
+                                return self.end().await;
+                            }
+                        }
                     }
                 },
             }
         }
     }
 
+    /// Serves again in place of a process that has died, by the newest configuration if it is sound.
+    async fn come_back(&mut self) {
+        self.gate.resume().await;
+        notify::main_pid(std::process::id());
+        self.supervision = Some(supervise(&self.gate.board, self.gate.pulse()));
+        // Those that came while nobody was to be told.
+        self.changes.mark_unchanged();
+        // It has drained until now, so nobody waits for that any more.
+        let _ = timeout(Duration::ZERO, self.signals.drain.recv()).await;
+        // A refusal is logged, and what was in force before goes on.
+        let _ = self.reload();
+    }
+
+    fn hear_guardian(&mut self, news: GuardianNews) {
+        if news == GuardianNews::Gone {
+            self.guardian = None;
+        }
+        if self.supervision.is_none() {
+            self.come_of_age();
+        }
+    }
+
+    async fn tell_orders(&mut self) {
+        let orders = orders::write(&self.changes.borrow_and_update());
+        self.tell(Word::Orders(orders)).await;
+    }
+
+    async fn tell_addresses(&mut self) {
+        let addresses = self.gate.listeners().into_iter().map(|(_, address)| address).collect();
+        self.tell(Word::Listens(addresses)).await;
+    }
+
+    /// The guardian need not look after this process any more: it ends on purpose, or another one guards in its turn.
+    async fn take_leave(&mut self) {
+        self.tell(Word::Leaves).await;
+        self.guardian = None;
+    }
+
+    async fn tell(&mut self, word: Word) {
+        if let Some(guardian) = &mut self.guardian {
+            guardian.tell(&word).await;
+        }
+    }
+
     async fn next_call(&mut self) -> Call {
         let guardian = async {
             match &mut self.guardian {
-                Some(guardian) => guardian.gone().await,
+                Some(guardian) => guardian.news().await,
                 None => pending().await,
             }
         };
@@ -91,24 +158,26 @@ impl Life<'_> {
                 Request::Reload(reply) => Call::Reload(reply),
                 Request::Upgrade(reply) => Call::Upgrade(reply),
             },
-            () = guardian => Call::GuardianGone,
+            news = guardian => Call::Guardian(news),
+            Ok(()) = self.changes.changed() => Call::Ordered,
             why = self.gate.failed() => Call::Failed(why),
         }
     }
 
     /// Everything is this process's own from now on: it is the one that the service manager listens to.
     fn come_of_age(&mut self) {
-        self.guardian = None;
         self.gate.own();
         notify::ready();
         self.supervision = Some(supervise(&self.gate.board, self.gate.pulse()));
     }
 
     async fn hand_over(&mut self, reply: Reply) -> Outcome {
-        if let Some(guardian) = self.guardian.take() {
+        if self.supervision.is_none()
+            && let Some(guardian) = &mut self.guardian
+        {
             // Whoever asks for this has found this process to be well.
-            guardian.dismiss().await;
-            self.come_of_age();
+            let news = guardian.settle().await;
+            self.hear_guardian(news);
         }
         let interruptions = interruptions(&mut self.signals, &mut self.requests);
         upgrade::hand_over(&mut self.gate, &self.program, interruptions, reply).await
@@ -116,7 +185,7 @@ impl Life<'_> {
 
     /// Reads the configuration again, and goes over to it if it is sound (O1); says what has changed, or why nothing has.
     fn reload(&mut self) -> Result<String, String> {
-        if self.guardian.is_none() {
+        if self.supervision.is_some() {
             notify::reloading();
         }
         let outcome =
@@ -128,7 +197,7 @@ impl Life<'_> {
                 self.log.set_level(loaded.config.log.level);
                 Ok(reloaded.to_string())
             });
-        if self.guardian.is_none() {
+        if self.supervision.is_some() {
             notify::ready();
         }
         outcome.inspect_err(|why| {
@@ -141,6 +210,10 @@ impl Life<'_> {
     /// SIGTERM and SIGINT then bound the rest by `shutdown.drain`.
     async fn drain(mut self) -> Result<(), RunError> {
         info!(signal = "SIGUSR1", "signal received");
+        if self.supervision.is_none() && self.guardian.is_some() {
+            self.gate.leave();
+        }
+        self.take_leave().await;
         self.requests.close();
         while self.requests.try_recv().is_ok() {}
         self.gate.close();
@@ -157,7 +230,18 @@ impl Life<'_> {
     }
 
     async fn stop(mut self) -> Result<(), RunError> {
-        notify::stopping();
+        if self.supervision.is_some() || self.guardian.is_none() {
+            notify::stopping();
+        } else {
+            // The process before takes its sockets back: they must not be made deaf to clients.
+            self.gate.leave();
+        }
+        self.take_leave().await;
+        self.end().await
+    }
+
+    /// The same of a process that the service manager does not listen to.
+    async fn end(mut self) -> Result<(), RunError> {
         // Whoever asks for anything else is told at once, and need not wait for the end.
         self.requests.close();
         while self.requests.try_recv().is_ok() {}

@@ -75,6 +75,12 @@ impl Listening {
         self.0.iter().flat_map(of).collect()
     }
 
+    /// Whether all sockets of a listener's address are bound to some of these.
+    pub(super) fn is_bound_within(&self, listener: &str, configured: SocketAddr, to: &[SocketAddr]) -> bool {
+        let known = self.known(listener, configured);
+        known.is_some_and(|address| address.doors.iter().all(|door| to.contains(&door.bound)))
+    }
+
     /// The sockets which somebody keeps who is no gate, and which have no place in this configuration.
     ///
     /// # Errors

@@ -24,6 +24,12 @@ pub enum RunError {
     /// Signals cannot be received.
     #[error("cannot listen for signals: {0}; check the limit of descriptors (ulimit -n)")]
     Signals(io::Error),
+    /// It cannot be read what operators have ordered of the process before.
+    #[error(
+        "what the process before remembers is of no use: {0}; upgrade to another version, or undrain and unpin all nodes \
+         and restart instead"
+    )]
+    Orders(String),
     /// The gate can no longer do its work.
     #[error("{0}")]
     Failed(String),
@@ -112,15 +118,18 @@ fn start_and_live(
     // Listen before serving: a signal that comes early must not end the process the hard way.
     let (runtime, signals) = signals.complete().map_err(RunError::Signals)?;
     let (asking, requests) = mpsc::channel(1);
-    let heritage = Heritage { inherited, memory: recall(predecessor) };
+    let heritage = Heritage { inherited, memory: recall(predecessor)? };
     let gate = Gate::inherit(&loaded.config, log.dropped_lines(), asking, heritage)?;
     info!(version = env!("CARGO_PKG_VERSION"), workers = loaded.config.workers, "raftgate runs");
-    let guardian = runtime.block_on(async { predecessor.relieve() });
+    let addresses = gate.listeners().into_iter().map(|(_, address)| address).collect();
+    let socket = loaded.config.admin_socket.clone();
+    let guardian = runtime.block_on(async { predecessor.relieve(addresses, socket) });
     let guardian = guardian.unwrap_or_else(|error| {
         warn!(%error, "upgrade: the process before has gone already");
         None
     });
-    let life = Life { sources, log, program, signals, requests, guardian, gate, supervision: None };
+    let changes = gate.control.orders().changes();
+    let life = Life { sources, log, program, signals, requests, guardian, changes, gate, supervision: None };
     let ended = runtime.block_on(life.live());
     match &ended {
         Ok(()) => info!("raftgate ends"),
@@ -129,14 +138,18 @@ fn start_and_live(
     ended
 }
 
-/// What the process before remembers, if there was one and it can be understood.
-fn recall(predecessor: &mut Predecessor) -> Memory {
-    match predecessor.ask() {
+/// What the process before remembers, if there was one.
+///
+/// # Errors
+/// It cannot be understood what operators have ordered there: clients would go to nodes that are drained.
+fn recall(predecessor: &mut Predecessor) -> Result<Memory, RunError> {
+    let memory = match predecessor.ask() {
         Some(Ok((asked, letter))) => letter.into_memory(asked),
-        Some(Err(why)) => {
-            warn!(%why, "upgrade: nothing is known of what the process before knew: every node is asked first");
-            Memory::default()
-        }
+        Some(Err(why)) => return Err(RunError::Orders(why)),
         None => Memory::default(),
+    };
+    for lost in predecessor.lost() {
+        warn!(%lost, "upgrade: not all that the process before knew can be read: nodes are asked first");
     }
+    Ok(memory)
 }

@@ -124,7 +124,41 @@ pub enum Happened {
         node: Arc<str>,
         /// What is in force now: `drain`, `pin`, or nothing.
         to: Option<&'static str>,
+        /// What has changed it.
+        by: OrderCause,
     },
+}
+
+/// What changes an operator's order for a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OrderCause {
+    /// A command.
+    Operator,
+    /// Another configuration, in which the node is gone, or is back.
+    Reload,
+    /// The orders of another process.
+    Upgrade,
+}
+
+impl OrderCause {
+    /// The word of the JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            OrderCause::Operator => "operator",
+            OrderCause::Reload => "reload",
+            OrderCause::Upgrade => "upgrade",
+        }
+    }
+
+    /// The same for people.
+    pub fn in_words(self) -> &'static str {
+        match self {
+            OrderCause::Operator => "by an operator's command",
+            OrderCause::Reload => "by a reload; operators' orders wait for nodes that are gone",
+            OrderCause::Upgrade => "by an operator's command to another process",
+        }
+    }
 }
 
 /// Why a node makes no statement.
@@ -202,13 +236,13 @@ impl fmt::Display for Happened {
             Happened::SessionsCut { node, sessions } => {
                 write!(f, "{sessions} sessions with {node} were cut, by an operator's command")
             }
-            Happened::Override { node, to } => {
+            Happened::Override { node, to, by } => {
                 let what = match to {
                     Some("drain") => "drained",
                     Some("pin") => "pinned",
                     _ => "no longer drained or pinned",
                 };
-                write!(f, "{node} is {what}, by an operator's command")
+                write!(f, "{node} is {what}, {}", by.in_words())
             }
         }
     }

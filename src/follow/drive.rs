@@ -21,10 +21,11 @@ use super::metrics::{ClusterMetrics, Metrics};
 use super::nodes::{InWords, Node};
 use super::settings::Settings;
 use super::shape::Shape;
-use crate::board::{ClusterBoard, ClusterStatus, Happened, NodeStatus, wall_clock};
+use crate::board::{ClusterBoard, ClusterStatus, Happened, NodeStatus, OrderCause, wall_clock};
 use crate::intent::{Input, ProbeOrder, ProbeReport};
 use crate::leader::{Alarm, Event, NodeId, NodeState, Pace, Suspicion, Tracker, Verdict};
 use crate::memory::ClusterMemory;
+use crate::memory::orders::OrderBook;
 use crate::names::{Book, Directory};
 use crate::supervise::caught;
 use crate::tenure::{Fate, OfReaders, Tenure, TenureWriter, To, Trust, Unserved};
@@ -95,6 +96,10 @@ pub struct Follow {
     resumed_epoch: u64,
     /// Whether another process had heard of every node.
     recalled: bool,
+    /// What operators have ordered; it outlives the absence of a node.
+    book: OrderBook,
+    /// What changes orders at present.
+    order_cause: OrderCause,
 }
 
 impl Follow {
@@ -135,6 +140,8 @@ impl Follow {
             counted_until: now,
             resumed_epoch: 0,
             recalled: false,
+            book: OrderBook::default(),
+            order_cause: OrderCause::Operator,
         };
         follow.begin_history();
         follow.metrics.last_change.set(follow.since_wall_clock);
@@ -215,11 +222,20 @@ impl Follow {
                 // Whoever has gone does not want to know.
                 let _ = reply.send(self.take_command(now, command));
             }
+            Turn::Input(Input::RestoreOrders(reply)) => {
+                self.restore_orders(now, OrderCause::Upgrade);
+                // If nobody waits, nobody wants to know.
+                let _ = reply.send(());
+            }
             Turn::Input(Input::Remember(reply)) => drop(reply.send(self.remember(now))),
             Turn::Confirmation => self.order_confirmation(),
             Turn::ReadersConfirmation => self.order_readers_confirmation(),
-            Turn::Addresses => self.carry_out(now),
             Turn::Beat => {}
+            Turn::Addresses => {
+                self.carry_out(now);
+                // A node that was to be pinned may have an address now.
+                self.restore_orders(now, OrderCause::Reload);
+            }
             Turn::Timeout => {
                 self.tracker.handle_timeout(now.into_std());
                 self.carry_out(now);

@@ -42,7 +42,12 @@ pub(super) async fn accept(
         tokio::select! {
             biased;
             order = other_than(Order::Serve, &mut orders) => match order {
-                Order::Pause => _ = other_than(Order::Pause, &mut orders).await,
+                Order::Pause => tokio::select! {
+                    biased;
+                    _ = other_than(Order::Pause, &mut orders) => {}
+                    // Another process has closed it, and has served who waited there.
+                    () = doorway.closed() => break Order::Leave,
+                },
                 order => break order,
             },
             () = doorway.closed() => break Order::Quiesce,

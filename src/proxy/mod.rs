@@ -268,6 +268,12 @@ impl Proxy {
         self.census.clone()
     }
 
+    /// Waits until no connection is left, whether or not new ones may come. It does not borrow the proxy.
+    pub fn emptied(&self) -> impl Future<Output = ()> + use<> {
+        let places = Arc::clone(&self.limits.in_all);
+        async move { places.emptied().await }
+    }
+
     /// Waits until all listening sockets are closed, which takes [`quiesce`](Self::quiesce), and no connection is left.
     pub async fn drained(&self) {
         self.open.emptied().await;

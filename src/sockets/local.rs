@@ -75,13 +75,15 @@ pub enum LocalSocketError {
 pub struct SocketFile {
     path: PathBuf,
     identity: Option<(u64, u64)>,
+    /// The identity under which it was left to another process.
+    left: Option<(u64, u64)>,
 }
 
 impl SocketFile {
     /// The name of a socket that another process has, too: it stays when this is dropped, unless it is
     /// [`taken over`](Self::take_over).
     pub fn of_another(path: &Path) -> Self {
-        SocketFile { path: path.to_owned(), identity: None }
+        SocketFile { path: path.to_owned(), identity: None, left: None }
     }
 
     /// It is this process's from now on, and goes with it.
@@ -91,16 +93,36 @@ impl SocketFile {
 
     /// It is another process's from now on: it stays when this is dropped.
     pub fn leave(&mut self) {
-        self.identity = None;
+        self.left = self.identity.take().or(self.left);
+    }
+
+    /// It is this process's again, if it still is the one that was left. Returns whether it is.
+    pub fn restore(&mut self) -> bool {
+        let found = identity(&self.path);
+        if found.is_some() && found == self.left {
+            self.identity = self.left.take();
+        }
+        self.identity.is_some() && found == self.identity
+    }
+
+    /// Removes it from the file system, as long as it is this process's.
+    pub fn remove(&mut self) {
+        if self.identity.is_some() && identity(&self.path) == self.identity {
+            // What stays is replaced by the next gate.
+            let _ = fs::remove_file(&self.path);
+        }
+        (self.identity, self.left) = (None, None);
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 }
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        if self.identity.is_some() && identity(&self.path) == self.identity {
-            // What stays is replaced by the next gate.
-            let _ = fs::remove_file(&self.path);
-        }
+        self.remove();
     }
 }
 
@@ -124,7 +146,7 @@ pub fn bind_local(path: &Path) -> Result<(UnixListener, SocketFile), LocalSocket
         remove_dead(path, &address)?;
         socket.bind(&address).map_err(failed)?;
     }
-    let file = SocketFile { path: path.to_owned(), identity: identity(path) };
+    let file = SocketFile { path: path.to_owned(), identity: identity(path), left: None };
     fs::set_permissions(path, Permissions::from_mode(OWNER_ONLY)).map_err(failed)?;
     socket.listen(BACKLOG).map_err(failed)?;
     Ok((socket.into(), file))
@@ -216,6 +238,21 @@ mod tests {
         heirs.take_over();
         drop((listener, heirs));
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn o3_a_name_that_was_left_is_restored_unless_it_is_another() {
+        let (_folder, path) = place();
+        let (listener, mut file) = bind_local(&path).unwrap();
+        file.leave();
+        assert!(file.restore() && file.restore(), "nobody has taken it");
+        file.leave();
+        fs::remove_file(&path).unwrap();
+        assert!(!file.restore(), "it is gone");
+        fs::write(&path, "another").unwrap();
+        assert!(!file.restore(), "it is another one");
+        drop((listener, file));
+        assert!(path.exists());
     }
 
     #[test]

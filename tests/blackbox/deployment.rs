@@ -85,7 +85,7 @@ async fn o4_the_unit_waits_longer_than_a_gate_drains_and_knows_its_exit_codes() 
     assert_eq!(unit("RestartPreventExitStatus"), "2 78");
     // At a stop every process of the service drains, old ones of upgrades, too; at a reload none ends.
     assert_eq!((unit("KillMode"), unit("KillSignal")), ("control-group", "SIGTERM"));
-    assert_eq!((unit("Type"), unit("NotifyAccess")), ("notify", "main"));
+    assert_eq!((unit("Type"), unit("NotifyAccess")), ("notify", "all"));
     let reload =
         unit("ExecReload").strip_prefix("/usr/bin/raftgate ").expect("it reloads by its own command");
     let help = run(raftgate().args(reload.split(' ')).arg("--help")).await;

@@ -24,6 +24,7 @@ mod failover;
 mod failover_bench;
 mod families;
 mod flapping;
+mod guardian;
 mod haproxy;
 mod herd;
 mod hold;

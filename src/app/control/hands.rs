@@ -9,6 +9,7 @@ use tokio::task::AbortHandle;
 use super::Metrics;
 use super::watch::{Watch, Watched};
 use crate::intent::ProbeIds;
+use crate::memory::orders::OrderBook;
 use crate::supervise::{Alarm, Failing, supervised, watched};
 use crate::tenure::Epochs;
 
@@ -18,6 +19,8 @@ pub(super) struct Hands {
     pub(super) metrics: Metrics,
     /// Of the whole process (S1).
     pub(super) epochs: Arc<Epochs>,
+    /// What operators have ordered (L10).
+    pub(super) orders: OrderBook,
     /// Of the whole process (L4).
     pub(super) ids: Arc<ProbeIds>,
     /// Over all probers.
@@ -31,7 +34,8 @@ pub(super) struct Task(AbortHandle);
 impl Hands {
     pub(super) fn new(runtime: Handle, metrics: Metrics, failing: Failing) -> Self {
         let watch = Arc::new(Watch::new(metrics.hangs.clone()));
-        Hands { runtime, metrics, epochs: Arc::default(), ids: Arc::default(), watch, failing }
+        let (epochs, orders, ids) = (Arc::default(), OrderBook::default(), Arc::default());
+        Hands { runtime, metrics, epochs, orders, ids, watch, failing }
     }
 
     /// Has the watch kept until it is dropped.

@@ -32,6 +32,7 @@ use crate::config;
 use crate::follow;
 use crate::intent::Inboxes;
 use crate::memory::ClusterMemory;
+use crate::memory::orders::{OrderBook, OrdersInForce};
 use crate::probe::tls::Connector;
 use crate::probe::{self, ProberSetupError};
 use crate::proxy;
@@ -69,6 +70,8 @@ pub(super) struct Memory {
     pub(super) ready: bool,
     /// The last epoch that it gave out (S1).
     pub(super) epochs: u64,
+    /// What operators have ordered.
+    pub(super) orders: OrdersInForce,
     /// What it knows of each cluster, by name, and when it was asked.
     pub(super) clusters: BTreeMap<String, (Instant, ClusterMemory)>,
 }
@@ -131,7 +134,13 @@ impl Control {
     /// before anything is followed.
     pub(super) fn recall(&mut self, memory: Memory) {
         self.hands.epochs.go_on_after(memory.epochs);
+        self.hands.orders.replace(memory.orders.clone());
         self.memory = memory;
+    }
+
+    /// What operators have ordered.
+    pub(super) fn orders(&self) -> &OrderBook {
+        &self.hands.orders
     }
 
     /// The last epoch that was given out.

@@ -173,6 +173,7 @@ impl Prepared {
                     None => (Instant::now(), None),
                 };
                 let follow = Follow::recalling(*settings, links, &hands.metrics.follow, now, memory);
+                let follow = follow.with_orders(hands.orders.clone(), now);
                 // In a box, for it is handed on, and each hand that it goes through keeps its room.
                 let mut follow = Box::new(follow);
                 let follow = hands.spawn_once(async move { follow.run().await });

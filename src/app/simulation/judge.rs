@@ -105,7 +105,9 @@ impl Judge {
                 self.world.lock().cluster.trace.note(now, what);
             }
             Input::Unasked(..) => unreachable!("this machine lacks nothing"),
-            Input::Command(..) | Input::Remember(_) => unreachable!("no operator has a say here"),
+            Input::Command(..) | Input::RestoreOrders(_) | Input::Remember(_) => {
+                unreachable!("no operator has a say here")
+            }
         }
     }
 

@@ -1,6 +1,7 @@
 //! The journey of an upgrade, as the old process makes it.
 
 use std::convert::Infallible;
+use std::future::pending;
 use std::time::Duration;
 
 use rustix::process::{Pid, kill_process};
@@ -9,15 +10,16 @@ use tokio::sync::mpsc;
 use tokio::time::sleep;
 use tracing::{error, info, warn};
 
+use super::letter::Serving;
 use super::program::Program;
-use super::successor::{Successor, UpgradeError};
+use super::successor::{News, Successor, UpgradeError};
 use crate::admin::{Reply, Request};
 use crate::app::gate::Gate;
 use crate::app::notify;
-use crate::app::run::RunError;
 use crate::app::signals::EndSignals;
+use crate::memory::orders::WrittenOrders;
 
-/// For how long this process could take clients in again, should the new one die in its first moments.
+/// The new process's first moments: of one that dies in them, the service manager never hears.
 const GUARD: Duration = Duration::from_secs(5);
 
 /// What to know where nothing tells the supervisor which process is the main one.
@@ -25,12 +27,12 @@ const UNSUPERVISED: &str = "; NOTIFY_SOCKET is not set: a supervisor (runit, s6,
      the last session, for the gate's";
 
 /// What became of an upgrade.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(in crate::app) enum Outcome {
     /// Everything is as before.
     GoesOn,
-    /// The new process of this id has everything but the sessions.
-    HandedOver(u32),
+    /// This new process has everything but the sessions.
+    HandedOver(Box<Successor>),
     /// This signal came in between, to end the process.
     Signalled(&'static str),
 }
@@ -74,13 +76,23 @@ pub(in crate::app) async fn hand_over(
     let new_pid = successor.pid;
     gate.pause();
     info!(pid, new_pid, "upgrade: the new process serves, this one takes no clients any more");
+    let Serving { lost, socket, .. } = successor.serving.clone().unwrap_or_default();
+    let mut said = format!("process {new_pid} has taken over from process {pid}, whose sessions go on");
+    if !lost.is_empty() {
+        let lost = lost.join(", ");
+        warn!(pid, new_pid, %lost, "upgrade: the new process could not read all that this one knows");
+        said = format!("{said}; it could not read all that was known and asks the nodes first: {lost}");
+    }
+    if successor.serving.is_some() && socket != gate.config.admin_socket {
+        let place =
+            socket.map_or_else(|| "there is none".to_owned(), |path| format!("it is {}", path.display()));
+        said = format!("{said}; the control socket is another one: {place}");
+    }
     let supervised = if notify::has_manager() { "" } else { UNSUPERVISED };
     if !supervised.is_empty() {
         warn!(pid, new_pid, "upgrade: no service manager is told of the new process{supervised}");
     }
-    reply.say(Ok(format!(
-        "process {new_pid} has taken over from process {pid}, whose sessions go on{supervised}"
-    )));
+    reply.say(Ok(format!("{said}{supervised}")));
     guard(gate, successor, interruptions).await
 }
 
@@ -120,10 +132,11 @@ async fn start(
 async fn guard(gate: &mut Gate, mut successor: Successor, interruptions: Interruptions<'_>) -> Outcome {
     let (pid, new_pid) = (std::process::id(), successor.pid);
     let Interruptions { end, upgrade, reload, requests } = interruptions;
-    let handed_over = format!("process {new_pid} has taken over: ask that one");
-    let settled = tokio::select! {
-        settled = successor.settles() => settled,
-        () = sleep(GUARD) => true,
+    let handed_over = handed_over(new_pid);
+    let mut orders = None;
+    let death = tokio::select! {
+        death = settles(&mut successor, &mut orders) => death,
+        () = sleep(GUARD) => None,
         never = refuse(upgrade, requests, &handed_over) => match never {},
         never = pass_on(reload, new_pid) => match never {},
         name = end.recv() => {
@@ -131,47 +144,103 @@ async fn guard(gate: &mut Gate, mut successor: Successor, interruptions: Interru
             return Outcome::Signalled(name);
         }
     };
-    if settled {
+    gate.remember_orders(orders.as_ref());
+    let Some(status) = death else {
         // Only now: of one that dies before, the service manager has never heard.
         notify::main_pid(new_pid);
-        gate.leave();
+        gate.retire(
+            successor.serving.as_ref().map(|serving| (&*serving.addresses, serving.socket.as_deref())),
+        );
+        successor.settle().await;
         info!(pid, new_pid, "upgrade: done, the sessions of this process drain");
-        Outcome::HandedOver(new_pid)
-    } else {
-        gate.resume();
-        let status = successor.last().await;
-        error!(pid, new_pid, status, "upgrade: the new process has ended, this one takes clients again");
-        Outcome::GoesOn
+        return Outcome::HandedOver(Box::new(successor));
+    };
+    gate.resume().await;
+    error!(pid, new_pid, status, "upgrade: the new process has ended, this one takes clients again");
+    Outcome::GoesOn
+}
+
+/// Waits until the new process has shown that it is well; returns how it died if it did, or what it ends by.
+async fn settles(successor: &mut Successor, orders: &mut Option<WrittenOrders>) -> Option<String> {
+    loop {
+        match successor.news().await {
+            News::Settled => return None,
+            News::Orders(newer) => *orders = Some(newer),
+            News::Listens(addresses) => {
+                if let Some(serving) = &mut successor.serving {
+                    serving.addresses = addresses;
+                }
+            }
+            News::Leaves => return Some("it was told to end".to_owned()),
+            News::Died(status) => return Some(status),
+        }
     }
 }
 
-/// Lets the sessions of a process that has handed over end, within `upgrade.drain`; a signal to end lets them for
-/// `shutdown.drain`, and a second one not at all.
-///
-/// # Errors
-/// The gate cannot do its work any more, or it was ended by a second signal.
-pub(in crate::app) async fn drain(
-    gate: Gate,
-    new_pid: u32,
+/// What became of a process that has handed over.
+#[derive(Debug)]
+pub(in crate::app) enum Watched {
+    /// Its last session has ended, or `upgrade.drain` is over.
+    Drained,
+    /// This signal came, to end the process.
+    Signalled(&'static str),
+    /// The gate cannot do its work any more.
+    Failed(String),
+    /// The new process has died: this one has to serve again.
+    Alone,
+}
+
+/// Lets the sessions of a process that has handed over end, within `upgrade.drain`, and watches the new process
+/// meanwhile. All sockets are kept for as long as the new process needs a guardian.
+pub(in crate::app) async fn watch(
+    gate: &mut Gate,
+    successor: Box<Successor>,
     interruptions: Interruptions<'_>,
-) -> Result<(), RunError> {
+) -> Watched {
+    let (pid, new_pid) = (std::process::id(), successor.pid);
     let Interruptions { end, upgrade, reload, requests } = interruptions;
-    let handed_over = format!("process {new_pid} has taken over: ask that one");
-    tokio::select! {
-        () = gate.drained() => {}
-        name = end.recv() => {
-            info!(signal = name, "signal received");
-            return tokio::select! {
-                () = gate.stop() => Ok(()),
-                _ = end.recv() => Err(RunError::Impatient),
-            };
+    let handed_over = handed_over(new_pid);
+    let mut drained = Box::pin(gate.sessions_drain());
+    let refusing = refuse(upgrade, requests, &handed_over);
+    let passing_on = pass_on(reload, new_pid);
+    tokio::pin!(refusing, passing_on);
+    let mut guarded = Some(successor);
+    loop {
+        let news = async {
+            match &mut guarded {
+                Some(successor) => successor.news().await,
+                None => pending().await,
+            }
+        };
+        tokio::select! {
+            () = &mut drained => return Watched::Drained,
+            news = news => match news {
+                News::Settled => {}
+                News::Orders(orders) => gate.remember_orders(Some(&orders)),
+                News::Listens(addresses) => gate.keep(&addresses),
+                News::Leaves => {
+                    info!(pid, new_pid, "upgrade: the new process needs no guardian any more");
+                    gate.leave();
+                    guarded = None;
+                }
+                News::Died(status) => {
+                    error!(pid, new_pid, status, "upgrade: the new process has died, this one takes clients again");
+                    return Watched::Alone;
+                }
+            },
+            never = &mut refusing => match never {},
+            never = &mut passing_on => match never {},
+            name = end.recv() => {
+                gate.leave();
+                return Watched::Signalled(name);
+            }
+            why = gate.failed() => return Watched::Failed(why),
         }
-        never = refuse(upgrade, requests, &handed_over) => match never {},
-        never = pass_on(reload, new_pid) => match never {},
-        why = gate.failed() => return Err(RunError::Failed(why)),
     }
-    gate.finish();
-    Ok(())
+}
+
+fn handed_over(new_pid: u32) -> String {
+    format!("process {new_pid} has taken over: ask that one")
 }
 
 /// Passes each SIGHUP on to the new process: the sender may not have heard of it yet.
@@ -184,7 +253,7 @@ async fn pass_on(reload: &mut Signal, new_pid: u32) -> Infallible {
             error!(new_pid, signal = "SIGHUP", "reload refused: the new process cannot be told");
         }
     }
-    std::future::pending().await
+    pending().await
 }
 
 /// Refuses every other upgrade, and every reload.
@@ -195,7 +264,7 @@ async fn refuse(upgrade: &mut Signal, requests: &mut mpsc::Receiver<Request>, wh
                 reply.say(Err(why.to_owned()));
             }
             Some(()) = upgrade.recv() => {}
-            else => return std::future::pending().await,
+            else => return pending().await,
         }
         warn!("another upgrade, or a reload, is refused: {why}");
     }

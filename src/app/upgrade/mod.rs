@@ -5,11 +5,12 @@
 //! old                                     new
 //! successor: starts `raftgate stage`  ->  (sets LISTEN_PID, becomes `raftgate run`)
 //!                                     <-  predecessor: asks
-//! letter: epochs and claims           ->
-//!                                     <-  ready; both accept for a moment
+//! letter: orders, epochs and claims   ->
+//!                                     <-  serves; both accept for a moment
 //! hand_over: accepts no more
-//! if it dies within GUARD: accepts again
-//! else closes its sockets, drains     ->  the connection's end: everything is the new one's
+//! after GUARD: settled                ->  everything is the new one's
+//! watch: drains, keeps its sockets    <-  orders, addresses; leaves, if it ends on purpose or has handed over
+//! if the new one dies: accepts again
 //! ```
 //!
 //! program says which binary that is.
@@ -22,7 +23,7 @@ mod predecessor;
 mod program;
 mod successor;
 
-pub(super) use hand_over::{Interruptions, Outcome, drain, hand_over};
-pub(super) use letter::Letter;
-pub(super) use predecessor::{Arrival, Guardian, Predecessor};
+pub(super) use hand_over::{Interruptions, Outcome, Watched, hand_over, watch};
+pub(super) use letter::{Letter, Word};
+pub(super) use predecessor::{Arrival, Guardian, GuardianNews, Predecessor};
 pub(super) use program::Program;

@@ -1,19 +1,21 @@
 //! The old process, as the new one sees it: who has passed it its sockets, remembers what was, and goes on if it fails.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, timeout};
 
-use super::letter::{CONNECTION, LONGEST_LETTER, Letter, Word, line};
+use super::letter::{CONNECTION, LONGEST_LETTER, LONGEST_WORD, Letter, Serving, Word, line, read_word};
 use crate::app::inherited::Inherited;
 use crate::sockets::Passed;
 
 /// How long the old process may take to answer: it has nothing else to do.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long it may take to close its sockets.
+/// How long it may take to hear something, or to leave everything to this process.
 const FAREWELL: Duration = Duration::from_secs(2);
 
 /// What this process was given when it was started: sockets, and perhaps somebody whom it replaces.
@@ -27,11 +29,29 @@ pub(in crate::app) struct Arrival {
 #[derive(Debug)]
 pub(in crate::app) struct Predecessor {
     connection: Option<UnixStream>,
+    /// Whether its letter had orders in a part of their own: it understands what it is told of them.
+    understands: bool,
+    /// What of its letter could not be read, in words.
+    lost: Vec<String>,
 }
 
-/// The process that this one has replaced, and which would take its place again if it ended now.
+/// The process that this one has replaced. It takes this one's place if this one dies.
 #[derive(Debug)]
-pub(in crate::app) struct Guardian(tokio::net::UnixStream);
+pub(in crate::app) struct Guardian {
+    connection: tokio::io::BufReader<tokio::net::UnixStream>,
+    heard: Vec<u8>,
+    /// Whether it knows more words than those of the first moments.
+    listens: bool,
+}
+
+/// What a guardian does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::app) enum GuardianNews {
+    /// Everything is this process's from now on; the guardian still looks after it.
+    Settled,
+    /// The same, and there is no guardian any more.
+    Gone,
+}
 
 impl Arrival {
     /// Takes it out of the environment. To be called once, before there is any other thread.
@@ -43,34 +63,55 @@ impl Arrival {
 
     /// This process will not serve, for this reason: whom it should have replaced is told.
     pub(in crate::app) fn give_up(self, why: &str) {
-        Predecessor { connection: self.predecessor }.give_up(&in_one_line(why));
+        Predecessor::new(self.predecessor).give_up(&in_one_line(why));
     }
 
     pub(in crate::app) fn open(self) -> (Inherited, Predecessor) {
         let by_gate = self.predecessor.is_some();
-        (Inherited::new(self.passed, by_gate), Predecessor { connection: self.predecessor })
+        (Inherited::new(self.passed, by_gate), Predecessor::new(self.predecessor))
     }
 }
 
 impl Predecessor {
+    fn new(connection: Option<UnixStream>) -> Self {
+        Predecessor { connection, understands: false, lost: Vec::new() }
+    }
+
     /// Asks for what it remembers, and returns when it was asked: all that it tells of has been at least as long ago as
     /// it says, seen from then. `None` if there is nobody to ask.
     pub(in crate::app) fn ask(&mut self) -> Option<Result<(Instant, Letter), String>> {
         let connection = self.connection.as_mut()?;
         let asked = Instant::now();
         let answer = ask(connection).map_err(|error| format!("it did not come: {error}"));
-        Some(answer.and_then(|text| Ok((asked, Letter::read(&text)?))))
+        let read = answer.and_then(|text| {
+            let (letter, lost) = Letter::read(&text)?;
+            (self.understands, self.lost) = (Letter::is_in_parts(&text), lost);
+            Ok((asked, letter))
+        });
+        Some(read)
     }
 
-    /// Says that this process serves. `None` if it has replaced nobody.
+    /// What of its letter could not be read, in words.
+    pub(in crate::app) fn lost(&self) -> &[String] {
+        &self.lost
+    }
+
+    /// Says that this process serves, and where. `None` if it has replaced nobody.
     ///
     /// # Errors
     /// Whoever it should have replaced is not there any more.
-    pub(in crate::app) fn relieve(&mut self) -> io::Result<Option<Guardian>> {
+    pub(in crate::app) fn relieve(
+        &mut self,
+        addresses: Vec<SocketAddr>,
+        socket: Option<PathBuf>,
+    ) -> io::Result<Option<Guardian>> {
         let Some(mut connection) = self.connection.take() else { return Ok(None) };
-        connection.write_all(&line(&Word::Ready))?;
+        let serving = Serving { lost: std::mem::take(&mut self.lost), addresses, socket };
+        let word = if self.understands { Word::Serves(serving) } else { Word::Ready };
+        connection.write_all(&line(&word))?;
         connection.set_nonblocking(true)?;
-        Ok(Some(Guardian(tokio::net::UnixStream::from_std(connection)?)))
+        let connection = tokio::io::BufReader::new(tokio::net::UnixStream::from_std(connection)?);
+        Ok(Some(Guardian { connection, heard: Vec::new(), listens: self.understands }))
     }
 
     /// Says why this process does not serve, unless it has served.
@@ -96,17 +137,34 @@ fn ask(connection: &mut UnixStream) -> io::Result<String> {
 }
 
 impl Guardian {
-    /// Waits until it has closed its sockets: everything is this process's from then on.
-    pub(in crate::app) async fn gone(&mut self) {
-        // It says nothing more; an error is its end, too.
-        while matches!(self.0.read(&mut [0; 64]).await, Ok(1..)) {}
+    /// Waits until everything is this process's, or the guardian has ended.
+    pub(in crate::app) async fn news(&mut self) -> GuardianNews {
+        loop {
+            let read = (&mut self.connection).take(LONGEST_WORD).read_until(b'\n', &mut self.heard).await;
+            // An error is its end, too.
+            if !matches!(read, Ok(1..)) {
+                return GuardianNews::Gone;
+            }
+            let word = read_word(&std::mem::take(&mut self.heard));
+            if matches!(word, Ok(Some(Word::Settled))) {
+                return GuardianNews::Settled;
+            }
+        }
     }
 
-    /// Sends it off: whoever is asked to hand over in its turn has shown that it is well.
-    pub(in crate::app) async fn dismiss(mut self) {
+    /// Tells it something. If it cannot be told, it is gone.
+    pub(in crate::app) async fn tell(&mut self, word: &Word) {
+        if self.listens {
+            let _ = timeout(FAREWELL, self.connection.get_mut().write_all(&line(word))).await;
+        }
+    }
+
+    /// Shows it that this process is well, since it is asked to hand over in its turn.
+    pub(in crate::app) async fn settle(&mut self) -> GuardianNews {
+        let settled = line(&Word::Settled);
         // If it cannot be told, it is gone.
-        let _ = tokio::io::AsyncWriteExt::write_all(&mut self.0, &line(&Word::Settled)).await;
-        let _ = timeout(FAREWELL, self.gone()).await;
+        let _ = timeout(FAREWELL, self.connection.get_mut().write_all(&settled)).await;
+        timeout(FAREWELL, self.news()).await.unwrap_or(GuardianNews::Settled)
     }
 }
 
@@ -116,7 +174,7 @@ mod tests {
 
     fn pair() -> (Predecessor, BufReader<UnixStream>) {
         let (ours, theirs) = UnixStream::pair().unwrap();
-        (Predecessor { connection: Some(ours) }, BufReader::new(theirs))
+        (Predecessor::new(Some(ours)), BufReader::new(theirs))
     }
 
     fn heard(from: &mut BufReader<UnixStream>) -> Word {
@@ -129,10 +187,10 @@ mod tests {
     fn o3_who_asks_is_answered_and_who_replaces_nobody_asks_nobody() {
         let (mut predecessor, mut old) = pair();
         let letter = Letter::new(5, [].into());
-        old.get_mut().write_all(&line(&letter)).unwrap();
+        old.get_mut().write_all(&letter.line()).unwrap();
         assert_eq!(predecessor.ask().unwrap().unwrap().1, letter);
         assert_eq!(heard(&mut old), Word::Asks);
-        assert!(Predecessor { connection: None }.ask().is_none());
+        assert!(Predecessor::new(None).ask().is_none());
     }
 
     #[test]
@@ -156,7 +214,7 @@ mod tests {
         assert_eq!(heard(&mut old), Word::GivesUp("no port".to_owned()));
 
         let (mut predecessor, mut old) = pair();
-        let guardian = predecessor.relieve().unwrap().expect("it has replaced somebody");
+        let guardian = predecessor.relieve(Vec::new(), None).unwrap().expect("it has replaced somebody");
         predecessor.give_up("too late");
         drop(guardian);
         assert_eq!(heard(&mut old), Word::Ready);

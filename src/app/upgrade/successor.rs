@@ -1,6 +1,7 @@
 //! The new process, as the old one sees it: started, waited for, and given up if it does not come to serve.
 
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::process::{ExitStatus, Stdio};
@@ -14,23 +15,43 @@ use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
-use super::letter::{CONNECTION, Letter, Word, line};
+use super::letter::{CONNECTION, LONGEST_WORD, Letter, Serving, Word, line, read_word};
 use super::program::Program;
 use crate::app::inherited::Key;
+use crate::memory::orders::WrittenOrders;
 use crate::sockets::{FIRST_PASSED, MOST_PASSED};
 
 /// How long the new process may take until it serves.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// The longest line that it may say, in bytes.
-const LONGEST_WORD: u64 = 64 * 1024;
+/// How long a process that has ended may take to be heard to its end.
+const LAST_WORDS: Duration = Duration::from_millis(200);
 
 /// A new process.
 #[derive(Debug)]
-pub(super) struct Successor {
+pub(in crate::app) struct Successor {
     pub(super) pid: u32,
     program: String,
     process: Child,
     connection: BufReader<UnixStream>,
+    /// What has come of a word.
+    heard: Vec<u8>,
+    /// What it has taken over; `None` as long as it has not said so, which some versions cannot.
+    pub(super) serving: Option<Serving>,
+}
+
+/// What is heard of a new process that serves.
+#[derive(Debug)]
+pub(super) enum News {
+    /// It is well, and has been asked to hand over in its turn.
+    Settled,
+    /// These orders are in force there.
+    Orders(WrittenOrders),
+    /// It listens there and nowhere else.
+    Listens(Vec<SocketAddr>),
+    /// It ends on purpose, or has handed over: it needs no guardian.
+    Leaves,
+    /// It has died.
+    Died(String),
 }
 
 /// Why there is no new process that serves; the old one goes on.
@@ -44,6 +65,11 @@ pub(super) enum UpgradeError {
         MOST_PASSED - 1
     )]
     TooMany { program: String, count: usize },
+    #[error(
+        "{program}: the new process does not know which nodes are drained or pinned, since it is of another version; \
+         undrain and unpin them, or restart instead"
+    )]
+    WithoutOrders { program: String },
     #[error("{program}: the new process gave up: {why}")]
     GaveUp { program: String, why: String },
     #[error("{program}: the new process ended ({status}) before it served; what it had to say is in the log")]
@@ -85,8 +111,7 @@ impl Successor {
         let served = timeout(PATIENCE, self.come_to_serve(letter)).await;
         let program = self.program.clone();
         match served {
-            Ok(Ok(None)) => Ok(()),
-            Ok(Ok(Some(why))) => Err(UpgradeError::GaveUp { program, why }),
+            Ok(Ok(served)) => served,
             Ok(Err(source)) if source.kind() == io::ErrorKind::UnexpectedEof => {
                 match timeout(PATIENCE, self.process.wait()).await {
                     Ok(Ok(status)) => Err(UpgradeError::Ended { program, status }),
@@ -98,27 +123,89 @@ impl Successor {
         }
     }
 
-    /// Why it gave up, if it did.
-    async fn come_to_serve(&mut self, letter: impl AsyncFn() -> Letter) -> io::Result<Option<String>> {
+    /// Why it does not serve, if it does not.
+    async fn come_to_serve(
+        &mut self,
+        letter: impl AsyncFn() -> Letter,
+    ) -> io::Result<Result<(), UpgradeError>> {
+        let mut has_orders = false;
         loop {
-            match self.next().await?.ok_or(io::ErrorKind::UnexpectedEof)? {
-                Word::Asks => self.connection.get_mut().write_all(&line(&letter().await)).await?,
-                Word::Ready => return Ok(None),
-                Word::GivesUp(why) => return Ok(Some(why)),
-                // It has nothing to settle yet.
-                Word::Settled => {}
+            match next_word(&mut self.connection, &mut self.heard)
+                .await?
+                .ok_or(io::ErrorKind::UnexpectedEof)?
+            {
+                Word::Asks => {
+                    let letter = letter().await;
+                    has_orders = letter.has_orders();
+                    self.connection.get_mut().write_all(&letter.line()).await?;
+                }
+                Word::Ready if has_orders => {
+                    return Ok(Err(UpgradeError::WithoutOrders { program: self.program.clone() }));
+                }
+                Word::Ready => return Ok(Ok(())),
+                Word::Serves(serving) => {
+                    self.serving = Some(serving);
+                    return Ok(Ok(()));
+                }
+                Word::GivesUp(why) => {
+                    return Ok(Err(UpgradeError::GaveUp { program: self.program.clone(), why }));
+                }
+                // There is nothing to settle yet.
+                _ => {}
             }
         }
     }
 
-    /// Waits until it is settled, or has ended: returns which.
-    pub(super) async fn settles(&mut self) -> bool {
+    /// The next that is heard of it. Can be dropped and called again without loss.
+    pub(super) async fn news(&mut self) -> News {
         loop {
-            match self.next().await {
-                Ok(Some(Word::Settled)) => return true,
-                Ok(Some(_)) => {}
-                Ok(None) | Err(_) => return false,
+            let word = tokio::select! {
+                biased;
+                word = next_word(&mut self.connection, &mut self.heard) => word,
+                status = self.process.wait() => {
+                    let status = status.map_or_else(|_| "nobody knows how".to_owned(), |status| status.to_string());
+                    return self.last_words().await.unwrap_or(News::Died(status));
+                }
+            };
+            match word {
+                Ok(Some(word)) => {
+                    if let Some(news) = News::of(word) {
+                        return news;
+                    }
+                }
+                // Its end of the connection is closed: it is about to end, or is of a version that closes it.
+                Ok(None) | Err(_) => {
+                    let ended = self.process.wait().await;
+                    let status =
+                        ended.map_or_else(|_| "nobody knows how".to_owned(), |status| status.to_string());
+                    return if self.ended_well() { News::Leaves } else { News::Died(status) };
+                }
             }
+        }
+    }
+
+    /// What it had said before it ended, if that was more than nothing; a process that ends with 0 ends on purpose.
+    async fn last_words(&mut self) -> Option<News> {
+        if self.ended_well() {
+            return Some(News::Leaves);
+        }
+        match timeout(LAST_WORDS, next_word(&mut self.connection, &mut self.heard)).await {
+            Ok(Ok(Some(word))) => News::of(word),
+            _ => None,
+        }
+    }
+
+    fn ended_well(&mut self) -> bool {
+        matches!(self.process.try_wait(), Ok(Some(status)) if status.success())
+    }
+
+    /// Leaves everything to it. A version that understands no more hears it from the end of the connection.
+    pub(super) async fn settle(&mut self) {
+        if self.serving.is_some() {
+            // If it cannot be told, it has ended, and is heard of.
+            let _ = timeout(LAST_WORDS, self.connection.get_mut().write_all(&line(&Word::Settled))).await;
+        } else {
+            let _ = self.connection.get_mut().shutdown().await;
         }
     }
 
@@ -128,23 +215,31 @@ impl Successor {
         let _ = self.process.start_kill();
         let _ = self.process.wait().await;
     }
+}
 
-    /// How it ended; it is ended if it has not.
-    pub(super) async fn last(mut self) -> String {
-        if !matches!(timeout(Duration::from_secs(1), self.process.wait()).await, Ok(Ok(_))) {
-            self.end().await;
+/// The next word; `None` if there will be none. Can be dropped and called again without loss: `heard` keeps what has come.
+async fn next_word(connection: &mut BufReader<UnixStream>, heard: &mut Vec<u8>) -> io::Result<Option<Word>> {
+    loop {
+        let length = (&mut *connection).take(LONGEST_WORD).read_until(b'\n', heard).await?;
+        if length == 0 {
+            return Ok(None);
         }
-        match self.process.try_wait() {
-            Ok(Some(status)) => status.to_string(),
-            _ => "nobody knows how".to_owned(),
+        if let Some(word) = read_word(&std::mem::take(heard))? {
+            return Ok(Some(word));
         }
     }
+}
 
-    /// The next word; `None` if there will be none.
-    async fn next(&mut self) -> io::Result<Option<Word>> {
-        let mut said = Vec::new();
-        let length = (&mut self.connection).take(LONGEST_WORD).read_until(b'\n', &mut said).await?;
-        if length == 0 { Ok(None) } else { Ok(Some(serde_json::from_slice(&said)?)) }
+impl News {
+    /// What a word means of a process that serves; `None`: nothing.
+    fn of(word: Word) -> Option<Self> {
+        match word {
+            Word::Settled => Some(News::Settled),
+            Word::Orders(orders) => Some(News::Orders(orders)),
+            Word::Listens(addresses) => Some(News::Listens(addresses)),
+            Word::Leaves => Some(News::Leaves),
+            Word::Asks | Word::Ready | Word::Serves(_) | Word::GivesUp(_) => None,
+        }
     }
 }
 
@@ -170,7 +265,8 @@ fn spawn(program: &Program, keys: Vec<Key>) -> io::Result<Successor> {
     let process = Command::from(command).spawn()?;
     let pid = process.id().unwrap_or_default();
     let program = program.path.display().to_string();
-    Ok(Successor { pid, program, process, connection: BufReader::new(UnixStream::from_std(ours)?) })
+    let connection = BufReader::new(UnixStream::from_std(ours)?);
+    Ok(Successor { pid, program, process, connection, heard: Vec::new(), serving: None })
 }
 
 /// Whether a new process takes so many sockets, and the connection to this one.

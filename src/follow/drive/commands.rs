@@ -6,9 +6,10 @@ use tokio::time::Instant;
 use tracing::info;
 
 use super::Follow;
-use crate::board::Happened;
+use crate::board::{Happened, OrderCause};
 use crate::intent::{Command, CommandError};
 use crate::leader::{NodeId, Override};
+use crate::memory::orders::OrderBook;
 
 impl Follow {
     pub(super) fn take_command(&mut self, now: Instant, command: Command) -> Result<(), CommandError> {
@@ -16,6 +17,10 @@ impl Follow {
             && self.nodes.get(node.0).is_some_and(|node| node.address().is_none())
         {
             return Err(CommandError::NoAddress);
+        }
+        if command == Command::Unpin {
+            // The pinned node need not be there.
+            self.book.unpin(&self.cluster);
         }
         let outcome = self.tracker.handle_command(now.into_std(), command);
         self.carry_out(now);
@@ -39,9 +44,54 @@ impl Follow {
             Some(Override::Pin) => "pinned",
             None => "no longer drained or pinned",
         };
-        info!(cluster = %self.cluster, node = %name, "an operator's command: {what}");
-        let node = Arc::clone(name);
-        self.links.board.note(Happened::Override { node, to: to.map(Override::as_str) });
+        // A node that is gone is ordered about no more, and its order is kept for when it is back.
+        let is_gone = !self.nodes[id.0].is_member();
+        let by = if is_gone { OrderCause::Reload } else { self.order_cause };
+        if by == OrderCause::Operator {
+            self.book.enter(&self.cluster, name, to);
+        }
+        let (cause, node) = (by.in_words(), Arc::clone(name));
+        info!(cluster = %self.cluster, %node, by = by.as_str(), "{what}, {cause}");
+        self.links.board.note(Happened::Override { node, to: to.map(Override::as_str), by });
+    }
+
+    /// Enters orders here from now on, and carries out those that are entered already.
+    #[must_use]
+    pub fn with_orders(mut self, book: OrderBook, now: Instant) -> Self {
+        self.book = book;
+        self.restore_orders(now, OrderCause::Upgrade);
+        self
+    }
+
+    /// Has the nodes ordered about as it is entered. A node without an address cannot be pinned yet.
+    pub(super) fn restore_orders(&mut self, now: Instant, cause: OrderCause) {
+        let wanted: Vec<_> = self.nodes.iter().map(|node| self.book.of(&self.cluster, node.name())).collect();
+        let other = |(id, wanted): (usize, &Option<Override>)| {
+            let node = &self.nodes[id];
+            let is_other = node.is_member() && self.override_of(id) != *wanted;
+            (is_other && (*wanted != Some(Override::Pin) || node.address().is_some()))
+                .then_some((id, *wanted))
+        };
+        let changes: Vec<_> = wanted.iter().enumerate().filter_map(other).collect();
+        if changes.is_empty() {
+            return;
+        }
+        let withdrawals = changes.iter().filter_map(|(id, _)| match self.override_of(*id)? {
+            Override::Drain => Some(Command::Undrain(NodeId(*id))),
+            Override::Pin => Some(Command::Unpin),
+        });
+        let orders = changes.iter().filter_map(|(id, wanted)| match (*wanted)? {
+            Override::Drain => Some(Command::Drain { node: NodeId(*id), force: true }),
+            Override::Pin => Some(Command::Pin(NodeId(*id))),
+        });
+        let commands: Vec<_> = withdrawals.chain(orders).collect();
+        let before = std::mem::replace(&mut self.order_cause, cause);
+        for command in commands {
+            // Each was taken before, so none contradicts another.
+            let _ = self.tracker.handle_command(now.into_std(), command);
+        }
+        self.carry_out(now);
+        self.order_cause = before;
     }
 
     pub(super) fn override_of(&self, id: usize) -> Option<Override> {

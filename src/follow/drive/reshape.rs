@@ -7,6 +7,7 @@ use super::super::nodes::Node;
 use super::super::settings::NodeSettings;
 use super::super::shape::Shape;
 use super::Follow;
+use crate::board::OrderCause;
 use crate::leader::{NodeId, Preference};
 
 impl Follow {
@@ -35,6 +36,7 @@ impl Follow {
         self.begin_history();
         self.tracker.reshape(now.into_std(), &self.members(), moved, shape.policy);
         self.carry_out(now);
+        self.restore_orders(now, OrderCause::Reload);
     }
 
     /// How much each node is preferred, if it is there.

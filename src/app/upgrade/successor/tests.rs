@@ -42,7 +42,7 @@ async fn o3_a_new_process_gets_the_sockets_and_the_letter() {
     );
     let mut successor = start(&program, vec![key]).await.unwrap();
     successor.end().await;
-    assert!(!successor.settles().await);
+    assert!(matches!(successor.news().await, News::Died(_)));
 }
 
 #[tokio::test]
@@ -64,6 +64,47 @@ async fn o3_who_does_not_come_to_serve_is_told_why() {
     let said = start(&broken, Vec::new()).await.unwrap_err();
     assert!(said.starts_with(&format!("{path}: cannot be started: No such file")), "{said}");
     drop(folder);
+}
+
+#[tokio::test]
+async fn o3_a_version_that_does_not_know_orders_is_refused() {
+    let orders = || [("c".to_owned(), [("n1".to_owned(), crate::leader::Override::Drain)].into())].into();
+    for (word, with_orders, expected) in [
+        ("\"ready\"", true, Some("does not know which nodes are drained or pinned")),
+        ("\"ready\"", false, None),
+        ("{\"serves\":{\"more\":1}}", true, None),
+    ] {
+        let script = format!("echo '\"asks\"' >&3; read -r letter <&3; echo '{word}' >&3; exec sleep 60");
+        let (_folder, program) = program(&script);
+        let mut successor = Successor::spawn(&program, Vec::new()).unwrap();
+        let letter =
+            async || Letter::new(7, [].into()).with_orders(if with_orders { orders() } else { [].into() });
+        let served = successor.serves(letter).await.map_err(|error| error.to_string());
+        successor.end().await;
+        match expected {
+            Some(why) => assert!(served.unwrap_err().contains(why)),
+            None => assert_eq!(served, Ok(())),
+        }
+    }
+}
+
+#[tokio::test]
+async fn o3_a_process_that_ends_on_purpose_has_not_died() {
+    for (script, dies) in [
+        ("exit 0", false),
+        ("exit 1", true),
+        ("kill -KILL $$", true),
+        ("echo '\"leaves\"' >&3; kill -KILL $$", false),
+        ("echo '{\"listens\":[]}' >&3; kill -KILL $$", true),
+    ] {
+        let (_folder, program) = program(&format!("echo '\"ready\"' >&3; {script}"));
+        let mut successor = start(&program, Vec::new()).await.unwrap();
+        let mut news = successor.news().await;
+        if let News::Listens(_) = news {
+            news = successor.news().await;
+        }
+        assert_eq!(matches!(news, News::Died(_)), dies, "{script}: {news:?}");
+    }
 }
 
 #[tokio::test]
