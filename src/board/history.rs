@@ -13,6 +13,8 @@ use crate::leader::NodeState;
 
 /// How many of a cluster's newest events are kept.
 const EVENTS_KEPT: usize = 64;
+/// How many of these events may be verdicts once the ring is full: a node that flaps must not push out who led when.
+const VERDICT_EVENTS_KEPT: usize = 32;
 /// How many of a cluster's newest tenures are kept.
 const TENURES_KEPT: usize = 32;
 /// How many of a node's newest verdicts are kept.
@@ -109,7 +111,21 @@ impl History {
             | Happened::SessionsCut { .. }
             | Happened::Override { .. } => {}
         }
+        self.make_room_for(&event);
         push(&mut self.events, EVENTS_KEPT, event);
+    }
+
+    /// Drops the oldest verdict if the ring is full and has more than its share of them.
+    fn make_room_for(&mut self, event: &BoardEvent) {
+        let is_verdict = |event: &BoardEvent| matches!(event.what, Happened::Verdict { .. });
+        let verdicts =
+            self.events.iter().filter(|event| is_verdict(event)).count() + usize::from(is_verdict(event));
+        if self.events.len() >= EVENTS_KEPT
+            && verdicts > VERDICT_EVENTS_KEPT
+            && let Some(oldest) = self.events.iter().position(is_verdict)
+        {
+            self.events.remove(oldest);
+        }
     }
 
     fn succeed(&mut self, tenure: TenureStatus, ended: &'static str) {

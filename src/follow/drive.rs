@@ -145,6 +145,7 @@ impl Follow {
         };
         follow.begin_history();
         follow.metrics.last_change.set(follow.since_wall_clock);
+        follow.metrics.interval.set(follow.settings.policy.interval.as_secs_f64());
         if let Some(memory) = memory {
             follow.recall(now, memory);
         }
@@ -253,15 +254,8 @@ impl Follow {
             self.take_address(now, observation.node, at, began);
         }
         let changed = self.hear(now, &report);
-        let node = &self.nodes[observation.node.0];
         if changed {
-            info!(
-                cluster = %self.cluster,
-                node = %node.name(),
-                verdict = %InWords(observation.verdict),
-                detail = %report.detail,
-                "node's verdict changed"
-            );
+            self.log_verdict(now, &report);
         }
         if observation.verdict == Verdict::Leader
             && let Some(route) = self.route.as_ref().filter(|route| route.node == observation.node)
@@ -269,13 +263,31 @@ impl Follow {
             route.confirm(Instant::from_std(observation.began));
         }
         self.readers.confirm(&observation);
-        if node.said_last(&observation) {
+        if self.nodes[observation.node.0].said_last(&observation) {
             let metrics = &self.metrics.nodes[observation.node.0];
             metrics.last_verdict.set(wall_clock());
             metrics.healthy.set(i64::from(report.healthy));
         }
         self.tracker.handle_observation(now.into_std(), observation);
         self.carry_out(now);
+    }
+
+    fn log_verdict(&mut self, now: Instant, report: &ProbeReport) {
+        let node = &mut self.nodes[report.observation.node.0];
+        let admitted = node.log_limit.admit(now);
+        let is_last = admitted.is_some() && node.log_limit.is_spent();
+        let (cluster, node, detail) = (&self.cluster, node.name(), &report.detail);
+        let verdict = InWords(report.observation.verdict);
+        match admitted {
+            Some(0) => info!(%cluster, %node, %verdict, %detail, "node's verdict changed"),
+            Some(suppressed) => {
+                info!(%cluster, %node, %verdict, %detail, suppressed, "node's verdict changed");
+            }
+            None => debug!(%cluster, %node, %verdict, %detail, "node's verdict changed"),
+        }
+        if is_last {
+            info!(%cluster, %node, "the node's verdict changes often: the next changes are logged at debug level");
+        }
     }
 
     /// Notes what a node said. Returns whether that is another verdict than its last.
@@ -433,7 +445,8 @@ impl Follow {
             not_serving: self.service_trouble(),
             nodes,
             readers: self.readers.names(),
-            first_round_done: self.recalled || first_round_done,
+            // If this host lacks what it takes to ask a node, the gate is ready without that node's verdict.
+            first_round_done: self.recalled || first_round_done || self.tracker.is_first_round_over(),
         });
     }
 

@@ -21,6 +21,7 @@ pub struct Metrics {
     healthy: Family<AtomicI64>,
     last_verdict: Family<AtomicF64>,
     leaving: Family<AtomicI64>,
+    interval: Family<AtomicF64>,
 }
 
 impl Metrics {
@@ -98,6 +99,12 @@ impl Metrics {
                 "When the newest verdict arrived, in seconds since the Unix epoch",
                 node,
             )?,
+            interval: Family::gauges(
+                registry,
+                "raftgate_probe_interval_seconds",
+                "How often each node is asked in steady times, as configured",
+                cluster,
+            )?,
             leaving: Family::gauges(
                 registry,
                 "raftgate_cluster_leaving",
@@ -118,6 +125,7 @@ impl Metrics {
             leaderless: self.leaderless.with(&[cluster]),
             not_serving: self.not_serving.with(&[cluster]),
             failover: self.failover.with_label_values(&[cluster]),
+            interval: self.interval.with(&[cluster]),
             nodes: nodes.map(|node| self.node(cluster, node)).collect(),
             families: self.clone(),
         }
@@ -142,7 +150,7 @@ impl Metrics {
             family.forget(&[cluster]);
         }
         self.leader_changes.forget(&[cluster]);
-        for family in [&self.last_change, &self.leaderless, &self.last_verdict] {
+        for family in [&self.last_change, &self.leaderless, &self.last_verdict, &self.interval] {
             family.forget(&[cluster]);
         }
         // It fails if it is not there: so it shall be.
@@ -180,6 +188,7 @@ pub(super) struct ClusterMetrics {
     pub(super) leaderless: FloatCounter,
     pub(super) not_serving: Gauge,
     pub(super) failover: Histogram,
+    pub(super) interval: FloatGauge,
     /// By the nodes' ids; the numbers of one that has gone are not shown.
     pub(super) nodes: Vec<NodeMetrics>,
     families: Metrics,

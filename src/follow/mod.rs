@@ -13,6 +13,7 @@
 
 mod drive;
 mod fates;
+mod log_limit;
 mod metrics;
 mod nodes;
 mod readers;

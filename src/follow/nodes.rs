@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::fates::NodeFacts;
+use super::log_limit::LogLimit;
 use super::readers::Candidate;
 use super::settings::NodeSettings;
 use crate::board::{NodeStatus, wall_clock};
@@ -52,6 +53,7 @@ pub(super) struct Node {
     passed_over: Option<Instant>,
     /// Since when it is where it is now, if it was elsewhere before, or not there at all (O2).
     here_since: Option<Instant>,
+    pub(super) log_limit: LogLimit,
 }
 
 #[derive(Debug)]
@@ -83,6 +85,7 @@ impl Node {
             spoke_at: None,
             passed_over: None,
             here_since: None,
+            log_limit: LogLimit::default(),
         }
     }
 

@@ -133,7 +133,8 @@ impl Tracker {
             Succession::OpenUntil(deadline) => Some(deadline),
             Succession::Open | Succession::FallsTo(_) => None,
         };
-        leases.chain(succession).chain(self.fast_until).chain(self.alarms.calm_at()).min()
+        let first_round = self.first_round_end().filter(|end| self.clock < *end);
+        leases.chain(succession).chain(first_round).chain(self.fast_until).chain(self.alarms.calm_at()).min()
     }
 
     /// The next thing that was decided.
@@ -168,8 +169,12 @@ impl Tracker {
 
     /// Whether each node has answered its first probe, or has had the time to (L1).
     pub fn is_first_round_over(&self) -> bool {
-        let due = self.nodes.iter().filter_map(|node| node.first_verdict_due(&self.policy)).max();
-        due.is_none_or(|due| due <= self.clock)
+        self.first_round_end().is_none_or(|end| end <= self.clock)
+    }
+
+    /// When the last node that has not been heard of yet has had the time to answer.
+    fn first_round_end(&self) -> Option<Instant> {
+        self.nodes.iter().filter_map(|node| node.first_verdict_due(&self.policy)).max()
     }
 
     /// How many claims stand, those of drained nodes among them.

@@ -10,8 +10,9 @@ use crate::intent::Certificate;
 use crate::leader::{ProbeFailure, Verdict};
 use crate::metrics::{Counter, Family};
 
-/// From a local network's answer to the default deadline, in seconds.
-const DURATION_BUCKETS: [f64; 11] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0];
+/// From a local network's answer to long deadlines, in seconds.
+const DURATION_BUCKETS: [f64; 13] =
+    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0];
 
 /// The metrics of all probes of a process.
 #[derive(Clone, Debug)]

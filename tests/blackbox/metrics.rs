@@ -22,6 +22,7 @@ const FROM_THE_START: &[&str] = &[
     "raftgate_cluster_leaving{cluster=\"controllers\"}",
     "raftgate_node_healthy{cluster=\"controllers\",node=\"*\"}",
     "raftgate_node_last_verdict_timestamp_seconds{cluster=\"controllers\",node=\"*\"}",
+    "raftgate_probe_interval_seconds{cluster=\"controllers\"}",
     "raftgate_probe_duration_seconds_count{cluster=\"controllers\",node=\"*\"}",
     "raftgate_sessions_active{cluster=\"controllers\",node=\"*\"}",
     "raftgate_held_connections{cluster=\"controllers\"}",

@@ -127,3 +127,21 @@ fn events_are_told_from_where_they_were_left_off() {
     assert!(after(100).is_empty());
     assert_eq!(after(7), (37..=100).collect::<Vec<_>>(), "what is still there of it");
 }
+
+#[test]
+fn l8_a_node_that_flaps_does_not_wash_out_who_led() {
+    let mut history = of(&["n1", "n2"]);
+    let flaps = || [NodeState::Unfit, NodeState::Follower].map(|state| verdict("n2", state));
+    live(&mut history, [elected("n1", 1, 0)]);
+    (0..100).for_each(|_| live(&mut history, flaps()));
+    live(&mut history, [lost("n1"), elected("n1", 2, 0)]);
+    (0..100).for_each(|_| live(&mut history, flaps()));
+    assert_eq!(history.events.len(), EVENTS_KEPT);
+    assert!(history.events.iter().is_sorted_by_key(|event| event.id));
+    let others = history.events.iter().filter(|event| !matches!(event.what, Happened::Verdict { .. }));
+    assert_eq!(others.count(), 3);
+    // The other events push out verdicts in their turn.
+    (3..200).for_each(|epoch| live(&mut history, [lost("n1"), elected("n1", epoch, 0)]));
+    let verdicts = history.events.iter().filter(|event| matches!(event.what, Happened::Verdict { .. }));
+    assert_eq!(verdicts.count(), 0);
+}

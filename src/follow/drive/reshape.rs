@@ -13,6 +13,7 @@ use crate::leader::{NodeId, Preference};
 impl Follow {
     pub(super) fn reshape(&mut self, now: Instant, shape: Shape) {
         self.settings.policy = shape.policy;
+        self.metrics.interval.set(shape.policy.interval.as_secs_f64());
         self.settings.hold_then = shape.hold_then;
         self.settings.fates = shape.fates;
         let mut moved = Vec::new();

@@ -52,3 +52,14 @@ async fn s2_a_stand_in_is_reported_after_the_first_round_only() {
     leaderless.round([Follower; 3]).await;
     assert_eq!(stands_in(&leaderless), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn l1_a_node_that_cannot_be_asked_keeps_no_gate_from_ready() {
+    let followed = Followed::start(HoldThen::Refuse, OnDemotion::Keep);
+    let is_ready = |followed: &Followed| followed.board.status().first_round_done;
+    followed.says(0, Leader).await;
+    followed.says(1, Follower).await;
+    assert!(!is_ready(&followed), "the third node has time to answer");
+    pass(Policy::default().answer_time()).await;
+    assert!(is_ready(&followed));
+}
