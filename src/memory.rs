@@ -48,7 +48,8 @@ pub struct RouteMemory {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NodeMemory {
-    /// Its address as it is configured: under another one it is another node.
+    /// Its address as it is configured and, if the node is probed elsewhere, a space and that address. A node with
+    /// other addresses is another node.
     pub address: String,
     /// Where its host was last reached by a probe, if it ever was. A process of an older version writes down the
     /// current address here.

@@ -75,3 +75,12 @@ pub enum OnUnreachable {
     /// They go on.
     Keep,
 }
+
+impl NodeSettings {
+    /// Both addresses as configured. A node with another address is another node: what was said before does not count
+    /// for that node (O3).
+    pub(super) fn place(&self) -> String {
+        let (address, probed) = (self.address.configured(), self.probe_address.configured());
+        if address == probed { address } else { format!("{address} {probed}") }
+    }
+}

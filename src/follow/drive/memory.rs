@@ -21,7 +21,7 @@ impl Follow {
         let nodes = members.map(|(node, tracked)| {
             let address = &node.settings.address;
             let remembered = NodeMemory {
-                address: address.configured(),
+                address: node.settings.place(),
                 current: address.reached().map(|address| address.ip()),
                 listed: address.listed().iter().map(std::net::SocketAddr::ip).collect(),
                 tracked: *tracked,
@@ -76,7 +76,7 @@ impl Follow {
         let node = &mut self.nodes[id];
         let Some(memory) = remembered.get(&**node.name()) else { return leader::NodeMemory::default() };
         let overridden = memory.tracked.overridden;
-        let mut tracked = if memory.address == node.settings.address.configured() {
+        let mut tracked = if memory.address == node.settings.place() {
             // No probe reaches a host that only clients go to: what the name stands for decides where that is.
             let reached = memory.current.filter(|_| node.is_served_where_probed());
             node.settings.address.recall(&memory.listed, reached);
@@ -133,7 +133,7 @@ impl Follow {
     /// A node that is where it was: under another address it is another one.
     fn find_in_place(&self, name: &str, memory: &ClusterMemory) -> Option<NodeId> {
         let remembered = &memory.nodes.get(name)?.address;
-        self.find(name).filter(|id| *remembered == self.nodes[id.0].settings.address.configured())
+        self.find(name).filter(|id| *remembered == self.nodes[id.0].settings.place())
     }
 
     fn find(&self, name: &str) -> Option<NodeId> {

@@ -35,3 +35,21 @@ async fn o3_s2_a_pinned_node_stands_in_for_the_next_process_no_more_than_for_thi
         assert!(followed.leader().is_none() && followed.stand_in().is_none(), "it has never led");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn o3_what_was_said_at_another_probe_address_counts_no_more() {
+    let before = Followed::start(HoldThen::LastLeader, OnDemotion::Keep);
+    before.round([Leader, Follower, Follower]).await;
+    before.inbox.command(Command::Drain { node: NodeId(1), force: false }).await.unwrap();
+    let mut memory = before.inbox.remember().await.unwrap();
+    let ports = [1000, 1001, 1002];
+    assert_eq!(go_on(HoldThen::LastLeader, ports, &memory).leader(), Some(0));
+    // The one before asked two of them elsewhere.
+    for name in ["n0", "n1"] {
+        memory.nodes.get_mut(name).unwrap().address.push_str(" 127.0.0.1:8008");
+    }
+    let after = go_on(HoldThen::LastLeader, ports, &memory);
+    assert!(after.leader().is_none() && after.stand_in().is_none());
+    let drained = after.board.status().nodes.iter().filter(|node| node.overridden.is_some()).count();
+    assert_eq!(drained, 1, "an order is about the name");
+}
