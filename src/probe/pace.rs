@@ -7,6 +7,11 @@ use tokio::time::Instant;
 use crate::leader::{JITTER, Pace};
 use crate::usual::Usual;
 
+/// A time that is up to a fifth shorter, so that not everything is due in one moment. `chance` is in 0..1.
+pub(super) fn spread(time: Duration, chance: f64) -> Duration {
+    time.mul_f64(1.0 - 2.0 * JITTER * chance)
+}
+
 /// The distances between the beginnings of two probes (L5).
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Intervals {
@@ -70,6 +75,12 @@ mod tests {
             let due = |pace| (INTERVALS.due(began, pace, chance) - began).as_millis();
             assert_eq!((due(Pace::Steady), due(Pace::Fast)), (steady, fast));
         }
+    }
+
+    #[test]
+    fn l6_renewals_are_spread_and_never_later_than_configured() {
+        let renewed = [0.0, 0.5, 1.0].map(|chance| spread(30_000 * MS, chance));
+        assert_eq!(renewed, [30_000 * MS, 27_000 * MS, 24_000 * MS]);
     }
 
     #[tokio::test(start_paused = true)]

@@ -14,7 +14,7 @@ use super::hedge::HedgedLink;
 use super::judge::Judgement;
 use super::link::{Exchange, Link};
 use super::metrics::Metrics;
-use super::pace::{Intervals, Latencies};
+use super::pace::{Intervals, Latencies, spread};
 use super::request::{self, RequestError};
 use super::settings::{Settings, TlsSettings, Verify};
 use super::tls::{Connector, Peer};
@@ -28,6 +28,9 @@ mod tests;
 const LONGEST: Duration = Duration::from_hours(365 * 24);
 /// No interval is shorter in effect: none at all would be a busy loop.
 const SHORTEST: Duration = Duration::from_millis(1);
+
+/// How late a deadline may be noticed on a machine that is loaded but does not stand still.
+const LATE: Duration = Duration::from_millis(250);
 
 /// The longest from the beginning of one probe to that of the next, unless nobody takes its report: whoever takes longer
 /// hangs (O5).
@@ -130,7 +133,10 @@ impl Prober {
         })?;
         let unverified = endpoint.tls.as_ref().is_some_and(|(tls, _)| tls.verify() == Verify::None);
         Ok(Prober {
-            link: HedgedLink::new(Link::new(endpoint.over(dial), settings.renew.min(LONGEST))),
+            link: HedgedLink::new(Link::new(
+                endpoint.over(dial),
+                spread(settings.renew.min(LONGEST), fastrand::f64()),
+            )),
             intervals: intervals(&settings),
             timeout: settings.timeout.min(LONGEST),
             settings,
@@ -169,6 +175,10 @@ impl Prober {
         let probe = self.ids.next();
         // In a box of its own, which lasts as long as the exchange: nodes are many, and few are asked at a time.
         let exchange = Box::pin(self.exchange(began)).await?;
+        if exchange.result.is_err() && began.elapsed() > self.timeout + LATE {
+            // No verdict: this host stood still beyond the deadline, so the node may have answered in time (L2).
+            return ControlFlow::Continue(());
+        }
         if self.is_exhausted(&exchange) {
             // No verdict: what this host lacks says nothing about the node (L5). The lease still ends a route that
             // nobody confirms (L7), but silence that is ours must not cut the node's sessions (S5).

@@ -326,6 +326,22 @@ async fn l5_a_probe_that_fails_by_its_deadline_was_late_first() {
 }
 
 #[tokio::test]
+async fn l2_a_deadline_missed_in_a_standstill_is_no_verdict() {
+    let node = scripted(vec![vec![Step::Listen], vec![Step::AnswerAll(LEADER)]]).await;
+    let timeout = PATIENCE / 2;
+    let settings =
+        Settings { fast_interval: timeout / 10, interval: timeout / 10, timeout, ..settings(node.address) };
+    let mut probed = Probed::start(settings);
+    node.until(Happened::Accepted(0)).await;
+    // The gate stands still beyond the deadline of its probe.
+    tokio::time::pause();
+    tokio::time::advance(2 * timeout).await;
+    tokio::time::resume();
+    let report = probed.report().await;
+    assert_eq!((report.observation.verdict, report.observation.probe), (Verdict::Leader, ProbeId(2)));
+}
+
+#[tokio::test]
 async fn reports_tell_what_was_seen_and_when() {
     let authority = Authority::new("root");
     let server = authority.spiffe_identity("n1", "spiffe://d/controller/n1").server();
