@@ -33,6 +33,7 @@ pub(super) struct Defaults {
     pub(super) hold_timeout: Duration,
     pub(super) hold_then: HoldThen,
     pub(super) on_demotion: OnDemotion,
+    pub(super) drain: Duration,
     pub(super) on_first_byte: bool,
     pub(super) idle: Option<Duration>,
 }
@@ -58,6 +59,7 @@ fn plain() -> Defaults {
         hold_timeout: Duration::from_secs(10),
         hold_then: HoldThen::Refuse,
         on_demotion: OnDemotion::Drain,
+        drain: Duration::from_secs(30),
         on_first_byte: false,
         idle: Some(Duration::from_hours(1)),
     }
@@ -96,8 +98,13 @@ fn vault() -> Defaults {
     Defaults {
         path: "/v1/sys/health",
         rules: Rules { leader: vec![status(200)], follower: follows.into(), health: None },
-        // A standby would pass requests on to the new active node; a client of a stuck one would wait.
-        on_demotion: OnDemotion::Cut,
+        // If the node that stepped down is the only voter left, its lock comes back after 10 s; an election that
+        // fails once takes longer, too.
+        hold_timeout: Duration::from_secs(30),
+        // A standby forwards the requests in flight to the new active node. Later requests belong to that node itself,
+        // so clients that keep their connections connect again soon.
+        on_demotion: OnDemotion::Drain,
+        drain: Duration::from_secs(5),
         on_first_byte: true,
         ..plain()
     }

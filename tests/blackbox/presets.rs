@@ -1,13 +1,17 @@
-//! Presets in front of what they were made for: here nodes that answer as Patroni does.
+//! Presets in front of what they were made for: nodes that answer as Patroni and as Vault do.
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
+use crate::support::client::{assert_echo, assert_reset};
+use crate::support::clock::Stamp;
 use crate::support::gate::Gate;
+use crate::support::scene::{Scene, Settings};
 use crate::support::wait::within_deadline;
 
 /// A Patroni's answers: status, role and state; changed while it is asked.
@@ -98,4 +102,26 @@ async fn patroni_leads_clients_to_the_primary_once_it_takes_writes() {
     gate.routes_to(Some("n2")).await;
     assert_eq!(reached(&gate).await, "n2");
     gate.assert_books_balance().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn s5_vault_sessions_outlive_a_step_down_by_the_drain() {
+    // The nodes answer with Vault's statuses, 200 and 429, at a path of their own.
+    let settings = Settings {
+        preset: Some("vault"),
+        cluster: "probe.path = \"/health-checks/controller/raft\"\nprobe.follower.status = 429",
+        ..Settings::default()
+    };
+    let mut scene = Scene::with(&["lead", "follow"], settings).await;
+    let mut session = scene.echo_session().await;
+    let (stepped_down, _) = scene.hand_over(0, 1).await;
+    scene.gate.routes_to(Some("n2")).await;
+    // The standby answers the request that was in flight; the session's node does not change.
+    assert_echo(&mut session).await;
+    assert_reset(&mut session).await;
+    let lasted = Stamp::now().since(stepped_down);
+    assert!(lasted >= Duration::from_secs(5), "the session was reset {lasted:?} after the step-down");
+    let drained = "reason=\"drained\"";
+    scene.gate.counts("raftgate_connections_closed_total", drained, |closed| closed >= 1.0).await;
+    scene.gate.assert_books_balance().await;
 }

@@ -42,7 +42,7 @@ pub(super) fn check(name: &str, raw: &raw::Cluster, at: &At<'_>) -> Option<Clust
         probe: probe?,
         hold: hold?,
         fates: fates?,
-        drain: raw.sessions.drain.map_or(Duration::from_secs(30), |span| span.0),
+        drain: raw.sessions.drain.map_or(defaults.drain, |span| span.0),
         connect: connect?,
         timeouts: timeouts?,
         dns_refresh: dns_refresh?,

@@ -84,7 +84,6 @@ fn l2_vault_tells_the_active_node_by_its_status() {
         assert_eq!(verdict(&cluster, status, &body), Verdict::Unfit { status });
     }
     assert_eq!(cluster.probe.rules.judge(200, b"").verdict, Verdict::Leader);
-    assert_eq!((cluster.hold.then, cluster.fates.on_demotion), (HoldThen::Refuse, OnDemotion::Cut));
     assert!(cluster.connect.on_first_byte);
     assert!(cluster.probe.tls.is_some());
 }
@@ -102,6 +101,23 @@ fn l2_a_preset_asked_by_head_knows_followers_by_their_status() {
         }
         assert_eq!(cluster.probe.rules.judge(200, b"").verdict, Verdict::Leader, "{preset}");
     }
+}
+
+#[test]
+fn s5_vault_sessions_end_soon_after_a_step_down() {
+    let stepped_down = cluster("vault");
+    assert_eq!(
+        (stepped_down.fates.on_demotion, stepped_down.drain),
+        (OnDemotion::Drain, Duration::from_secs(5))
+    );
+    let longer = cluster_with("vault", "sessions.drain = \"1m\"");
+    assert_eq!((longer.fates.on_demotion, longer.drain), (OnDemotion::Drain, Duration::from_mins(1)));
+}
+
+#[test]
+fn s2_vault_clients_are_held_longer_than_a_lone_election() {
+    let hold = cluster("vault").hold;
+    assert_eq!((hold.timeout, hold.then), (Duration::from_secs(30), HoldThen::Refuse));
 }
 
 #[test]

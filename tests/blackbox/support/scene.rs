@@ -45,6 +45,8 @@ pub(crate) struct Settings<'a> {
     pub(crate) top: &'a str,
     /// Lines in `[listeners.edge]`.
     pub(crate) listener: &'a str,
+    /// The cluster's preset; `openziti` if there is none.
+    pub(crate) preset: Option<&'a str>,
     /// Lines in `[clusters.controllers]`.
     pub(crate) cluster: &'a str,
     /// Whether the probes go to the nodes' second ports.
@@ -143,10 +145,11 @@ pub(crate) fn configuration(nodes: &[Node], folder: &Path, settings: Settings<'_
     let mut text = format!(
         "workers = 2\nlog.format = \"json\"\nadmin.bind = \"127.0.0.1:0\"\nadmin.socket = \"{}\"\n{}\n\
          [listeners.edge]\nbind = \"127.0.0.1:0\"\ncluster = \"controllers\"\n{}\n\
-         [clusters.controllers]\npreset = \"openziti\"\nprobe.tls.ca_file = \"{}\"\n{}\n",
+         [clusters.controllers]\npreset = \"{}\"\nprobe.tls.ca_file = \"{}\"\n{}\n",
         if settings.without_socket { String::new() } else { folder.join(SOCKET).display().to_string() },
         settings.top,
         settings.listener,
+        settings.preset.unwrap_or("openziti"),
         folder.join("ca.pem").display(),
         settings.cluster,
     );
