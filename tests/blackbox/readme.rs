@@ -58,6 +58,19 @@ async fn the_quick_starts_configuration_is_valid() {
     assert_eq!(said, "");
 }
 
+#[test]
+fn the_quick_start_moves_addresses_after_the_check() {
+    let place = |step: &str| README.find(step).unwrap_or_else(|| panic!("README does not say {step:?}"));
+    let order =
+        ["alt_server_certs:", "public_names = [", "`raftgate check --probe` until", "`edge.api.address`"];
+    let places = order.map(place);
+    assert!(places.is_sorted(), "{order:?} are at {places:?}");
+    let configuration = block("[listeners.edge]");
+    assert!(configuration.contains("public_names = [\"ctrl.example.org\"]"), "{configuration}");
+    // Names, because many certificates of controllers carry no addresses.
+    assert!(configuration.contains("ctrl1 = \"ctrl1.example.org:1280\""), "{configuration}");
+}
+
 #[tokio::test]
 async fn the_example_for_other_proxies_is_valid_beside_the_quick_start() {
     let folder = tempfile::tempdir().unwrap();
