@@ -17,7 +17,7 @@ use crate::support::crowd::{Crowd, assert_nobody_failed};
 use crate::support::gate::Gate;
 use crate::support::not_run;
 use crate::support::wait::until_after;
-use crate::support::ziti::Ziti;
+use crate::support::ziti::{PublicName, Ziti, own_name};
 
 /// An election takes seconds, a start of three controllers on a loaded machine longer.
 const ELECTION: Duration = Duration::from_mins(2);
@@ -32,9 +32,9 @@ async fn openziti_commands_work_through_hand_over_and_crash() {
     let Some(binary) = std::env::var_os("RAFTGATE_ZITI") else {
         return not_run("real OpenZiti controllers: RAFTGATE_ZITI does not name a `ziti`");
     };
-    let mut ziti = Ziti::found(PathBuf::from(binary)).await;
+    let mut ziti = Ziti::found(PathBuf::from(binary), PublicName::Own).await;
     let file = ziti.path("raftgate.toml");
-    std::fs::write(&file, configuration(&ziti)).unwrap();
+    std::fs::write(&file, configuration(&ziti, |_| "localhost".to_owned())).unwrap();
     let mut gate = Gate::start(&file).await;
     let first = leader_other_than(&gate, None).await;
     println!("{first} leads");
@@ -78,7 +78,34 @@ async fn openziti_commands_work_through_hand_over_and_crash() {
     assert_eq!(gate.exits().await.code(), Some(0));
 }
 
-fn configuration(ziti: &Ziti) -> String {
+/// A token is signed with the key that serves the public name, so all controllers have to share that key.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn openziti_tokens_enroll_under_the_next_leader() {
+    let Some(binary) = std::env::var_os("RAFTGATE_ZITI") else {
+        return not_run("real OpenZiti controllers: RAFTGATE_ZITI does not name a `ziti`");
+    };
+    let ziti = Ziti::found(PathBuf::from(binary), PublicName::Shared).await;
+    let file = ziti.path("raftgate.toml");
+    std::fs::write(&file, configuration(&ziti, own_name)).unwrap();
+    let mut gate = Gate::start(&file).await;
+    let first = leader_other_than(&gate, None).await;
+    log_in(&ziti).await;
+    enroll(&ziti, "at-once").await;
+    create_identity(&ziti, "later").await;
+
+    let second = ziti.controllers.iter().map(|controller| &controller.name).find(|name| **name != first);
+    let second = second.unwrap().clone();
+    ziti.transfer_leadership(&second).await;
+    assert_eq!(leader_other_than(&gate, Some(&first)).await, second);
+    enroll_identity(&ziti, "later").await;
+
+    gate.assert_books_balance().await;
+    gate.signal(rustix::process::Signal::TERM);
+    assert_eq!(gate.exits().await.code(), Some(0));
+}
+
+/// The gate's configuration; `server_name` is the name in a controller's own certificate.
+fn configuration(ziti: &Ziti, server_name: impl Fn(&str) -> String) -> String {
     let mut text = format!(
         "log.format = \"json\"\nadmin.bind = \"127.0.0.1:0\"\n\n\
          [listeners.edge]\nbind = \"127.0.0.1:{}\"\ncluster = \"controllers\"\n\n\
@@ -89,8 +116,10 @@ fn configuration(ziti: &Ziti) -> String {
     for controller in &ziti.controllers {
         writeln!(
             text,
-            "nodes.{} = {{ address = \"127.0.0.1:{}\", server_name = \"localhost\" }}",
-            controller.name, controller.port
+            "nodes.{} = {{ address = \"127.0.0.1:{}\", server_name = \"{}\" }}",
+            controller.name,
+            controller.port,
+            server_name(&controller.name),
         )
         .expect("writing to a string does not fail");
     }
@@ -128,13 +157,28 @@ async fn log_in(ziti: &Ziti) {
 /// Creates an identity, enrolls it and finds it listed. The first is a write, which only a leader takes; the second is what
 /// fails at followers.
 async fn enroll(ziti: &Ziti, identity: &str) {
-    let token = ziti.path(&format!("{identity}.jwt"));
-    let result = ziti.path(&format!("{identity}.json"));
+    create_identity(ziti, identity).await;
+    enroll_identity(ziti, identity).await;
+}
+
+/// Creates an identity and keeps its token.
+async fn create_identity(ziti: &Ziti, identity: &str) {
+    let token = token(ziti, identity);
     ziti.run(&["edge", "create", "identity", identity, "--jwt-output-file", token.to_str().unwrap()]).await;
+}
+
+/// Enrolls an identity by the token that was kept, and finds the identity listed.
+async fn enroll_identity(ziti: &Ziti, identity: &str) {
+    let token = token(ziti, identity);
+    let result = ziti.path(&format!("{identity}.json"));
     ziti.run(&["edge", "enroll", "--jwt", token.to_str().unwrap(), "--out", result.to_str().unwrap()]).await;
     let enrolled = std::fs::read_to_string(result).unwrap();
     assert!(enrolled.contains(&format!("localhost:{}", ziti.gate_port)), "enrolled elsewhere: {enrolled}");
     let listed = ziti.run(&["edge", "list", "identities"]).await;
     assert!(listed.contains(identity), "{listed}");
-    println!("{identity}: created, enrolled, listed");
+    println!("{identity}: enrolled, listed");
+}
+
+fn token(ziti: &Ziti, identity: &str) -> PathBuf {
+    ziti.path(&format!("{identity}.jwt"))
 }

@@ -24,6 +24,17 @@ const FOUNDING: Duration = Duration::from_mins(5);
 const STOPPING: Duration = Duration::from_mins(1);
 /// How many controllers.
 const SIZE: u16 = 3;
+/// The name that clients use, and that `quickstart` puts into each controller's own certificate.
+const PUBLIC_NAME: &str = "localhost";
+
+/// Which certificate covers the public name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PublicName {
+    /// Each controller's own, so that clients can tell the controllers apart.
+    Own,
+    /// One that all controllers share, and no other.
+    Shared,
+}
 
 /// A `ziti` binary with a home of its own.
 pub(crate) struct Ziti {
@@ -49,14 +60,20 @@ struct Founder(Child);
 
 impl Ziti {
     /// Founds a cluster and starts its controllers.
-    pub(crate) async fn found(binary: PathBuf) -> Self {
+    pub(crate) async fn found(binary: PathBuf, public_name: PublicName) -> Self {
         let home = tempfile::tempdir().unwrap();
         let ports = free_ports(2 * SIZE + 1);
         let mut ziti = Ziti { binary, home, gate_port: ports + 2 * SIZE, controllers: Vec::new() };
         ziti.run_quickstart(ports, ports + SIZE).await;
+        if public_name == PublicName::Shared {
+            ziti.issue_server_certificate("instance-1", "public", &["--dns", PUBLIC_NAME]).await;
+        }
         for port in ports..ports + SIZE {
             let name = format!("instance-{}", port - ports + 1);
             ziti.prepare(&name, port);
+            if public_name == PublicName::Shared {
+                ziti.share_public_certificate(&name).await;
+            }
             let process = ziti.start(&name);
             ziti.controllers.push(Controller { name, port, process });
         }
@@ -77,7 +94,7 @@ impl Ziti {
         };
         Trust {
             config: client_config(CertificateDer::from_pem_file(self.root_certificate()).unwrap()),
-            name: "localhost",
+            name: PUBLIC_NAME,
             path: "/health-checks/controller/raft",
             nodes: Arc::new(self.controllers.iter().map(certificate).collect()),
         }
@@ -165,6 +182,35 @@ impl Ziti {
         std::fs::write(file, ours).unwrap();
     }
 
+    /// Issues a certificate by the authority of one controller; with `--key-file` for a key that is there.
+    async fn issue_server_certificate(&self, authority: &str, file: &str, arguments: &[&str]) {
+        let (root, authority) = (self.path("pki"), format!("intermediate-ca-{authority}"));
+        let mut command = vec!["pki", "create", "server", "--pki-root", root.to_str().unwrap()];
+        command.extend(["--ca-name", &authority, "--server-name", file, "--server-file", file]);
+        command.extend(arguments);
+        self.run(&command).await;
+    }
+
+    /// Has a controller prove the public name by the shared certificate, and its own name by one without the public name.
+    async fn share_public_certificate(&self, name: &str) {
+        let own = ["--key-file", "server", "--dns", &own_name(name), "--ip", "127.0.0.1"];
+        self.issue_server_certificate(name, "web", &own).await;
+        let own = self.path(&format!("pki/intermediate-ca-{name}/certs/web.chain.pem"));
+        let shared = self.path("pki/intermediate-ca-instance-1");
+        let file = self.controller_file(name);
+        let text = std::fs::read_to_string(&file).unwrap();
+        // The identity of the section `web`; the root's identity is indented less.
+        let line = text.lines().find(|line| line.starts_with("      server_cert:"));
+        let line = line.unwrap_or_else(|| panic!("{name}: another configuration:\n{text}"));
+        let ours = format!(
+            "      server_cert: \"{}\"\n      alt_server_certs:\n      - server_cert: \"{}\"\n        server_key: \"{}\"",
+            own.display(),
+            shared.join("certs/public.chain.pem").display(),
+            shared.join("keys/public.key").display(),
+        );
+        std::fs::write(file, text.replacen(line, &ours, 1)).unwrap();
+    }
+
     fn start(&self, name: &str) -> Child {
         let log = std::fs::File::create(self.path(&format!("{name}.log"))).unwrap();
         self.command()
@@ -208,6 +254,11 @@ impl Drop for Founder {
             std::thread::sleep(Duration::from_millis(100));
         }
     }
+}
+
+/// The name that a controller's own certificate covers where the public name is shared.
+pub(crate) fn own_name(controller: &str) -> String {
+    format!("{controller}.test")
 }
 
 /// The first of `count` neighbouring ports that nobody has on the loopback address at this moment.
