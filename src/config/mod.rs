@@ -6,6 +6,7 @@
 //! raw        what users write: the names and nesting of keys; spelling, address, words: single values
 //! extract    layers -> raw, every misspelled or mistyped key reported at once
 //! check      raw -> model, every other mistake reported at once; presets, limits: what is filled in
+//! vault_health  which nodes of Vault answer a question as its active node does
 //! findings   the mistakes, with their places; quote: the line that each is in
 //! model      what the program needs; nothing later checks it again
 //! settings   model -> each role's own `Settings`
@@ -32,6 +33,7 @@ mod raw;
 mod settings;
 mod socket_path;
 mod spelling;
+mod vault_health;
 mod words;
 
 #[cfg(test)]

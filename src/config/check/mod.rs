@@ -6,6 +6,7 @@ mod connect;
 mod files;
 mod listener;
 mod probe;
+mod question;
 mod routes;
 mod socket;
 mod tls;
@@ -26,6 +27,8 @@ use super::model::{Config, LogFormat, LogSettings};
 use super::raw::{self, Raw};
 use super::words::{LOG_FORMAT, LOG_LEVEL};
 
+pub(in crate::config) use probe::LOWEST_FINAL;
+pub(in crate::config) use question::STATUS_LEADER;
 pub(in crate::config) use socket::check as admin_socket;
 
 /// More threads than any machine has cores for is a mistake.

@@ -9,7 +9,7 @@ use hyper::Method;
 use hyper::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderName, HeaderValue, TRANSFER_ENCODING, UPGRADE};
 use hyper::http::uri::{Authority, PathAndQuery};
 
-use super::tls;
+use super::{question, tls};
 use crate::config::findings::{At, all};
 use crate::config::model::Probe;
 use crate::config::presets::Defaults;
@@ -23,6 +23,9 @@ const MOST_IN_A_ROW: u32 = 100;
 /// What a status can be.
 const STATUSES: RangeInclusive<u16> = 100..=999;
 
+/// The lowest status of a final answer: those below announce one, and are never looked at.
+pub(in crate::config) const LOWEST_FINAL: u16 = 200;
+
 pub(super) fn check(raw: &raw::Probe, defaults: &Defaults, at: &At<'_>) -> Option<Probe> {
     let path = path(raw.path.as_deref().unwrap_or(defaults.path), &at.key("path"));
     let method = method(raw.method.as_deref().unwrap_or("GET"), &at.key("method"));
@@ -33,6 +36,7 @@ pub(super) fn check(raw: &raw::Probe, defaults: &Defaults, at: &At<'_>) -> Optio
     let renew = at.key("renew").positive(raw.renew, Duration::from_secs(30));
     let tls = tls::check(&raw.tls, defaults.tls, &at.key("tls"));
     let (method, rules) = (method?, rules?);
+    let path = path.filter(|path| question::check(path, &rules, &at.key("path")).is_some());
     if method == "HEAD"
         && rules.leader.iter().chain(&rules.follower).any(|condition| !condition.json.is_empty())
     {
@@ -173,6 +177,13 @@ fn statuses(raw: &OneOrMany<Status>, at: &At<'_>) -> Option<Vec<RangeInclusive<u
         if first > last || !STATUSES.contains(first) || !STATUSES.contains(last) {
             return at.reject(format!(
                 "found {}, expected statuses from 100 to 999, the lower first",
+                spell(*first, *last)
+            ));
+        }
+        if *last < LOWEST_FINAL {
+            return at.reject(format!(
+                "found {}, but a status below {LOWEST_FINAL} only announces an answer, so that it is never seen; give \
+                 the status of the answer",
                 spell(*first, *last)
             ));
         }

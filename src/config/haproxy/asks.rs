@@ -2,78 +2,25 @@
 
 use std::ops::{Range, RangeInclusive};
 
-use toml_edit::{Array, InlineTable, Key, Value};
+use toml_edit::{Array, InlineTable, Value};
 
 use super::check::Check;
 use super::cluster::Out;
 use super::expect::{self, Expect};
+use super::known::{Tells, known, path_of};
+use super::pools::Ground;
 use super::proxy::Proxy;
 use super::remarks::Remarks;
 use crate::config::presets::Preset;
+use crate::config::vault_health;
 use crate::config::words::{PRESET, word};
 use crate::tenure::To;
-
-/// Where kinds of clusters say who leads.
-const LEADER_PATHS: &[(&str, Preset)] = &[
-    ("/health-checks/controller/raft", Preset::OpenZiti),
-    ("/v1/sys/health", Preset::Vault),
-    ("/v1/sys/leader", Preset::Vault),
-    ("/primary", Preset::Patroni),
-    ("/master", Preset::Patroni),
-    ("/leader", Preset::Patroni),
-    ("/read-write", Preset::Patroni),
-];
-
-/// Where Patroni answers 200 on replicas.
-const REPLICA_PATHS: [&str; 11] = [
-    "/replica",
-    "/read-only",
-    "/read-only-sync",
-    "/read-only-quorum",
-    "/synchronous",
-    "/sync",
-    "/quorum",
-    "/asynchronous",
-    "/async",
-    "/standby",
-    "/replica-sync",
-];
-
-/// Where every node that is well answers 200.
-const HEALTH_PATHS: [&str; 10] = [
-    "/health",
-    "/healthz",
-    "/livez",
-    "/readyz",
-    "/liveness",
-    "/readiness",
-    "/patroni",
-    "/cluster",
-    "/ping",
-    "/v1/sys/seal-status",
-];
 
 /// Texts in a body that say who leads, and where they are in its JSON.
 const BODIES: &[(&str, &str, &str)] = &[
     ("/v1/sys/leader", "\"is_self\":true", "/is_self"),
     ("/health-checks/controller/raft", "\"isLeader\":true", "/raft/isLeader"),
 ];
-
-/// How a pool of other nodes than the leader is written: the question that tells who leads tells who follows, too.
-fn instead(backend: &Proxy, to: To) -> String {
-    let bind = backend.binds.iter().flat_map(|bind| &bind.addresses).next();
-    format!(
-        "In Raftgate a pool is a listener of the leader's cluster, which is asked who leads: leave this section out, import \
-         the leader's, and add to its TOML\n\
-         \x20   [listeners.{}]\n\
-         \x20   bind = {}\n\
-         \x20   cluster = \"...\"    # the leader's section\n\
-         \x20   to = {}",
-        Key::new(&backend.name.text),
-        Value::from(bind.map_or("...", |bind| &bind.value)),
-        Value::from(to.as_str()),
-    )
-}
 
 /// The request as it is understood.
 struct Asked {
@@ -83,10 +30,11 @@ struct Asked {
 }
 
 /// Writes down what is asked; the kind of cluster that it tells of.
-pub(super) fn write(backend: &Proxy, probe_ports: &[u16], out: &mut Out<'_>) -> Option<Preset> {
+pub(super) fn write(ground: &Ground<'_>, probe_ports: &[u16], out: &mut Out<'_>) -> Option<Preset> {
+    let backend = ground.backend;
     let checks = &backend.checks;
     match &checks.kind {
-        None => return out.remarks.refused(&backend.name.span, &backend.kind, no_check(backend)),
+        None => return out.remarks.refused(&backend.name.span, &backend.kind, no_check(ground)),
         Some(kind) => {
             if let Check::Other(name) = &kind.value {
                 let why =
@@ -110,7 +58,12 @@ pub(super) fn write(backend: &Proxy, probe_ports: &[u16], out: &mut Out<'_>) -> 
         return out.remarks.refused(&asked.span, "the check's URI", "Raftgate computes no paths; write it");
     }
     let preset = preset_of(&asked, probe_ports);
-    tells_leaders(backend, &asked, checks.expect.as_ref().map(|expect| &expect.value), out.remarks)?;
+    if let Some(why) = objection(ground, &asked) {
+        return out.remarks.refused(&asked.span, "the check", why);
+    }
+    if preset == Preset::Patroni {
+        tell_of_patroni(ground, &asked, probe_ports, out.remarks);
+    }
     if preset != Preset::None {
         out.set(&["preset"], word(PRESET, &preset), &asked.span);
     }
@@ -125,105 +78,130 @@ pub(super) fn write(backend: &Proxy, probe_ports: &[u16], out: &mut Out<'_>) -> 
     for (name, value) in &request.headers {
         out.set(&["probe", "headers", name], value.value.as_str(), &value.span);
     }
-    leader(backend, &asked, preset, out)?;
+    leader(ground, &asked, preset, out)?;
     Some(preset)
 }
 
-fn no_check(backend: &Proxy) -> String {
-    let instead = instead(backend, To::Any);
+fn no_check(ground: &Ground<'_>) -> String {
+    let instead = ground.instead_of_alike();
     format!("there is no option httpchk, so nothing tells which server leads; give it one. {instead}")
 }
 
-fn path_of(uri: &str) -> &str {
-    uri.split('?').next().unwrap_or_default()
+fn objection(ground: &Ground<'_>, asked: &Asked) -> Option<String> {
+    let expect = ground.backend.checks.expect.as_ref().map(|expect| &expect.value);
+    let leads = |status: u16| match expect {
+        Some(Expect::Statuses(statuses)) => statuses.iter().any(|range| range.contains(&status)),
+        // A body that has to say it goes with any status.
+        Some(Expect::Text(_)) => false,
+        None => expect::BY_DEFAULT.contains(&status),
+    };
+    ground.objection(&asked.uri, leads, matches!(expect, Some(Expect::Text(_))))
 }
+
+/// The ports by which a check or its clients are known for `PostgreSQL`'s and Patroni's.
+const PATRONI: u16 = 8008;
+const POSTGRES: RangeInclusive<u16> = 5432..=5439;
+/// Parts of names that speak of it.
+const POSTGRES_NAMES: [&str; 3] = ["pg", "postgres", "patroni"];
 
 fn preset_of(asked: &Asked, probe_ports: &[u16]) -> Preset {
-    const PATRONI: u16 = 8008;
-    let path = path_of(&asked.uri);
-    let is_patroni = path == "/" && probe_ports.contains(&PATRONI);
-    match LEADER_PATHS.iter().find(|(known, _)| *known == path) {
-        Some((_, preset)) => *preset,
+    match known(&asked.uri) {
+        Some(Tells::Leader(preset, _)) => preset,
         // On its own port Patroni takes `/` for `/primary`.
-        None if is_patroni => Preset::Patroni,
-        None => Preset::None,
+        None if path_of(&asked.uri) == "/" && probe_ports.contains(&PATRONI) => Preset::Patroni,
+        _ => Preset::None,
     }
 }
 
-/// Refuses what is known to be answered by others than the leader.
-fn tells_leaders(
-    backend: &Proxy,
-    asked: &Asked,
-    expect: Option<&Expect>,
-    remarks: &mut Remarks,
-) -> Option<()> {
-    let (path, uri) = (path_of(&asked.uri), &asked.uri);
-    if REPLICA_PATHS.contains(&path) {
-        let why = format!("{path} is answered by replicas. {}", instead(backend, To::Followers));
-        return remarks.refused(&asked.span, "the check", why);
-    }
-    if HEALTH_PATHS.contains(&path) {
-        let instead = instead(backend, To::Any);
-        let why = format!("{path} is answered alike by every node that is well; ask who leads. {instead}");
-        return remarks.refused(&asked.span, "the check", why);
-    }
-    let any_standby = ["standbyok", "perfstandbyok", "standbycode=200", "performancestandbycode=200"];
-    if path == "/v1/sys/health" && any_standby.iter().any(|it| uri.contains(it)) {
-        let why = format!(
-            "with this query Vault's standbys answer as the active node does; remove the query. {}",
-            instead(backend, To::Any)
-        );
-        return remarks.refused(&asked.span, "the check", why);
-    }
-    if path == "/v1/sys/leader" && !matches!(expect, Some(Expect::Text(_))) {
-        let why = "every node answers 200 here and says in the body who leads; ask GET /v1/sys/health, or add \
-                   http-check expect string '\"is_self\":true'";
-        return remarks.refused(&asked.span, "the check", why);
-    }
-    Some(())
+/// Says that Patroni is guessed, and by what.
+fn tell_of_patroni(ground: &Ground<'_>, asked: &Asked, probe_ports: &[u16], remarks: &mut Remarks) {
+    let backend = ground.backend;
+    let names = backend.servers.iter().map(|server| &server.name.text).chain([&backend.name.text]);
+    let mut names = names.chain(ground.fronts.iter().map(|front| &front.name.text));
+    let is_named = names.any(|name| {
+        let name = name.to_lowercase();
+        POSTGRES_NAMES.iter().any(|part| name.contains(part))
+    });
+    let port_of = |address: &str| address.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
+    let is_postgres = |port: u16| POSTGRES.contains(&port);
+    let evidence = if probe_ports.contains(&PATRONI) {
+        " and the port 8008"
+    } else if backend.servers.iter().filter_map(|server| port_of(&server.address.text)).any(is_postgres) {
+        " and PostgreSQL's port"
+    } else if is_named {
+        " and the names here"
+    } else {
+        " alone: where it is another system, import the file, and remove `preset` from the TOML"
+    };
+    let why = format!(
+        "taken for PostgreSQL under Patroni by the path{evidence}; one node of a section leads at a time, so that \
+         Citus groups need a section each"
+    );
+    remarks.translated(&asked.span, "the check", why);
 }
 
-fn leader(backend: &Proxy, asked: &Asked, preset: Preset, out: &mut Out<'_>) -> Option<()> {
+fn leader(ground: &Ground<'_>, asked: &Asked, preset: Preset, out: &mut Out<'_>) -> Option<()> {
+    let backend = ground.backend;
     let by_default = (Expect::Statuses(vec![expect::BY_DEFAULT]), &asked.span);
     let (expect, span) =
         backend.checks.expect.as_ref().map_or((&by_default.0, by_default.1), |it| (&it.value, &it.span));
     match expect {
-        Expect::Statuses(statuses) => by_status(backend, (statuses, span), asked, preset, out),
+        Expect::Statuses(statuses) => by_status(ground, (statuses, span), asked, preset, out),
         Expect::Text(text) => by_body(text, span, asked, out),
     }
 }
 
 fn by_status(
-    backend: &Proxy,
+    ground: &Ground<'_>,
     (statuses, span): (&[RangeInclusive<u16>], &Range<usize>),
     asked: &Asked,
     preset: Preset,
     out: &mut Out<'_>,
 ) -> Option<()> {
     let is_listed = |status: u16| statuses.iter().any(|range| range.contains(&status));
-    let followers: &[u16] = match preset {
-        Preset::None => &[],
-        Preset::OpenZiti => &[429],
-        Preset::Vault => &[429, 472, 473],
-        Preset::Patroni => &[503],
+    let states = vault_health::answers(&asked.uri).map(|answers| answers.others).unwrap_or_default();
+    let followers: Vec<u16> = match (preset, known(&asked.uri)) {
+        (Preset::None, Some(Tells::Leader(_, followers))) => followers.to_vec(),
+        (Preset::None, _) => Vec::new(),
+        (Preset::OpenZiti, _) => vec![429],
+        (Preset::Vault, _) => states.iter().filter(|state| state.follows).map(|state| state.status).collect(),
+        (Preset::Patroni, _) => vec![503],
     };
     if let Some(follower) = followers.iter().find(|status| is_listed(**status)) {
-        let why = format!("{follower} is what a follower answers. {}", instead(backend, To::Followers));
+        let why = format!("{follower} is what a follower answers. {}", ground.instead(To::Followers));
         return out.remarks.refused(span, "http-check expect", why);
+    }
+    if preset == Preset::Vault
+        && let Some(state) = states.iter().find(|state| is_listed(state.status))
+    {
+        let why = format!(
+            "{} is what {} answers, and would count as the leader's answer; list what the active node answers, 200",
+            state.status, state.node
+        );
+        return out.remarks.refused(span, "http-check expect", why);
+    }
+    if preset == Preset::None && followers.is_empty() {
+        shared_out(ground.backend, asked, statuses, out.remarks)?;
     }
     out.set(&["probe", "leader"], condition(statuses), span);
     let bodiless = matches!(asked.method.as_str(), "OPTIONS" | "HEAD");
     match preset {
+        Preset::None if !followers.is_empty() => {
+            out.set(&["probe", "follower"], condition(&ranges(&followers)), span);
+        }
         Preset::None => {
             let taken = if is_listed(429) {
                 out.set(&["probe", "follower"], Array::new(), span);
-                "Raftgate takes any but a leader's for silence"
+                "any other answer for silence"
             } else {
-                "Raftgate takes 429 for it, and others for silence"
+                "429 for a follower's answer, and others for silence"
             };
             let why = format!(
-                "the file does not say what a follower answers: {taken}, which counts after `fall` of them; \
-                 `probe.follower` can say more"
+                "Raftgate takes {} for a question that the leader alone answers with {}, and {taken}, which counts after \
+                 `fall` of them; `probe.follower` can say more. If other nodes than the leader answer so, too, all clients \
+                 go to one of them: then stay with HAProxy",
+                path_of(&asked.uri),
+                spelled(statuses)
             );
             out.remarks.translated(span, "the check", why);
         }
@@ -239,22 +217,69 @@ fn by_status(
             if bodiless {
                 out.set(&["probe", "follower"], condition(&[503..=503]), span);
             }
-            let why = "as the file says, the status alone makes a leader, which comes shortly before PostgreSQL takes \
-                       writes; with GET and without `probe.leader` Raftgate would wait until it does";
+            let why = if path_of(&asked.uri).starts_with("/standby") {
+                "as the file says, the status alone makes a leader"
+            } else {
+                "as the file says, the status alone makes a leader, which comes shortly before PostgreSQL takes \
+                 writes; with GET and without `probe.leader` Raftgate would wait until it does"
+            };
             out.remarks.translated(span, "the check", why);
         }
         Preset::Vault => {
-            if bodiless {
-                out.set(&["probe", "follower"], condition(&[429..=429, 472..=472, 473..=473]), span);
+            if bodiless || states.iter().any(|state| state.follows && state.by.is_some()) {
+                out.set(&["probe", "follower"], condition(&ranges(&followers)), &asked.span);
             }
         }
     }
     Some(())
 }
 
+/// Refuses an unknown question where the section itself says that several servers may answer it.
+fn shared_out(
+    backend: &Proxy,
+    asked: &Asked,
+    statuses: &[RangeInclusive<u16>],
+    remarks: &mut Remarks,
+) -> Option<()> {
+    let (path, statuses) = (path_of(&asked.uri), spelled(statuses));
+    let question =
+        format!("Raftgate takes {path} for a question that the leader alone answers with {statuses}");
+    if let Some(balance) = backend.balance.as_ref().filter(|balance| balance.value != "first") {
+        let why = format!(
+            "{question}, but clients are to be shared out among several servers that do, and would all go to one of them; \
+             if the leader alone answers so, remove `balance`, and else stay with HAProxy"
+        );
+        return remarks.refused(&balance.span, "balance", why);
+    }
+    if let Some(backup) = backend.servers.iter().find_map(|server| server.options.backup.as_ref()) {
+        let why = format!(
+            "{question}, but a backup stands by for several that do, and here would keep the clients when the others are \
+             back; if the leader alone answers so, remove `backup`, and else stay with HAProxy"
+        );
+        return remarks.refused(&backup.span, "server option backup", why);
+    }
+    Some(())
+}
+
+fn ranges(statuses: &[u16]) -> Vec<RangeInclusive<u16>> {
+    let mut statuses = statuses.to_vec();
+    statuses.sort_unstable();
+    statuses.dedup();
+    statuses.into_iter().map(|status| status..=status).collect()
+}
+
+/// Statuses for people.
+fn spelled(statuses: &[RangeInclusive<u16>]) -> String {
+    let spell = |range: &RangeInclusive<u16>| match (range.start(), range.end()) {
+        (first, last) if first == last => first.to_string(),
+        (first, last) => format!("{first}-{last}"),
+    };
+    statuses.iter().map(spell).collect::<Vec<_>>().join(",")
+}
+
 fn by_body(text: &str, span: &Range<usize>, asked: &Asked, out: &mut Out<'_>) -> Option<()> {
     let squeezed: String = text.chars().filter(|letter| !letter.is_whitespace()).collect();
-    let known = BODIES.iter().find(|(path, said, _)| *path == path_of(&asked.uri) && *said == squeezed);
+    let known = BODIES.iter().find(|(path, said, _)| **path == path_of(&asked.uri) && *said == squeezed);
     let Some((_, _, pointer)) = known else {
         let why = "Raftgate looks for values in JSON, not for texts: remove this line, import the rest, and add to the TOML such as \
                    probe.leader = { status = 200, json = { \"/role\" = \"leader\" } }";

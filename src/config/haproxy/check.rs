@@ -94,7 +94,7 @@ impl Checks {
         self.kind = Some(Written { value: other, span: line.span() });
     }
 
-    /// `option httpchk [METHOD] [URI] [VERSION, and perhaps headers]`.
+    /// `option httpchk [METHOD] [URI] [VERSION, and perhaps headers] [HOST]`.
     pub(super) fn httpchk(&mut self, line: &Line, remarks: &mut Remarks) {
         self.put_inherited_aside(line);
         self.orphan = None;
@@ -116,12 +116,13 @@ impl Checks {
         if let Some(version) = version {
             self.version(version, remarks);
         }
-        if let Some(more) = words.get(3) {
-            remarks.refuse(
-                &more.span,
-                "option httpchk",
-                "nothing can follow the version; quote or remove it",
-            );
+        // HAProxy 3 takes the Host header from here.
+        if let Some(host) = words.get(3) {
+            self.header("Host", &host.text, &host.span, remarks);
+        }
+        if let Some(more) = words.get(4) {
+            let why = "only the method, the path, the version and a host can stand here; remove the rest";
+            remarks.refuse(&more.span, "option httpchk", why);
         }
     }
 
@@ -182,11 +183,10 @@ impl Checks {
                 "nodes are not told what is thought of them",
             ),
             "disable-on-404" => {
-                remarks.ignored(
-                    &line.span(),
-                    "http-check disable-on-404",
-                    "a node that answers 404 gets no new clients anyway",
-                );
+                let why = "with it sessions of a server that answers 404 go on in HAProxy, but here a node that answers so is \
+                           one that does not lead, and its sessions end as on-marked-down says; remove it if that will do: \
+                           such a node gets no new clients, either";
+                remarks.refuse(&line.span(), "http-check disable-on-404", why);
             }
             other => {
                 let why = "only send, expect and connect are understood; remove it if the check does without";

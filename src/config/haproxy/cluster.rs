@@ -6,6 +6,7 @@ use toml_edit::{InlineTable, Value};
 
 use super::global::Global;
 use super::page::Page;
+use super::pools::Ground;
 use super::proxy::Proxy;
 use super::remarks::Remarks;
 use super::server::{Options, Server};
@@ -27,14 +28,9 @@ impl Out<'_> {
     }
 }
 
-/// Writes down a backend; `fronts` are where its clients come from.
-pub(super) fn write(
-    backend: &Proxy,
-    fronts: &[&Proxy],
-    global: &Global,
-    page: &mut Page,
-    remarks: &mut Remarks,
-) {
+/// Writes down a backend.
+pub(super) fn write(ground: &Ground<'_>, global: &Global, page: &mut Page, remarks: &mut Remarks) {
+    let (backend, fronts) = (ground.backend, ground.fronts);
     let servers = servers(backend, remarks);
     if servers.is_empty() {
         let why = "it has no server; add one for each node";
@@ -44,7 +40,7 @@ pub(super) fn write(
     let places: Vec<Place> =
         servers.iter().filter_map(|server| place(backend, server, out.remarks)).collect();
     let ports: Vec<u16> = places.iter().filter_map(|place| place.probe_port).collect();
-    let Some(preset) = asks::write(backend, &ports, &mut out) else { return };
+    let Some(preset) = asks::write(ground, &ports, &mut out) else { return };
     let names = trust::write(backend, &servers, preset, global, &mut out);
     for ((server, place), name) in servers.iter().zip(&places).zip(names) {
         write_node(server, place, name, preset, &mut out);

@@ -65,10 +65,6 @@ const IGNORED: &[(&[&str], &str)] = &[
         "Raftgate keeps connections alive in its own way",
     ),
     (&["email-alert"], "Raftgate sends no mail; its metrics tell"),
-    (
-        &["rate-limit"],
-        "Raftgate does not bound how often clients come, but `max_connections_per_source` how many one may have",
-    ),
 ];
 
 /// Refused: without them clients would be treated otherwise than the file says.
@@ -91,6 +87,7 @@ const REFUSED: &[(&[&str], &str)] = &[
         "Raftgate has no such rules; remove it, and in TOML say who may come in by the listener's `allow` and `deny`",
     ),
     (&["stick-table", "stick"], "Raftgate has no stick tables: every client goes to the leader; remove it"),
+    (&["rate-limit"], RATE),
     (&["filter"], "Raftgate has no filters: bytes pass as they come; remove it"),
     (&["tcp-check"], "only HTTP checks tell Raftgate who leads; use option httpchk"),
     (&["external-check"], "only HTTP checks tell Raftgate who leads; use option httpchk"),
@@ -101,6 +98,10 @@ const REFUSED: &[(&[&str], &str)] = &[
     (&["persist"], "every client goes to the leader; remove it"),
     (&["grace"], "Raftgate stops taking clients at once; `shutdown.drain` lets sessions end"),
 ];
+
+/// What is said of bounds of how many clients may come in a second.
+pub(super) const RATE: &str = "Raftgate does not bound how many clients come in a second, so that the node would get more than the file lets through; \
+     remove it if that will do: `max_connections_per_source` bounds how many one may have at a time";
 
 /// `option` words that change nothing that Raftgate could do.
 const IGNORED_OPTIONS: &[(&[&str], &str)] = &[

@@ -5,9 +5,12 @@ use std::ops::RangeInclusive;
 use super::remarks::Remarks;
 use super::sections::Line;
 use super::tokens::Word;
+use crate::config::check::LOWEST_FINAL;
 
 /// What a status can be.
 const STATUSES: RangeInclusive<u16> = 100..=999;
+/// What the status of a final answer can be; those below are never seen.
+const FINAL: RangeInclusive<u16> = LOWEST_FINAL..=*STATUSES.end();
 /// What counts where the file does not say.
 pub(super) const BY_DEFAULT: RangeInclusive<u16> = 200..=399;
 
@@ -38,7 +41,7 @@ pub(super) fn parse(line: &Line, remarks: &mut Remarks) -> Option<Expect> {
     match matcher {
         [what, list] if what.is("status") => {
             let listed = statuses(list, remarks)?;
-            Some(Expect::Statuses(if negated { all_but(&listed) } else { listed }))
+            Some(Expect::Statuses(if negated { all_but(&listed) } else { final_only(listed) }))
         }
         [what, text] if what.is("string") && !negated => Some(Expect::Text(text.text.clone())),
         _ => {
@@ -57,6 +60,11 @@ fn statuses(list: &Word, remarks: &mut Remarks) -> Option<Vec<RangeInclusive<u16
             format!("found {:?}, expected statuses from 100 to 999, such as 200 or 200,300-310", list.text);
         return remarks.refused(&list.span, "http-check expect status", why);
     };
+    if ranges.iter().all(|range| range.end() < FINAL.start()) {
+        let why = "a status below 200 only announces an answer, which Raftgate waits for, so that no node could lead; \
+                   let the leader answer 200 or more";
+        return remarks.refused(&list.span, "http-check expect status", why);
+    }
     ranges.sort_by_key(|range| *range.start());
     Some(ranges)
 }
@@ -68,9 +76,15 @@ fn range(text: &str) -> Option<RangeInclusive<u16>> {
     (first <= last).then_some(first..=last)
 }
 
+/// The part of each range that can be seen.
+fn final_only(listed: Vec<RangeInclusive<u16>>) -> Vec<RangeInclusive<u16>> {
+    let seen = listed.into_iter().map(|range| *range.start().max(FINAL.start())..=*range.end());
+    seen.filter(|range| !range.is_empty()).collect()
+}
+
 /// Every other status; `listed` is sorted.
 fn all_but(listed: &[RangeInclusive<u16>]) -> Vec<RangeInclusive<u16>> {
-    let mut next = *STATUSES.start();
+    let mut next = *FINAL.start();
     let mut others = Vec::new();
     for range in listed {
         if next < *range.start() {
@@ -78,8 +92,8 @@ fn all_but(listed: &[RangeInclusive<u16>]) -> Vec<RangeInclusive<u16>> {
         }
         next = next.max(range.end() + 1);
     }
-    if next <= *STATUSES.end() {
-        others.push(next..=*STATUSES.end());
+    if next <= *FINAL.end() {
+        others.push(next..=*FINAL.end());
     }
     others
 }
@@ -99,7 +113,9 @@ mod tests {
 
     #[test]
     fn what_is_not_listed_is_between_and_around() {
-        assert_eq!(all_but(&[200..=200]), [100..=199, 201..=999]);
+        assert_eq!(all_but(&[200..=200]), [201..=999]);
+        assert_eq!(all_but(&[100..=100]), [200..=999]);
+        assert_eq!(all_but(&[429..=429]), [200..=428, 430..=999]);
         assert_eq!(all_but(&[100..=200, 150..=160, 300..=999]), [201..=299]);
         assert_eq!(all_but(&[100..=999]), []);
     }

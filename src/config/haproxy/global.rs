@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::directives::RATE;
 use super::remarks::Remarks;
 use super::sections::{Line, Section};
 use super::{Written, times};
@@ -85,10 +86,6 @@ const IGNORED: &[(&[&str], &str)] = &[
         "it tunes HAProxy; Raftgate needs none of it",
     ),
     (
-        &["maxconnrate", "maxsessrate"],
-        "Raftgate does not bound how often clients come, but `max_connections_per_source` how many one may have",
-    ),
-    (
         &[
             "ssl-default-",
             "ssl-dh-",
@@ -151,7 +148,10 @@ impl Global {
                 Ok(value) => self.maxconn = Some(Written { value, span }),
                 Err(_) => remarks.refuse(&span, keyword, "expected a whole number"),
             },
+            // HAProxy's own default: no bound.
+            "maxconnrate" | "maxsessrate" if value == "0" => {}
             "hard-stop-after" => match times::parse(value) {
+                Ok(Duration::ZERO) => self.hard_stop_after = None,
                 Ok(value) => self.hard_stop_after = Some(Written { value, span }),
                 Err(why) => remarks.refuse(&span, keyword, why),
             },
@@ -176,6 +176,7 @@ fn ignored(keyword: &str) -> Option<&'static str> {
 fn refusal(keyword: &str) -> &'static str {
     match keyword {
         lua if lua.starts_with("lua-") => "Raftgate runs no Lua; remove it and what uses it",
+        "maxconnrate" | "maxsessrate" => RATE,
         "external-check" => "only HTTP checks tell Raftgate who leads; remove it",
         "default-path" => "Raftgate reads paths as they are; write absolute ones in place of it",
         "ssl-server-verify" => "expected none or required",

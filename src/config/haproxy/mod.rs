@@ -6,8 +6,8 @@
 //! global, proxy (bind, server, check, expect, directives)    lines -> what they say
 //! listener    a frontend -> [listeners.N]: routes (who goes where), conditions (what a hello has to say),
 //!             accept_proxy (PROXY headers in)
-//! cluster     a backend -> [clusters.N]: asks (what, and who leads), trust (TLS), pace and silence (timings),
-//!             connect (the way there)
+//! cluster     a backend -> [clusters.N]: asks (what, and who leads), known (which nodes answer which path), pools (nodes
+//!             that do not lead), trust (TLS), pace and silence (timings), connect (the way there)
 //! page        keys -> TOML, each with its place in the file
 //! remarks     translated, ignored, refused, and why
 //! ```
@@ -22,9 +22,11 @@ mod connect;
 mod directives;
 mod expect;
 mod global;
+mod known;
 mod listener;
 mod pace;
 mod page;
+mod pools;
 mod proxy;
 mod remarks;
 mod routes;
@@ -41,8 +43,9 @@ mod tests;
 use std::ops::Range;
 
 use page::Page;
+use pools::Ground;
 use proxy::Proxy;
-use remarks::{MAXCONN, Remarks};
+use remarks::{HARD_STOP, MAXCONN, Remarks};
 use sections::{Line, Section, layers_of, sections};
 use tokens::Word;
 
@@ -87,7 +90,8 @@ pub(super) fn translate(text: &str, environment: &Variables<'_>) -> Translation 
         remarks.translated(&maxconn.span, "maxconn", MAXCONN);
     }
     if let Some(drain) = &global.hard_stop_after {
-        page.set(&["shutdown", "drain"], span(drain.value), &drain.span);
+        page.set(&["upgrade", "drain"], span(drain.value), &drain.span);
+        remarks.translated(&drain.span, "hard-stop-after", HARD_STOP);
     }
     let proxies = proxies(&sections, &mut remarks);
     if proxies.iter().any(Proxy::is_front) {
@@ -182,9 +186,11 @@ fn passes_tcp(section: &Section, lines: &[&Line], remarks: &mut Remarks) -> Opti
         || lines.iter().any(|line| line.keyword.is("http-request") && line.argument(0) == "use-service");
     let serves = has(&["server", "server-template", "dispatch", "use_backend", "default_backend"]);
     if mode.argument(0) == "http" && shows_figures && !serves {
-        let why = "it only shows HAProxy's own state; Raftgate shows its status and metrics on `admin.bind`, \
-                   127.0.0.1:9180 unless you say otherwise";
-        remarks.ignored(&section.head.span(), section.kind(), why);
+        let monitor = lines.iter().rev().find(|line| line.keyword.is("monitor-uri"));
+        match monitor {
+            Some(line) => remarks.not_kept(&line.span(), "monitor-uri", health_port(lines, line.argument(0))),
+            None => remarks.ignored(&section.head.span(), section.kind(), FIGURES),
+        }
         return None;
     }
     let name = section.head.argument(0);
@@ -194,6 +200,21 @@ fn passes_tcp(section: &Section, lines: &[&Line], remarks: &mut Remarks) -> Opti
         section.kind()
     );
     remarks.refused(&mode.span(), "mode", why)
+}
+
+const FIGURES: &str = "it only shows HAProxy's own state; Raftgate shows its status and metrics on `admin.bind`, 127.0.0.1:9180 unless you \
+     say otherwise";
+
+/// What becomes of a port on which others ask whether HAProxy is well.
+fn health_port(lines: &[&Line], uri: &str) -> String {
+    let binds: Vec<&str> =
+        lines.iter().filter(|line| line.keyword.is("bind")).map(|it| it.argument(0)).collect();
+    format!(
+        "whatever asks {} for {uri}, such as keepalived, a load balancer or a kubelet, gets no answer any more, and may take \
+         this machine out of service: let it ask /readyz of `admin.bind`, 127.0.0.1:9180 unless you say otherwise, and bind \
+         that to an address which it reaches",
+        binds.join(" and ")
+    )
 }
 
 /// Writes down each listener, and each cluster that one of them leads to.
@@ -212,7 +233,7 @@ fn connect(proxies: &[Proxy], global: &global::Global, page: &mut Page, remarks:
         } else if fronts.is_empty() {
             remarks.ignored(&back.name.span, &back.kind, NO_CLIENTS);
         } else {
-            cluster::write(back, &fronts, global, page, remarks);
+            cluster::write(&Ground::new(back, &fronts, proxies), global, page, remarks);
         }
     }
 }

@@ -104,7 +104,11 @@ pub(super) fn timeouts(backend: &Proxy, fronts: &[&Proxy], preset: Preset, out: 
         }
         out.set(&["connect", "timeout"], span(connect.value), &connect.span);
     }
-    if let Some(queue) = &times.queue {
+    if let Some(queue) = times.queue.as_ref().filter(|queue| queue.value.is_zero()) {
+        let why = "0 leaves it unset, so that clients wait `hold.timeout` while no node leads; write a time, or see its default \
+                   with `raftgate check`";
+        out.remarks.translated(&queue.span, "timeout queue", why);
+    } else if let Some(queue) = &times.queue {
         out.set(&["hold", "timeout"], span(queue.value), &queue.span);
         let why = "taken for how long clients wait while no node leads, counted from when the last one did; HAProxy \
                    would refuse them at once";

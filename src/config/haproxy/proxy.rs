@@ -31,6 +31,8 @@ pub(super) struct Proxy {
     pub(super) servers: Vec<Server>,
     /// Where nodes are connected from, unless a server says otherwise.
     pub(super) source: Option<Written<String>>,
+    /// How clients are shared out among servers that are up.
+    pub(super) balance: Option<Written<String>>,
     default_server: Options,
 }
 
@@ -70,6 +72,7 @@ pub(super) fn read(section: &Section, layers: &[&Section], remarks: &mut Remarks
         checks: Checks::default(),
         servers: Vec::new(),
         source: None,
+        balance: None,
         default_server: Options::default(),
     };
     for layer in layers {
@@ -116,6 +119,10 @@ impl Proxy {
             }
             "tcp-request" if is_expect_proxy(line) => self.introducers.extend(expect_proxy(line, remarks)),
             "source" => self.source(line, remarks),
+            "balance" => {
+                self.balance = Some(Written { value: line.argument(0).to_owned(), span });
+                directives::other(line, remarks);
+            }
             "use_backend" => self.rules.use_backend(line, remarks),
             "acl" => self.rules.acl(line),
             "tcp-request" if self.kind != "backend" && self.rules.tcp_request(line, remarks) => {}

@@ -10,6 +10,8 @@ pub(super) enum Kind {
     Translated,
     /// It is left out, and that harms nobody.
     Ignored,
+    /// It is left out, and that may be noticed.
+    NotKept,
     /// It cannot be taken over, and leaving it out would change what clients get.
     Refused,
 }
@@ -37,6 +39,7 @@ impl fmt::Display for Remark {
         let kind = match self.kind {
             Kind::Translated => "translated",
             Kind::Ignored => "ignored",
+            Kind::NotKept => "NOT KEPT",
             Kind::Refused => "refused",
         };
         write!(f, "{}: {kind}: {}", self.about, self.why)
@@ -46,6 +49,10 @@ impl fmt::Display for Remark {
 /// What is said of each `maxconn` that bounds clients.
 pub(super) const MAXCONN: &str = "clients beyond it are refused at once, where HAProxy leaves them in the kernel's queue until others have gone; let it be as \
      many as may come";
+
+/// What is said of `hard-stop-after`.
+pub(super) const HARD_STOP: &str = "taken for how long sessions of an old process may last after `raftgate upgrade`; a reload ends none, and how long they may \
+     last when the gate is stopped is `shutdown.drain`, 20s unless you say otherwise";
 
 /// All that is said; never the same twice, although a `defaults` section is read once for each that it serves.
 #[derive(Debug, Default)]
@@ -58,6 +65,10 @@ impl Remarks {
 
     pub(super) fn ignored(&mut self, span: &Range<usize>, about: &str, why: impl Into<String>) {
         self.say(Kind::Ignored, span, about, why.into());
+    }
+
+    pub(super) fn not_kept(&mut self, span: &Range<usize>, about: &str, why: impl Into<String>) {
+        self.say(Kind::NotKept, span, about, why.into());
     }
 
     pub(super) fn refuse(&mut self, span: &Range<usize>, about: &str, why: impl Into<String>) {

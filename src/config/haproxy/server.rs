@@ -55,13 +55,6 @@ pub(super) struct Server {
 
 /// Options that change nothing that Raftgate could do: the name, how many arguments, why.
 const IGNORED: &[(&str, usize, &str)] = &[
-    (
-        "maxconn",
-        1,
-        "Raftgate does not bound the connections of a node; bound the listener's, by `max_connections`",
-    ),
-    ("minconn", 1, "Raftgate does not bound the connections of a node"),
-    ("maxqueue", 1, "clients wait for a leader, not for a free place on a node; `hold.limit` bounds them"),
     ("slowstart", 1, ONE_LEADER),
     ("id", 1, "nodes are known by their names"),
     ("init-addr", 1, NAMES),
@@ -103,6 +96,13 @@ const ONE_LEADER: &str = "only the leader gets clients, so there is nothing to s
 const NAMES: &str = "names are looked up by the system's own means, again every `dns.refresh`";
 const NO_HTTP: &str = "Raftgate reads no HTTP, so it has no such connections";
 const TLS_VERSIONS: &str = "probes speak TLS 1.2 and 1.3 with the library's choice of ciphers";
+
+/// Options that are left out although a busy node notices.
+const NOT_KEPT: &[(&str, usize, &str)] =
+    &[("maxconn", 1, NODE_BOUND), ("minconn", 1, NODE_BOUND), ("maxqueue", 1, NODE_BOUND)];
+const NODE_BOUND: &str = "HAProxy lets that many connections through to the server and keeps further clients waiting, but here all of them go to the \
+     leader, which has to refuse those that it has no room for; bound the listener with `max_connections`, beyond which \
+     clients are refused";
 
 /// Options without which clients or checks would be treated otherwise than the file says.
 const REFUSED: &[(&str, usize, &str)] = &[
@@ -160,6 +160,13 @@ impl Options {
         let listed = |list: &'static [(&str, usize, &'static str)]| list.iter().find(|it| option.is(it.0));
         if let Some((name, taken, why)) = listed(IGNORED) {
             remarks.ignored(&option.span, &format!("server option {name}"), *why);
+            return *taken;
+        }
+        if let Some((name, taken, why)) = listed(NOT_KEPT) {
+            // 0 is HAProxy's own default: no bound.
+            if !arguments.first().is_some_and(|bound| bound.is("0")) {
+                remarks.not_kept(&option.span, &format!("server option {name}"), *why);
+            }
             return *taken;
         }
         if let Some((name, taken, why)) = listed(REFUSED) {
