@@ -74,7 +74,7 @@ impl Doors {
         match sockets::bind_local(file.path()) {
             Ok((bound, name)) => (*socket, *file) = (bound, name),
             Err(error) => {
-                error!(%error, "no control socket: commands cannot reach this gate; restart it when clients can bear it")
+                error!(%error, "no control socket: commands cannot reach this gate; restart it when clients can bear it");
             }
         }
     }

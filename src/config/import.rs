@@ -1,9 +1,11 @@
 //! What kind of file a configuration is, and the TOML that a `haproxy.cfg` amounts to.
 
+use std::ops::Range;
 use std::path::Path;
 
 use toml_edit::ImDocument;
 
+use super::findings::KeyPath;
 use super::haproxy::{self, Remark, Translation, Variables};
 use super::layers::{Layers, Original, Text};
 use super::origins::line_of;
@@ -29,7 +31,7 @@ pub struct Imported {
 ///
 /// The file cannot be read, or something in it cannot be taken over; then all of that is told at once.
 pub fn import(file: &Path) -> Result<Imported, ConfigError> {
-    let text = read(file)?;
+    let text = haproxy_text(&read(file)?);
     let environment = environment();
     import_text(&file.display().to_string(), &text, &|name| value_of(&environment, name))
 }
@@ -60,12 +62,33 @@ pub(super) fn is_haproxy(name: &str, text: &str) -> bool {
 }
 
 /// A file of either kind.
-pub(super) fn text(name: &str, text: String, environment: &[(String, String)]) -> Result<Text, ConfigError> {
+pub(super) fn text(
+    name: &str,
+    bytes: Vec<u8>,
+    environment: &[(String, String)],
+) -> Result<Text, ConfigError> {
+    let text = haproxy_text(&bytes);
     if is_haproxy(name, &text) {
         translated(name, text, &|name| value_of(environment, name))
     } else {
-        Ok(toml(name, &text))
+        toml_bytes(name, bytes)
     }
+}
+
+/// HAProxy takes any bytes. What is not UTF-8 does no harm in a comment, and in a value the replacement is found.
+fn haproxy_text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// A file that is TOML, which is UTF-8 by definition.
+pub(super) fn toml_bytes(name: &str, bytes: Vec<u8>) -> Result<Text, ConfigError> {
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let valid = error.utf8_error().valid_up_to();
+        let line = error.as_bytes().iter().take(valid).filter(|byte| **byte == b'\n').count() + 1;
+        let told = "there are bytes that are not UTF-8, as TOML has to be; write the line in UTF-8";
+        ConfigError::Invalid(vec![format!("{name}:{line}: {told}")])
+    })?;
+    Ok(toml(name, &text))
 }
 
 /// A file that is TOML.
@@ -84,10 +107,35 @@ fn translated(name: &str, text: String, variables: &Variables<'_>) -> Result<Tex
         Some(quote) => format!("{}\n{quote}", tell(remark)),
         None => tell(remark),
     };
-    let refusals: Vec<String> = remarks.iter().filter(|remark| remark.is_refusal()).map(show).collect();
-    if !refusals.is_empty() {
-        return Err(ConfigError::Invalid(refusals));
+    let refused: Vec<&Remark> = remarks.iter().filter(|remark| remark.is_refusal()).collect();
+    if !refused.is_empty() {
+        let mut told: Vec<String> = refused.iter().copied().map(show).collect();
+        let is_told = |span: &Range<usize>| {
+            refused.iter().any(|remark| remark.span.start < span.end && span.start < remark.span.end)
+        };
+        told.extend(mistakes_in_values(name, &text, toml, spans, is_told));
+        return Err(ConfigError::Invalid(told));
     }
     let remarks = remarks.iter().map(tell).collect();
     Ok(Text { name: name.to_owned(), toml, original: Some(Original { text, spans, remarks }) })
+}
+
+/// What is wrong with the values of a file of which parts are refused: all mistakes are told at once (O1). What is
+/// missing, or leads to what is missing, follows from the refusals.
+fn mistakes_in_values(
+    name: &str,
+    text: &str,
+    toml: String,
+    spans: Vec<(KeyPath, Range<usize>)>,
+    is_told: impl Fn(&Range<usize>) -> bool,
+) -> Vec<String> {
+    let written = spans.clone();
+    let is_new = |key: &KeyPath| {
+        let mut of_key = written.iter().filter(|(written, _)| key.0.starts_with(&written.0)).peekable();
+        let leads_on = key.0.last().is_some_and(|last| last == "cluster");
+        of_key.peek().is_some() && !leads_on && !of_key.any(|(_, span)| is_told(span))
+    };
+    let original = Original { text: text.to_owned(), spans, remarks: Vec::new() };
+    let file = Text { name: name.to_owned(), toml, original: Some(original) };
+    Layers { file: Some(file), ..Layers::default() }.mistakes(is_new)
 }

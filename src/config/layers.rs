@@ -174,6 +174,21 @@ impl Layers {
     }
 }
 
+impl Layers {
+    /// The mistakes of the file alone whose keys are wanted, with their lines.
+    pub(super) fn mistakes(self, is_wanted: impl Fn(&KeyPath) -> bool) -> Vec<String> {
+        let Some(text) = &self.file else { return Vec::new() };
+        let Ok(document) = parse(text) else { return Vec::new() };
+        let figment = Figment::new().merge(LayerValues { layer: Layer::File, values: values(&text.toml) });
+        let origins = Origins::new(figment, Some((text, &document)), &[], &[]);
+        let findings = RefCell::new(Findings::default());
+        let raw = extract::extract(&origins, &findings);
+        check::config(&raw, &findings);
+        let errors = findings.into_inner().errors;
+        origins.show(errors.into_iter().filter(|error| is_wanted(&error.key)).collect())
+    }
+}
+
 /// Parses once more, because figment's values do not know their lines.
 fn parse(text: &Text) -> Result<ImDocument<&str>, ConfigError> {
     ImDocument::parse(text.toml.as_str()).map_err(|error: TomlError| {

@@ -157,26 +157,26 @@ fn load_from(sources: &Sources, environment: Vec<(String, String)>) -> Result<Lo
     let file = match &sources.file {
         Some(path) => Some(import::text(&path.display().to_string(), read(path)?, &environment)?),
         None if sources.flags.suffice() => None,
-        None => Some(import::toml(DEFAULT_FILE, &read_default()?)),
+        None => Some(import::toml_bytes(DEFAULT_FILE, read_default()?)?),
     };
     Layers { file, environment, flags: sources.flags.clone(), look_at_machine: true }.assemble()
 }
 
-fn read(path: &Path) -> Result<String, ConfigError> {
+fn read(path: &Path) -> Result<Vec<u8>, ConfigError> {
     read_file(path).map_err(|error| ConfigError::Unreadable { file: path.to_owned(), error })
 }
 
 /// Reads no more than a configuration can be.
-fn read_file(path: &Path) -> io::Result<String> {
-    let mut text = String::new();
-    fs::File::open(path)?.take(LARGEST_FILE + 1).read_to_string(&mut text)?;
+fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    fs::File::open(path)?.take(LARGEST_FILE + 1).read_to_end(&mut text)?;
     if text.len() as u64 > LARGEST_FILE {
         return Err(io::Error::other(format!("it is too large, beyond {} MiB", LARGEST_FILE >> 20)));
     }
     Ok(text)
 }
 
-fn read_default() -> Result<String, ConfigError> {
+fn read_default() -> Result<Vec<u8>, ConfigError> {
     match read(Path::new(DEFAULT_FILE)) {
         Err(ConfigError::Unreadable { error, .. }) if error.kind() == io::ErrorKind::NotFound => {
             Err(ConfigError::NoFile)

@@ -31,7 +31,7 @@ struct Excerpt {
 /// The file cannot be read, or what it says about `admin` is wrong; then all mistakes of the file are told.
 pub fn socket_path(file: &Path) -> Result<Option<PathBuf>, ConfigError> {
     let text = read(file)?;
-    path_in(&file.display().to_string(), &text).or_else(|Wrong| {
+    path_in(&file.display().to_string(), &String::from_utf8_lossy(&text)).or_else(|Wrong| {
         let sources = Sources { file: Some(file.to_owned()), flags: Flags::default() };
         Ok(load(&sources)?.config.admin_socket)
     })

@@ -1,5 +1,6 @@
 //! Whole configurations: what they mean, who wins, and what is said about mistakes.
 
+mod imports;
 mod layering;
 mod mistakes;
 mod presets;

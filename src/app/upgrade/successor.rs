@@ -167,19 +167,15 @@ impl Successor {
                     return self.last_words().await.unwrap_or(News::Died(status));
                 }
             };
-            match word {
-                Ok(Some(word)) => {
-                    if let Some(news) = News::of(word) {
-                        return news;
-                    }
-                }
+            let Ok(Some(word)) = word else {
                 // Its end of the connection is closed: it is about to end, or is of a version that closes it.
-                Ok(None) | Err(_) => {
-                    let ended = self.process.wait().await;
-                    let status =
-                        ended.map_or_else(|_| "nobody knows how".to_owned(), |status| status.to_string());
-                    return if self.ended_well() { News::Leaves } else { News::Died(status) };
-                }
+                let ended = self.process.wait().await;
+                let status =
+                    ended.map_or_else(|_| "nobody knows how".to_owned(), |status| status.to_string());
+                return if self.ended_well() { News::Leaves } else { News::Died(status) };
+            };
+            if let Some(news) = News::of(word) {
+                return news;
             }
         }
     }

@@ -95,6 +95,10 @@ impl Reader<'_> {
             let span = begun..self.at;
             let text = String::from_utf8(bytes)
                 .map_err(|_| unreadable(span.clone(), "its \\x escapes make no UTF-8 text; write another"))?;
+            if text.contains(char::REPLACEMENT_CHARACTER) {
+                let why = "it has bytes that are not UTF-8 text; write it in UTF-8 (`iconv -t UTF-8` translates a file)";
+                return Err(unreadable(span, why));
+            }
             self.words.push(Word { text, span });
         }
         if !self.rest.is_empty() && !self.rest.starts_with(['#', '\n', '\r']) {
@@ -226,6 +230,7 @@ mod tests {
             ("a \\", 2..3, "going on"),
             ("a \\xg1", 2..4, "hexadecimal"),
             ("a \\xff", 2..6, "UTF-8"),
+            ("a b\u{fffd} c", 2..6, "bytes"),
             ("\"$\"", 1..2, "variable's name"),
             ("\"$1\"", 1..2, "variable's name"),
             ("\"${A\"", 1..3, "write }"),
