@@ -92,6 +92,18 @@ async fn l3_a_statement_elsewhere_forgets_what_was_said_here() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn l3_what_was_said_elsewhere_gives_a_claim_no_order() {
+    for (elsewhere, leads) in [(at(10), 0), (at(20), 1)] {
+        let (followed, _hosts) = named().await;
+        followed.round([Follower, Leader, Follower]).await;
+        followed.says_at(0, at(10), Follower).await;
+        assert_eq!(followed.leader(), Some(1));
+        followed.says_at(0, elsewhere, Leader).await;
+        assert_eq!(followed.leader(), Some(leads), "asked at {elsewhere}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn l3_no_tenure_begins_where_the_node_has_not_said_that_it_leads() {
     let (followed, hosts) = named().await;
     followed.says_at(0, at(10), Leader).await;
