@@ -14,7 +14,7 @@ use super::words::{
 };
 use crate::probe::Roots;
 use crate::probe::judge::Condition;
-use crate::proxy::{Route, Target};
+use crate::proxy::{LogConnections, Route, Target};
 
 impl Config {
     /// Every key with its value, defaults and presets filled in, secrets hidden.
@@ -25,7 +25,12 @@ impl Config {
         page.table(&["log"]);
         page.set("format", word(LOG_FORMAT, &self.log.format));
         page.set("level", word(LOG_LEVEL, &self.log.level));
-        page.set("connections", self.log.connections);
+        let connections: Value = match self.log.connections {
+            LogConnections::None => false.into(),
+            LogConnections::Useful => "useful".into(),
+            LogConnections::All => true.into(),
+        };
+        page.set("connections", connections);
         page.table(&["shutdown"]);
         page.set("drain", span(self.shutdown_drain));
         page.table(&["upgrade"]);

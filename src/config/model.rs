@@ -14,7 +14,7 @@ use crate::leader::Policy;
 use crate::probe::judge::Rules;
 use crate::probe::tls::{Pin, SpiffeId, TrustDomain};
 use crate::probe::{ClientFiles, Roots, Verify};
-use crate::proxy::{Access, Proxies, Routes};
+use crate::proxy::{Access, LogConnections, Proxies, Routes};
 use crate::tenure::To;
 use crate::wire::proxy_header::Version;
 
@@ -50,8 +50,8 @@ pub struct LogSettings {
     pub format: LogFormat,
     /// The least important level that is shown.
     pub level: Level,
-    /// Whether each closed session has a line.
-    pub connections: bool,
+    /// Which connections have a line when they end.
+    pub connections: LogConnections,
 }
 
 /// What a line of the log looks like.

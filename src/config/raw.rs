@@ -7,7 +7,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-pub(super) use super::spelling::{OneOrMany, Span, SpanOrOff, Status};
+pub(super) use super::spelling::{Connections, OneOrMany, Span, SpanOrOff, Status};
 
 /// The whole file.
 #[derive(Debug, Default, Deserialize)]
@@ -28,7 +28,7 @@ pub(super) struct Raw {
 pub(super) struct Log {
     pub(super) format: Option<String>,
     pub(super) level: Option<String>,
-    pub(super) connections: Option<bool>,
+    pub(super) connections: Option<Connections>,
 }
 
 #[derive(Debug, Default, Deserialize)]

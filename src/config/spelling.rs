@@ -8,6 +8,8 @@ use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Error, Expected, IntoDeserializer, MapAccess, SeqAccess, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer};
 
+use crate::proxy::LogConnections;
+
 /// A duration with its unit, such as `"250ms"`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Span(pub(super) Duration);
@@ -67,6 +69,37 @@ fn parse_span<E: Error>(text: &str, expected: &dyn Expected) -> Result<Duration,
         Ok(duration) if duration <= LONGEST => Ok(duration),
         Ok(_) => Err(E::invalid_value(Unexpected::Str(text), &"a duration of at most 365 days")),
         Err(_) => Err(E::invalid_value(Unexpected::Str(text), expected)),
+    }
+}
+
+/// Which connections are logged: `true`, `false`, or `"useful"`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Connections(pub(super) LogConnections);
+
+impl<'de> Deserialize<'de> for Connections {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct BoolOrUseful;
+
+        impl Visitor<'_> for BoolOrUseful {
+            type Value = Connections;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("true, false, or \"useful\" for connections on which a byte has come")
+            }
+
+            fn visit_bool<E: Error>(self, all: bool) -> Result<Connections, E> {
+                Ok(Connections(if all { LogConnections::All } else { LogConnections::None }))
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Connections, E> {
+                match text {
+                    "useful" => Ok(Connections(LogConnections::Useful)),
+                    _ => Err(E::invalid_value(Unexpected::Str(text), &self)),
+                }
+            }
+        }
+
+        deserializer.deserialize_any(BoolOrUseful)
     }
 }
 

@@ -62,6 +62,7 @@ impl Waiting<'_> {
                     }
                     Ok(bytes) => {
                         opening.add(bytes);
+                        self.trace.has_words.set(true);
                         let is_header = matches!(sign(opening.kept()), Sign::Header(_));
                         if self.may_not_introduce_itself && is_header {
                             return ReadEnd::Forged.into();

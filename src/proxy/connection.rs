@@ -21,6 +21,7 @@ use super::opening::Opening;
 use super::outcome::{Ending, Outcome};
 use super::routing::Newcomer;
 use super::sessions::{Call, Slot};
+use super::settings::LogConnections;
 use super::trace::Trace;
 use super::unjoined::Unjoined;
 use super::worker::Worker;
@@ -141,7 +142,12 @@ impl Connection {
             }
         }
         self.presence.ending = Some(ending);
-        if self.worker.log_connections.get() {
+        let is_logged = match self.worker.log_connections.get() {
+            LogConnections::None => false,
+            LogConnections::Useful => self.trace.has_bytes(&self.meter),
+            LogConnections::All => true,
+        };
+        if is_logged {
             self.trace.log(&self.presence.listener.name, &self.meter, ending);
         }
     }

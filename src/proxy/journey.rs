@@ -24,6 +24,7 @@ use super::outcome::{Ending, Outcome};
 use super::proxy_header::FORGED;
 use super::release::Released;
 use super::sessions::Key;
+use super::settings::LogConnections;
 use super::sources::SourcePlace;
 use super::trace::Trace;
 use super::unjoined::Unjoined;
@@ -158,7 +159,7 @@ impl Journey {
 
     /// Notes the connection to a node for the log; the last one is told.
     pub(super) fn note_connected(&self, tenure: &Tenure, stream: &TcpStream, took: Duration) {
-        if self.worker.log_connections.get() {
+        if self.worker.log_connections.get() != LogConnections::None {
             self.trace.connected(tenure, stream, took);
         }
     }

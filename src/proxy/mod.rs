@@ -79,7 +79,7 @@ use open::OpenSockets;
 pub use outcome::{Outcome, Refusal};
 pub use proxy_header::Proxies;
 pub use routes::{Route, Routes, ServerNames, Target};
-pub use settings::{ClusterSettings, ListenerSettings, Settings};
+pub use settings::{ClusterSettings, ListenerSettings, LogConnections, Settings};
 use worker::{Beginning, Change, Order, Share, Socket};
 
 /// How long a data plane that is dropped may take to reset what is left.

@@ -117,6 +117,7 @@ impl Newcomer {
                     }
                     Ok(bytes) => {
                         opening.add(bytes);
+                        self.trace.has_words.set(true);
                         match names::read(opening.kept()) {
                             Reading::Incomplete => continue,
                             known => Ok(known),

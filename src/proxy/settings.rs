@@ -19,12 +19,23 @@ pub struct Settings {
     pub max_connections: usize,
     /// Pipes of one worker for sessions that move much at a time (D3); each takes two descriptors. 0: they are copied.
     pub pipes: usize,
-    /// Whether each closed session has a line in the log.
-    pub log_connections: bool,
+    /// Which connections have a line in the log when they end.
+    pub log_connections: LogConnections,
     /// Where clients arrive.
     pub listeners: Vec<ListenerSettings>,
     /// Where they may go.
     pub clusters: Vec<ClusterSettings>,
+}
+
+/// Which connections have a line in the log when they end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogConnections {
+    /// None.
+    None,
+    /// Those on which a byte has come: neither balancers' checks nor port scans.
+    Useful,
+    /// All.
+    All,
 }
 
 /// One listener.

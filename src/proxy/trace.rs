@@ -23,6 +23,8 @@ pub(super) struct Trace {
     pub(super) held: Cell<Duration>,
     connect: Cell<Duration>,
     pub(super) moves: Cell<u32>,
+    /// Whether the client's first words have been read.
+    pub(super) has_words: Cell<bool>,
     local_port: Cell<Option<u16>>,
     node: RefCell<Option<Arc<str>>>,
     /// The cluster that it was sent to.
@@ -40,6 +42,7 @@ impl Trace {
             held: Cell::default(),
             connect: Cell::default(),
             moves: Cell::default(),
+            has_words: Cell::default(),
             local_port: Cell::default(),
             node: RefCell::default(),
             cluster: OnceCell::new(),
@@ -94,6 +97,11 @@ impl Trace {
         self.connect.set(took);
         self.local_port.set(stream.local_addr().ok().map(|address| address.port()));
         *self.node.borrow_mut() = Some(Arc::clone(&tenure.name));
+    }
+
+    /// Whether a byte has come from either side.
+    pub(super) fn has_bytes(&self, meter: &Meter) -> bool {
+        self.has_words.get() || meter.to_node.get() > 0 || meter.to_client.get() > 0
     }
 
     /// Tells of the connection, at its end.

@@ -19,6 +19,7 @@ use super::open::Open;
 use super::opening::SCRATCH;
 use super::outcome::Outcome;
 use super::sessions::Sessions;
+use super::settings::LogConnections;
 use crate::census::Question;
 use crate::metrics::Counter;
 use crate::relay::Gear;
@@ -110,7 +111,7 @@ pub(super) struct Worker {
     pipe_refusals: Counter,
     pub(super) scratch: Scratch,
     pub(super) places: Arc<Places>,
-    pub(super) log_connections: Cell<bool>,
+    pub(super) log_connections: Cell<LogConnections>,
 }
 
 /// The body of a worker's thread. Says by `started` whether it serves; returns when its last client has left after

@@ -14,6 +14,7 @@ mod checks_of_haproxy;
 mod claims;
 mod cold_start;
 mod commands;
+mod connection_log;
 mod control;
 mod control_socket;
 mod deployment;

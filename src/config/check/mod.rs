@@ -26,6 +26,7 @@ use super::limits::DescriptorBudget;
 use super::model::{Config, LogFormat, LogSettings};
 use super::raw::{self, Raw};
 use super::words::{LOG_FORMAT, LOG_LEVEL};
+use crate::proxy::LogConnections;
 
 pub(in crate::config) use probe::LOWEST_FINAL;
 pub(in crate::config) use question::STATUS_LEADER;
@@ -114,7 +115,8 @@ fn bound_by_descriptors(config: &mut Config, at: &At<'_>) {
 fn log(raw: &raw::Log, at: &At<'_>) -> Option<LogSettings> {
     let format = at.key("format").one_of(raw.format.as_deref(), LOG_FORMAT, LogFormat::Text);
     let level = at.key("level").one_of(raw.level.as_deref(), LOG_LEVEL, Level::INFO);
-    Some(LogSettings { format: format?, level: level?, connections: raw.connections.unwrap_or(true) })
+    let connections = raw.connections.map_or(LogConnections::All, |written| written.0);
+    Some(LogSettings { format: format?, level: level?, connections })
 }
 
 /// Off is `Some(None)`.

@@ -111,7 +111,6 @@ const IGNORED_OPTIONS: &[(&[&str], &str)] = &[
             "tcplog",
             "httplog",
             "httpslog",
-            "dontlognull",
             "dontlog-normal",
             "logasap",
             "log-health-checks",

@@ -79,6 +79,10 @@ pub(super) struct Translation {
     pub(super) remarks: Vec<Remark>,
 }
 
+/// What is said of how connections without a byte are logged.
+const DONTLOGNULL: &str =
+    "connections without a byte are not logged, whichever section they came by; they are counted";
+
 /// Translates a whole text.
 pub(super) fn translate(text: &str, environment: &Variables<'_>) -> Translation {
     let (mut page, mut remarks) = (Page::default(), Remarks::default());
@@ -94,6 +98,10 @@ pub(super) fn translate(text: &str, environment: &Variables<'_>) -> Translation 
         remarks.translated(&drain.span, "hard-stop-after", HARD_STOP);
     }
     let proxies = proxies(&sections, &mut remarks);
+    if let Some(line) = proxies.iter().find(|proxy| proxy.is_front()).and_then(|it| it.dontlognull.as_ref()) {
+        page.set(&["log", "connections"], "useful", line);
+        remarks.translated(line, "option dontlognull", DONTLOGNULL);
+    }
     if proxies.iter().any(Proxy::is_front) {
         connect(&proxies, &global, &mut page, &mut remarks);
     } else if !remarks.0.iter().any(Remark::is_refusal) {

@@ -1,5 +1,6 @@
 //! `frontend`, `backend` and `listen` sections, line by line.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use super::accept_proxy::{Networks, expect_proxy, is_expect_proxy};
@@ -33,6 +34,8 @@ pub(super) struct Proxy {
     pub(super) source: Option<Written<String>>,
     /// How clients are shared out among servers that are up.
     pub(super) balance: Option<Written<String>>,
+    /// `option dontlognull`, where it stands.
+    pub(super) dontlognull: Option<Range<usize>>,
     default_server: Options,
 }
 
@@ -73,6 +76,7 @@ pub(super) fn read(section: &Section, layers: &[&Section], remarks: &mut Remarks
         servers: Vec::new(),
         source: None,
         balance: None,
+        dontlognull: None,
         default_server: Options::default(),
     };
     for layer in layers {
@@ -151,6 +155,8 @@ impl Proxy {
             self.checks.httpchk(line, remarks);
         } else if is_check {
             self.checks.other(option, line);
+        } else if option == "dontlognull" {
+            self.dontlognull = Some(line.span()).filter(|_| !line.negated);
         } else if !line.negated {
             directives::option(line, remarks);
         }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
+use crate::proxy::LogConnections;
 
 fn env(variables: &[(&str, &str)]) -> Vec<(String, String)> {
     variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
@@ -52,7 +53,7 @@ fn variables_can_be_numbers_lists_tables_and_nothing() {
         ("RAFTGATE_CLUSTERS__CONTROLLERS__NODES__CTRL4", "{address=\"h:1\", priority=7}"),
     ])
     .config;
-    assert_eq!((config.workers, config.log.connections, config.admin_bind), (5, false, None));
+    assert_eq!((config.workers, config.log.connections, config.admin_bind), (5, LogConnections::None, None));
     assert_eq!(config.listeners[0].bind.len(), 2);
     assert_eq!(config.clusters[0].nodes[3].priority, 7);
 }
@@ -248,4 +249,16 @@ fn o1_a_client_certificate_is_tried_with_its_key_before_anything_starts() {
         let told = lines(load(certificate, key)).join("\n");
         assert!(told.contains(place) && told.contains(words), "{place}{words} in: {told}");
     }
+}
+
+#[test]
+fn log_connections_may_be_useful_by_file_and_by_variable() {
+    let file = config(&format!("log.connections = \"useful\"\n{LEAST}"));
+    let variable = with_env(&[("RAFTGATE_LOG__CONNECTIONS", "useful")]).config;
+    for config in [file, variable] {
+        assert_eq!(config.log.connections, LogConnections::Useful);
+        assert!(config.effective_toml().contains("connections = \"useful\""));
+    }
+    let said = lines(load_text("t.toml", &format!("log.connections = \"some\"\n{LEAST}"))).join(" ");
+    assert!(said.contains("log.connections") && said.contains("true, false, or \"useful\""), "{said}");
 }

@@ -13,7 +13,7 @@ use crate::follow::{FateSettings, HoldThen, OnDemotion, OnUnreachable};
 use crate::leader::{NodeId, Policy};
 use crate::probe::judge::Condition;
 use crate::probe::{Roots, TlsSettings, Verify};
-use crate::proxy::{Route, ServerNames, Target};
+use crate::proxy::{LogConnections, Route, ServerNames, Target};
 use crate::tenure::To;
 use crate::wire::proxy_header::Version;
 
@@ -32,7 +32,7 @@ fn defaults_without_a_preset() {
     assert_eq!(config.workers, std::thread::available_parallelism().unwrap().get());
     assert!(config.max_connections >= 1);
     assert_eq!((config.log.format, config.log.level), (LogFormat::Text, tracing::Level::INFO));
-    assert!(config.log.connections);
+    assert_eq!(config.log.connections, LogConnections::All);
     assert_eq!((config.shutdown_drain, config.upgrade_drain), (secs(20), None));
     assert_eq!(config.admin_bind, Some("127.0.0.1:9180".parse().unwrap()));
     assert_eq!(config.admin_socket.as_deref(), Some(Path::new("/run/raftgate/raftgate.sock")));
@@ -235,7 +235,7 @@ fn every_choice_has_its_word() {
 fn each_role_gets_its_own_settings() {
     let config = config(RICH);
     let proxy = config.proxy_settings();
-    assert_eq!((proxy.workers, proxy.max_connections, proxy.log_connections), (3, 77, false));
+    assert_eq!((proxy.workers, proxy.max_connections, proxy.log_connections), (3, 77, LogConnections::None));
     let names = |names: &[Option<std::sync::Arc<str>>]| {
         names.iter().flatten().map(ToString::to_string).collect::<Vec<_>>()
     };

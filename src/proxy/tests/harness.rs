@@ -22,7 +22,8 @@ use super::super::trace::Trace;
 use super::super::unjoined::Unjoined;
 use super::super::worker::{Beginning, Order, Worker};
 use super::super::{
-    ClusterHandle, ClusterSettings, ListenerSettings, Metrics, Proxies, Proxy, Settings, Sockets, start,
+    ClusterHandle, ClusterSettings, ListenerSettings, LogConnections, Metrics, Proxies, Proxy, Settings,
+    Sockets, start,
 };
 use crate::intent::{Input, Signal, inbox, interest};
 use crate::leader::NodeId;
@@ -330,7 +331,7 @@ pub(in super::super) fn settings() -> Settings {
         workers: 2,
         pipes: 4,
         max_connections: 1000,
-        log_connections: false,
+        log_connections: LogConnections::None,
         listeners: vec![ListenerSettings {
             name: "edge".into(),
             bind: Vec::new(),
