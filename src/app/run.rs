@@ -89,12 +89,12 @@ pub fn run(sources: &Sources, loaded: &Loaded, launch: Launch) -> Result<(), Run
     let program = Program::own();
     let Launch { arrival, limit, signals } = launch;
     let (inherited, mut predecessor) = arrival.open();
+    let start = Start { inherited, limit, signals };
     let log = logs::start(&loaded.config.log);
     for warning in &loaded.warnings {
         warn!("{warning}");
     }
-    log_bound(&loaded.config, limit);
-    let ended = start_and_live(sources, loaded, &log, program, signals, inherited, &mut predecessor);
+    let ended = start_and_live(sources, loaded, &log, program, start, &mut predecessor);
     ended.inspect_err(|error| predecessor.give_up(&error.to_string()))
 }
 
@@ -106,13 +106,19 @@ fn log_bound(config: &Config, limit: DescriptorLimit) {
     info!(max_connections, descriptors, kept_back, raised_from, "connections are bounded");
 }
 
+/// What a process has before it has read its configuration.
+struct Start {
+    inherited: Inherited,
+    limit: DescriptorLimit,
+    signals: EarlySignals,
+}
+
 fn start_and_live(
     sources: &Sources,
     loaded: &Loaded,
     log: &Log,
     program: Program,
-    signals: EarlySignals,
-    inherited: Inherited,
+    Start { inherited, limit, signals }: Start,
     predecessor: &mut Predecessor,
 ) -> Result<(), RunError> {
     // Listen before serving: a signal that comes early must not end the process the hard way.
@@ -120,6 +126,7 @@ fn start_and_live(
     let (asking, requests) = mpsc::channel(1);
     let heritage = Heritage { inherited, memory: recall(predecessor)? };
     let gate = Gate::inherit(&loaded.config, log.dropped_lines(), asking, heritage)?;
+    log_bound(&loaded.config, limit);
     info!(version = env!("CARGO_PKG_VERSION"), workers = loaded.config.workers, "raftgate runs");
     let addresses = gate.listeners().into_iter().map(|(_, address)| address).collect();
     let socket = loaded.config.admin_socket.clone();

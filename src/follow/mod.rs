@@ -9,6 +9,7 @@
 //! fates       what becomes of past tenures' sessions (S5)  readers     which nodes they may go to
 //! stand_in    where a client goes whose hold is over (S2)  shape       another configuration under way (O2)
 //! settings    what it has to know; made by `config`        metrics     what is counted
+//! log_limit   how many verdicts a node may log             service     whether the leader takes clients (L8)
 //! ```
 
 mod drive;

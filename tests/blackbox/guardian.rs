@@ -4,7 +4,7 @@ use std::fs;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
-use tokio::net::{TcpStream, UnixDatagram};
+use tokio::net::TcpStream;
 
 use crate::support::client::assert_echo;
 use crate::support::reload::free_port;
@@ -155,36 +155,6 @@ async fn o3_a_control_socket_that_moves_leaves_nothing_behind() {
     // The old process serves again, by the file as it is now, but for what only a start reads.
     until("the old socket is back", async || before.exists().then_some(())).await;
     serves(&scene).await;
-    drop(session);
-    scene.gate.assert_books_balance().await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn o3_the_main_process_is_the_old_one_again() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("notify");
-    let manager = UnixDatagram::bind(&path).unwrap();
-    let variables = [("NOTIFY_SOCKET", path.to_str().unwrap()), ("WATCHDOG_USEC", "400000")];
-    let scene = Scene::with(&["lead"], Settings { variables: &variables, ..Settings::default() }).await;
-    let session = scene.echo_session().await;
-    let heir = upgrade(&scene).await;
-    let own = scene.gate.log().lines_saying(DONE).pop().unwrap()["pid"].clone();
-    kill_process(heir, Signal::KILL).unwrap();
-    let hears = async |wanted: &str| {
-        let mut message = [0; 4096];
-        let hearing = async {
-            loop {
-                let length = manager.recv(&mut message).await.unwrap();
-                if message[..length] == *wanted.as_bytes() {
-                    return;
-                }
-            }
-        };
-        within_deadline(wanted, hearing).await;
-    };
-    hears(&format!("MAINPID={}", heir.as_raw_nonzero())).await;
-    hears(&format!("MAINPID={own}")).await;
-    hears("WATCHDOG=1").await;
     drop(session);
     scene.gate.assert_books_balance().await;
 }

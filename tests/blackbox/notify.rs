@@ -99,6 +99,32 @@ async fn o3_of_a_new_process_that_dies_at_once_the_service_manager_never_hears()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn o3_a_guardian_that_serves_again_is_the_main_process() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("notify");
+    let manager = Manager::listen(&path);
+    let variables = [("NOTIFY_SOCKET", path.to_str().unwrap()), ("WATCHDOG_USEC", "400000")];
+    let scene = Scene::with(&["lead"], Settings { variables: &variables, ..Settings::default() }).await;
+    let session = scene.echo_session().await;
+    assert!(scene.command(&["upgrade"]).await.status.success());
+    let heir = scene.gate.heirs()[0];
+    let done = "upgrade: done, the sessions of this process drain";
+    let done = until("the upgrade is done", async || scene.gate.log().lines_saying(done).pop()).await;
+    manager.hears(&format!("MAINPID={}", heir.as_raw_nonzero())).await;
+    kill_process(heir, Signal::KILL).unwrap();
+    let main_pid = format!("MAINPID={}", done["pid"]);
+    manager.hears(&main_pid).await;
+    let since = async || {
+        let heard = manager.heard();
+        let since = heard.iter().position(|line| *line == main_pid)?;
+        heard[since..].iter().any(|line| line == "WATCHDOG=1").then_some(())
+    };
+    until("it gives signs of life again", since).await;
+    drop(session);
+    scene.gate.assert_books_balance().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn o4_a_gate_that_drains_gives_signs_of_life_for_as_long_as_it_takes() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("notify");
