@@ -3,6 +3,7 @@
 
 use std::ffi::OsString;
 
+use serde_json::Value;
 use tokio::net::TcpStream;
 
 use crate::support::gate::{Gate, raftgate};
@@ -32,12 +33,17 @@ async fn scene(orders: &[&str]) -> Scene {
     scene
 }
 
+/// What the gate says at its start of how many connections there may be.
+async fn logged_bound(gate: &Gate) -> Value {
+    until("the bound is logged", async || gate.log().lines_saying("connections are bounded").pop()).await
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn s8_soft_limit_is_raised_and_clients_beyond_it_served() {
     let scene = scene(&["lead", "follow"]).await;
     let gate = Gate::start_in(&limited(SOFT, HARD), &scene.file()).await;
     gate.is_ready().await;
-    let bound = gate.log().lines_saying("connections are bounded").pop().expect("the bound is logged");
+    let bound = logged_bound(&gate).await;
     let number = |key: &str| bound[key].as_u64().unwrap();
     assert_eq!((number("raised_from"), number("descriptors")), (SOFT.into(), HARD.into()), "{bound}");
     assert_eq!(number("max_connections"), (number("descriptors") - number("kept_back")) / 2, "{bound}");
@@ -56,7 +62,7 @@ async fn s8_check_and_run_find_the_same_bound() {
     let scene = scene(&["lead"]).await;
     let enter = limited(SOFT, HARD);
     let gate = Gate::start_in(&enter, &scene.file()).await;
-    let bound = gate.log().lines_saying("connections are bounded").pop().expect("the bound is logged");
+    let bound = logged_bound(&gate).await;
     let mut check = tokio::process::Command::new(&enter[0]);
     check.args(&enter[1..]).arg(raftgate().as_std().get_program()).args(["check", "-c"]).arg(scene.file());
     let checked = within_deadline("the check", check.output()).await.unwrap();
@@ -77,7 +83,7 @@ async fn s8_what_the_gate_uses_itself_is_kept_back() {
     std::fs::write(scene.file(), format!("{text}{more}")).unwrap();
     let gate = Gate::start_in(&limited(SOFT, SOFT), &scene.file()).await;
     gate.is_ready().await;
-    let bound = gate.log().lines_saying("connections are bounded").pop().expect("the bound is logged");
+    let bound = logged_bound(&gate).await;
     let kept_back = usize::try_from(bound["kept_back"].as_u64().unwrap()).unwrap();
     assert!(gate.descriptors() <= kept_back, "{} of {kept_back} are in use", gate.descriptors());
     // As many clients as there may be, and the gate can still do its own work.
