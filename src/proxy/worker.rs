@@ -269,7 +269,9 @@ mod tests {
     use tokio::time::Instant;
 
     use super::super::sessions::{Call, Slot};
-    use super::super::tests::harness::{bare_worker_of, bare_worker_under, settings};
+    #[cfg(all(target_os = "linux", not(portable)))]
+    use super::super::tests::harness::bare_worker_under;
+    use super::super::tests::harness::{bare_worker_of, settings};
     use super::super::trace::Trace;
     use super::*;
     use crate::census::census;

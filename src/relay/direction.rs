@@ -102,7 +102,7 @@ impl Direction {
     }
 
     /// Whether bytes of it wait in a pipe, or in what was made of one.
-    #[cfg(test)]
+    #[cfg(all(test, target_os = "linux", not(portable)))]
     pub(super) fn is_parked(&self) -> bool {
         matches!(self.backlog.as_deref(), Some(Backlog::Spliced(_)))
     }

@@ -21,7 +21,8 @@ const KUBERNETES: &str = include_str!("../../config/kubernetes/raftgate.yaml");
 const MONITOR: &str = include_str!("../../config/kubernetes/servicemonitor.yaml");
 const MANIFEST: &str = include_str!("../../Cargo.toml");
 
-/// The most that `systemd-analyze security` may find, in tenths: "OK" goes up to 49, "MEDIUM" begins with 50.
+/// The most that `systemd-analyze security` may find, in tenths: "OK" goes up to 49, "MEDIUM" begins with 50. Two of them
+/// are for `NotifyAccess=all`: an old process has to say when it is the main one again.
 const EXPOSURE: &str = "18";
 
 fn root() -> PathBuf {
