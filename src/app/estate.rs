@@ -122,7 +122,7 @@ impl Gate {
         }
         if let Some(file) = self.retired.socket_file() {
             match other {
-                // Whoever looks for it must not find one at which nobody answers.
+                // A command must not find a socket that no process serves.
                 Some((_, socket)) if socket != Some(file.path()) => file.remove(),
                 _ => file.leave(),
             }
@@ -174,7 +174,7 @@ impl Gate {
                 }
                 Some(limit) => {
                     info!(active, ?limit, "sessions drain");
-                    // What is left is cut.
+                    // The remaining sessions are cut.
                     let _ = timeout(limit, emptied).await;
                 }
             }

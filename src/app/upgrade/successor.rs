@@ -39,7 +39,7 @@ pub(in crate::app) struct Successor {
     pub(super) serving: Option<Serving>,
 }
 
-/// What is heard of a new process that serves.
+/// News of a new process that serves.
 #[derive(Debug)]
 pub(super) enum News {
     /// It is well, and has been asked to hand over in its turn.

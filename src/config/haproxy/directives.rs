@@ -99,7 +99,7 @@ const REFUSED: &[(&[&str], &str)] = &[
     (&["grace"], "Raftgate stops taking clients at once; `shutdown.drain` lets sessions end"),
 ];
 
-/// What is said of bounds of how many clients may come in a second.
+/// The refusal of bounds on how many clients may come in a second.
 pub(super) const RATE: &str = "Raftgate does not bound how many clients come in a second, so that the node would get more than the file lets through; \
      remove it if that will do: `max_connections_per_source` bounds how many one may have at a time";
 

@@ -102,7 +102,7 @@ const BODIES: &[(&str, &str)] = &[
 const CONSUL_AGENT: &str = "every server of Consul and Nomad answers 200 here; in TOML ask /v1/agent/self, whose body says who leads";
 const EVERY_NODE: &str = "every node answers 200 here; in TOML give probe.leader a `json` condition on what the leader alone says in its body";
 
-/// What is known of a path; `None`: nothing.
+/// The known meaning of a path; `None` for an unknown path.
 pub(super) fn known(uri: &str) -> Option<Tells> {
     let path = path_of(uri);
     let is = |known: &str| known == path || known.ends_with('/') && path.starts_with(known);
