@@ -120,7 +120,7 @@ fn translated(name: &str, text: String, variables: &Variables<'_>) -> Result<Tex
     Ok(Text { name: name.to_owned(), toml, original: Some(Original { text, spans, remarks }) })
 }
 
-/// What is wrong with the values of a file of which parts are refused: all mistakes are told at once (O1). What is
+/// The mistakes in the values of a file of which parts are refused: all mistakes are told at once (O1). What is
 /// missing, or leads to what is missing, follows from the refusals.
 fn mistakes_in_values(
     name: &str,

@@ -294,7 +294,7 @@ mod tests {
             assert_eq!(worker.gear.idle_pipes(), 0);
             worker.gear.make_pipe();
             orders.send(Order::Leave).unwrap();
-            // Nobody is there, so it ends as soon as it has heard of that.
+            // No client is there, so the gate ends as soon as it has heard of that.
             serving.await.unwrap();
             assert_eq!(worker.gear.idle_pipes(), 0);
         };

@@ -91,7 +91,7 @@ pub(super) struct Parked {
     gear: Gear,
 }
 
-/// What is left to deliver of a parked pipe.
+/// The rest of a parked pipe that is to be delivered.
 pub(super) enum Rest {
     /// The pipe.
     Piped(Lent),
@@ -105,7 +105,7 @@ impl Parked {
         self.holds
     }
 
-    /// What is left to deliver.
+    /// The rest that is to be delivered.
     pub(super) fn retrieve(mut self) -> io::Result<Rest> {
         let place = self.place.take().expect(NEVER_RETRIEVED);
         let contents = self.gear.0.pipes.borrow_mut().unpark(place);

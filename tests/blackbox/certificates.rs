@@ -42,7 +42,7 @@ async fn issue(folder: &Path, name: &str, key: &[&str]) {
 
 impl Server {
     async fn start(folder: &Path, arguments: &[&str]) -> Self {
-        // What is too weak for its defaults is what is wanted here.
+        // Keys that are too weak for its defaults are wanted here.
         let usual = ["s_server", "-accept", "127.0.0.1:0", "-www", "-cipher", "DEFAULT@SECLEVEL=0"];
         let child = Command::new("openssl")
             .current_dir(folder)

@@ -30,7 +30,7 @@ async fn serves(scene: &Scene) {
     until("a client is served", served).await;
 }
 
-/// What is in force for each node.
+/// The order in force for each node.
 async fn overrides(scene: &Scene) -> Vec<Value> {
     let (_, body) = within_deadline("the status", scene.gate.get("/status")).await.unwrap();
     let status: Value = serde_json::from_str(&body).unwrap();

@@ -66,7 +66,7 @@ async fn s5_a_gate_that_was_cut_off_from_all_nodes_has_cut_nobody() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn l7_a_gate_that_stood_still_sends_nobody_on_an_old_word() {
-    // Nobody is moved, so that each client shows where it was sent first.
+    // No client is moved, so that each shows where it was sent first.
     let cluster = "connect.on_first_byte = false\nsessions.on_demotion = \"keep\"";
     let mut scene =
         Scene::with(&["lead", "follow", "follow"], Settings { cluster, ..Settings::default() }).await;

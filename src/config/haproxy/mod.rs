@@ -79,7 +79,7 @@ pub(super) struct Translation {
     pub(super) remarks: Vec<Remark>,
 }
 
-/// What is said of how connections without a byte are logged.
+/// The remark on how connections without a byte are logged.
 const DONTLOGNULL: &str =
     "connections without a byte are not logged, whichever section they came by; they are counted";
 

@@ -50,7 +50,7 @@ impl fmt::Display for Remark {
 pub(super) const MAXCONN: &str = "clients beyond it are refused at once, where HAProxy leaves them in the kernel's queue until others have gone; let it be as \
      many as may come";
 
-/// What is said of `hard-stop-after`.
+/// The remark on `hard-stop-after`.
 pub(super) const HARD_STOP: &str = "taken for how long sessions of an old process may last after `raftgate upgrade`; a reload ends none, and how long they may \
      last when the gate is stopped is `shutdown.drain`, 20s unless you say otherwise";
 

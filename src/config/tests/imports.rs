@@ -1,4 +1,4 @@
-//! What is made of a `haproxy.cfg` that is read from a file.
+//! Tests of a `haproxy.cfg` that is read from a file.
 
 use super::*;
 

@@ -239,7 +239,7 @@ fn key_in(pem: &[u8], path: &Path) -> Result<PrivateKeyDer<'static>, TlsSetupErr
     })
 }
 
-/// What is wrong with a file that is nearly PEM (RFC 7468).
+/// The mistake in a file that is nearly PEM (RFC 7468).
 fn pem_words(error: &pem::Error) -> &'static str {
     match error {
         pem::Error::MissingSectionEnd { .. } => {

@@ -105,7 +105,7 @@ fn is_content_of(content: &[u8], element: &[u8]) -> bool {
     element.ends_with(content) && element.len() <= content.len() + 6
 }
 
-/// What is shown of a certificate between a node's own and a trusted one.
+/// The part of a certificate that is shown, between a node's own and a trusted one.
 pub(super) fn intermediate(certificate: &CertificateDer<'_>) -> Option<RelatedCertificate> {
     let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
     Some(related(CertificateKind::Intermediate, &parsed))
